@@ -1,0 +1,13 @@
+//! Number formats: what one element costs in bits, how groups of elements share scales, and the
+//! schemes that say which format weights, activations and KV cache take.
+//!
+//! A format here is a name, a width and a kind; which chip has an engine for it is the hardware
+//! profile's affair, and which bytes move is the cost model's.
+
+mod format;
+mod scheme;
+mod storage;
+
+pub use format::{Format, FormatKind};
+pub use scheme::{Compute, ParseSchemeError, Scheme};
+pub use storage::{Group, Storage};
