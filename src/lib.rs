@@ -3,6 +3,8 @@
 
 pub mod diagnostic;
 pub mod dtype;
+pub mod op;
 pub mod provenance;
+pub mod tensor;
 pub mod units;
 pub mod yaml;

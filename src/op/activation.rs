@@ -1,0 +1,100 @@
+//! Element-wise activation functions.
+
+use super::infer::{InferError, check};
+use super::scalar::{Engine, Scalar};
+use super::{Operand, Operator, Pattern, Target, Work};
+use crate::tensor::{Dim, Step, TensorType};
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
+
+/// An activation function; to add one, add a variant, its value and its cost here.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Activation {
+    /// `x / (1 + exp(-x))`.
+    Silu,
+    /// `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
+    GeluTanh,
+    /// `x/2 (1 + erf(x / sqrt 2))`.
+    GeluErf,
+    /// `max(x, 0)`.
+    Relu,
+    /// `c tanh(x / c)`, the soft cap on Gemma 2's logits.
+    SoftCap(f64),
+}
+
+impl Activation {
+    /// The value at `x`.
+    pub fn apply<S: Scalar>(self, x: S) -> S {
+        let c = S::constant;
+        match self {
+            Self::Silu => x * (c(1.0) / (c(1.0) + (-x).exp())),
+            Self::GeluTanh => {
+                let inner = (x + x * x * x * c(0.044_715)) * c(FRAC_2_PI.sqrt());
+                x * c(0.5) * (c(1.0) + inner.tanh())
+            }
+            Self::GeluErf => x * c(0.5) * (c(1.0) + (x * c(FRAC_1_SQRT_2)).erf()),
+            Self::Relu => x.maximum(c(0.0)),
+            Self::SoftCap(cap) => (x * c(1.0 / cap)).tanh() * c(cap),
+        }
+    }
+
+    /// Vector and special operations per element.
+    pub const fn operations(self) -> (f64, f64) {
+        match self {
+            Self::Silu => (2.0, 2.0),
+            Self::GeluTanh => (8.0, 1.0),
+            Self::GeluErf => (4.0, 1.0),
+            Self::Relu => (0.0, 0.0),
+            Self::SoftCap(_) => (2.0, 1.0),
+        }
+    }
+}
+
+/// `y = f(x)` element by element.
+///
+/// Shapes: `x, y: [M, W]`. Work per element: SiLU 2 vector and 2 special, GELU (tanh) 8 and 1,
+/// GELU (erf) 4 and 1, ReLU none, soft cap 2 and 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activate {
+    /// Rows (M).
+    pub rows: Dim,
+    /// Elements per row (W).
+    pub width: u64,
+    /// The function.
+    pub function: Activation,
+}
+
+impl Operator for Activate {
+    const NAME: &'static str = "activation";
+    const FORMULA: &'static str = "y = f(x) element by element; operations per element by function";
+
+    fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
+        let x = TensorType::activation(self.rows, self.width);
+        check(Self::NAME, operands, &[("x", x)])?;
+        Ok(x)
+    }
+
+    fn work(&self, step: &Step) -> Work {
+        let elements = self.rows.extent(step) * self.width as f64;
+        let (vector, special) = self.function.operations();
+        Work {
+            vector: vector * elements,
+            special: special * elements,
+            reads: [elements, 0.0, 0.0],
+            writes: elements,
+            ..Work::default()
+        }
+    }
+
+    fn pattern(&self, _: &Step) -> Pattern {
+        Pattern::Stream
+    }
+
+    fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
+        for m in 0..self.rows.extent(step) as usize {
+            for i in 0..self.width as usize {
+                let x = operands[0].at(m, i);
+                out.set(m, i, S::on(Engine::Vector, || self.function.apply(x)));
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Residual addition.
+
+use super::infer::{InferError, check};
+use super::scalar::{Engine, Scalar};
+use super::{Operand, Operator, Pattern, Target, Work};
+use crate::tensor::{Dim, Step, TensorType};
+
+/// `y = a + b` element by element.
+///
+/// Shapes: `a, b, y: [T, D]`. Work: 1 vector operation per element.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Add {
+    /// Features (D).
+    pub width: u64,
+}
+
+impl Operator for Add {
+    const NAME: &'static str = "add";
+    const FORMULA: &'static str = "y = a + b element by element; 1 vector operation each";
+
+    fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
+        let x = TensorType::activation(Dim::Tokens, self.width);
+        check(Self::NAME, operands, &[("a", x), ("b", x)])?;
+        Ok(x)
+    }
+
+    fn work(&self, step: &Step) -> Work {
+        let elements = step.tokens() * self.width as f64;
+        Work {
+            vector: elements,
+            reads: [elements, elements, 0.0],
+            writes: elements,
+            ..Work::default()
+        }
+    }
+
+    fn pattern(&self, _: &Step) -> Pattern {
+        Pattern::Stream
+    }
+
+    fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
+        for t in 0..step.tokens() as usize {
+            for i in 0..self.width as usize {
+                let (a, b) = (operands[0].at(t, i), operands[1].at(t, i));
+                out.set(t, i, S::on(Engine::Vector, || a + b));
+            }
+        }
+    }
+}

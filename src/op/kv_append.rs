@@ -1,0 +1,52 @@
+//! Appending keys or values to their cache.
+
+use super::infer::{InferError, check};
+use super::scalar::Scalar;
+use super::{Operand, Operator, Pattern, Target, Work};
+use crate::tensor::{Dim, Role, Step, TensorType};
+
+/// The cache with the step's new rows behind each sequence's past rows.
+///
+/// Shapes: `new: [T, Hk Dh]`, `past: [P, Hk Dh]`, result `[C, Hk Dh]`. No arithmetic; `T Hk Dh`
+/// elements read and as many written: past rows stay where they lie.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KvAppend {
+    /// Elements per token: KV heads x head dim.
+    pub width: u64,
+}
+
+impl Operator for KvAppend {
+    const NAME: &'static str = "kv_append";
+    const FORMULA: &'static str =
+        "cache = past ++ new, in place; T Hk Dh elements read and written";
+
+    fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
+        let cache = |rows| TensorType { rows, width: self.width, role: Role::KvCache };
+        let new = TensorType::activation(Dim::Tokens, self.width);
+        check(Self::NAME, operands, &[("new", new), ("past", cache(Dim::Past))])?;
+        Ok(cache(Dim::Context))
+    }
+
+    fn work(&self, step: &Step) -> Work {
+        let elements = step.tokens() * self.width as f64;
+        Work { reads: [elements, 0.0, 0.0], writes: elements, ..Work::default() }
+    }
+
+    fn pattern(&self, _: &Step) -> Pattern {
+        Pattern::Stream
+    }
+
+    fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
+        for s in step.sequences() {
+            for i in 0..s.past {
+                out.adopt(s.first_context + i, &operands[1], s.first_past + i);
+            }
+            for i in 0..s.new {
+                for d in 0..self.width as usize {
+                    let value = operands[0].at(s.first_token + i, d);
+                    out.set(s.first_context + s.past + i, d, value);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The matrices that an operator reads and writes, with their touched elements on record.
+
+use super::scalar::Scalar;
+use std::cell::RefCell;
+
+/// Which elements of an operand were touched.
+#[derive(Debug, Default)]
+pub struct Touched(RefCell<Vec<bool>>);
+
+impl Touched {
+    /// Nothing touched yet of `elements`.
+    pub fn none(elements: usize) -> Self {
+        Self(RefCell::new(vec![false; elements]))
+    }
+
+    /// Number of distinct elements touched.
+    pub fn count(&self) -> usize {
+        self.0.borrow().iter().filter(|t| **t).count()
+    }
+
+    fn touch(&self, index: usize) {
+        self.0.borrow_mut()[index] = true;
+    }
+}
+
+/// A matrix that is read: `rows x width`, row-major.
+#[derive(Debug, Clone, Copy)]
+pub struct Operand<'a, S> {
+    data: &'a [S],
+    width: usize,
+    touched: Option<&'a Touched>,
+}
+
+impl<'a, S: Scalar> Operand<'a, S> {
+    /// A view of `data` with rows of `width`.
+    pub fn new(data: &'a [S], width: usize) -> Self {
+        Self { data, width, touched: None }
+    }
+
+    /// The same view, recording what is read.
+    pub fn recorded(self, touched: &'a Touched) -> Self {
+        Self { touched: Some(touched), ..self }
+    }
+
+    /// Element `(row, column)`.
+    pub fn at(&self, row: usize, column: usize) -> S {
+        let index = row * self.width + column;
+        if let Some(touched) = self.touched {
+            touched.touch(index);
+        }
+        self.data[index]
+    }
+
+    /// Element `(row, 0)` as an index.
+    pub fn index(&self, row: usize) -> usize {
+        self.at(row, 0).value() as usize
+    }
+}
+
+/// A matrix that is written: `rows x width`, row-major.
+#[derive(Debug)]
+pub struct Target<'a, S> {
+    data: &'a mut [S],
+    width: usize,
+    touched: Option<&'a Touched>,
+}
+
+impl<'a, S: Scalar> Target<'a, S> {
+    /// A view of `data` with rows of `width`.
+    pub fn new(data: &'a mut [S], width: usize) -> Self {
+        Self { data, width, touched: None }
+    }
+
+    /// The same view, recording what is written.
+    pub fn recorded(self, touched: &'a Touched) -> Self {
+        Self { touched: Some(touched), ..self }
+    }
+
+    /// Writes element `(row, column)`.
+    pub fn set(&mut self, row: usize, column: usize, value: S) {
+        let index = row * self.width + column;
+        if let Some(touched) = self.touched {
+            touched.touch(index);
+        }
+        self.data[index] = value;
+    }
+
+    /// Takes over a row that lies in place already (the cache that a KV append extends): the value
+    /// appears here and nothing moves.
+    pub fn adopt(&mut self, row: usize, from: &Operand<'_, S>, from_row: usize) {
+        let (to, at) = (row * self.width, from_row * from.width);
+        self.data[to..to + self.width].copy_from_slice(&from.data[at..at + from.width]);
+    }
+}

@@ -1,0 +1,181 @@
+//! Rotary position embedding (Su et al., arXiv 2104.09864).
+
+use super::infer::{InferError, check};
+use super::scalar::{Engine, Scalar};
+use super::{Operand, Operator, Pattern, Target, Work};
+use crate::tensor::{Dim, Step, TensorType};
+use std::f64::consts::PI;
+
+/// Which two elements of a head turn together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// `i` with `i + R/2` (GPT-NeoX, Llama as Hugging Face stores it).
+    Half,
+    /// `2i` with `2i + 1` (GPT-J, Llama as Meta stores it).
+    Interleaved,
+}
+
+/// How frequencies are stretched for contexts beyond the trained one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RopeScaling {
+    /// All frequencies divided by `factor`.
+    Linear {
+        /// Stretch.
+        factor: f64,
+    },
+    /// Long wavelengths stretched, short ones kept, a ramp between (Llama 3.1).
+    Llama3 {
+        /// Stretch of long wavelengths.
+        factor: f64,
+        /// Wavelengths above `original_context / low_freq_factor` are stretched.
+        low_freq_factor: f64,
+        /// Wavelengths below `original_context / high_freq_factor` are kept.
+        high_freq_factor: f64,
+        /// Trained context, tokens.
+        original_context: f64,
+    },
+    /// NTK by parts with attention temperature (Peng et al., arXiv 2309.00071).
+    Yarn {
+        /// Stretch.
+        factor: f64,
+        /// Trained context, tokens.
+        original_context: f64,
+        /// Rotations above which a dimension is kept.
+        beta_fast: f64,
+        /// Rotations below which a dimension is stretched.
+        beta_slow: f64,
+        /// Factor on sine and cosine.
+        attention_factor: f64,
+    },
+}
+
+/// Turns pairs of the first R elements of each head by `position * frequency`.
+///
+/// `(a, b) -> (a cos - b sin, b cos + a sin)`. Shapes: `x, y: [T, H Dh]`. Work: per token and
+/// pair 1 vector and 2 special operations for the angle (2 vector more under YaRN's factor),
+/// shared by the heads; per head 6 vector operations a pair. Elements beyond R pass unchanged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rope {
+    /// Heads (H).
+    pub heads: u64,
+    /// Elements of a head (Dh).
+    pub head_dim: u64,
+    /// Elements that turn (R), even.
+    pub rotary_dim: u64,
+    /// Base of the frequencies.
+    pub theta: f64,
+    /// Which elements pair.
+    pub pairing: Pairing,
+    /// Stretching of frequencies.
+    pub scaling: Option<RopeScaling>,
+}
+
+impl Rope {
+    /// Radians per position of pair `i`: `theta^(-2i/R)`, stretched.
+    pub fn frequency(&self, i: u64) -> f64 {
+        let r = self.rotary_dim as f64;
+        let base = self.theta.powf(-2.0 * i as f64 / r);
+        match self.scaling {
+            None => base,
+            Some(RopeScaling::Linear { factor }) => base / factor,
+            Some(RopeScaling::Llama3 {
+                factor,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_context,
+            }) => {
+                let turns = original_context * base / (2.0 * PI);
+                let keep = ((turns - low) / (high - low)).clamp(0.0, 1.0);
+                base * (keep + (1.0 - keep) / factor)
+            }
+            Some(RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, .. }) => {
+                let dimension = |rotations: f64| {
+                    r * (original_context / (rotations * 2.0 * PI)).ln() / (2.0 * self.theta.ln())
+                };
+                let first = dimension(beta_fast).floor().max(0.0);
+                let last = dimension(beta_slow).ceil().min(r - 1.0).max(first + 1e-3);
+                let stretch = ((i as f64 - first) / (last - first)).clamp(0.0, 1.0);
+                base * ((1.0 - stretch) + stretch / factor)
+            }
+        }
+    }
+
+    fn attention_factor(&self) -> Option<f64> {
+        match self.scaling {
+            Some(RopeScaling::Yarn { attention_factor, .. }) => Some(attention_factor),
+            _ => None,
+        }
+    }
+
+    fn pair(&self, i: usize) -> (usize, usize) {
+        match self.pairing {
+            Pairing::Half => (i, i + self.rotary_dim as usize / 2),
+            Pairing::Interleaved => (2 * i, 2 * i + 1),
+        }
+    }
+
+    /// Cosine and sine of pair `i` at `position`.
+    fn turn<S: Scalar>(&self, position: usize, i: usize) -> (S, S) {
+        S::on(Engine::Vector, || {
+            let angle = S::constant(position as f64) * S::constant(self.frequency(i as u64));
+            let (cos, sin) = (angle.cos(), angle.sin());
+            match self.attention_factor() {
+                Some(f) => (cos * S::constant(f), sin * S::constant(f)),
+                None => (cos, sin),
+            }
+        })
+    }
+}
+
+impl Operator for Rope {
+    const NAME: &'static str = "rope";
+    const FORMULA: &'static str = "(a, b) -> (a cos - b sin, b cos + a sin) with angle position theta^(-2i/R); per token and pair 6 H + 1 vector and 2 special operations";
+
+    fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
+        let x = TensorType::activation(Dim::Tokens, self.heads * self.head_dim);
+        check(Self::NAME, operands, &[("x", x)])?;
+        Ok(x)
+    }
+
+    fn work(&self, step: &Step) -> Work {
+        let pairs = step.tokens() * (self.rotary_dim / 2) as f64;
+        let heads = self.heads as f64;
+        let angle = if self.attention_factor().is_some() { 3.0 } else { 1.0 };
+        let elements = step.tokens() * heads * self.head_dim as f64;
+        Work {
+            vector: pairs * (angle + 6.0 * heads),
+            special: 2.0 * pairs,
+            reads: [elements, 0.0, 0.0],
+            writes: elements,
+            ..Work::default()
+        }
+    }
+
+    fn pattern(&self, _: &Step) -> Pattern {
+        Pattern::Stream
+    }
+
+    fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
+        let x = &operands[0];
+        for s in step.sequences() {
+            for (t, position) in (s.first_token..).zip(s.past..s.past + s.new) {
+                for i in 0..self.rotary_dim as usize / 2 {
+                    let (cos, sin) = self.turn::<S>(position, i);
+                    let (left, right) = self.pair(i);
+                    for first in (0..self.heads as usize).map(|h| h * self.head_dim as usize) {
+                        let (a, b) = (x.at(t, first + left), x.at(t, first + right));
+                        S::on(Engine::Vector, || {
+                            out.set(t, first + left, a * cos - b * sin);
+                            out.set(t, first + right, b * cos + a * sin);
+                        });
+                    }
+                }
+                for first in (0..self.heads as usize).map(|h| h * self.head_dim as usize) {
+                    for d in self.rotary_dim as usize..self.head_dim as usize {
+                        out.set(t, first + d, x.at(t, first + d));
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Attention scores: the first third of attention.
+
+use super::infer::{InferError, check};
+use super::scalar::{Engine, Scalar};
+use super::{Operand, Operator, Pattern, Target, Work};
+use crate::tensor::{Dim, Mask, Role, Step, TensorType};
+
+/// `s[(q, k), h] = cap(scale * sum_d q[q, h, d] key[k, h / (H/Hk), d])` for every visible pair.
+///
+/// Shapes: `q: [T, H Dh]`, `keys: [C, Hk Dh]`, `s: [pairs, H]`, pairs packed by query. Masked pairs
+/// are neither computed nor stored. Work per pair and head: `2 Dh` matrix, 1 vector (scale); a
+/// soft cap `c tanh(s / c)` adds 2 vector and 1 special (Gemma 2, arXiv 2408.00118).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// Query heads (H).
+    pub heads: u64,
+    /// Key heads (Hk), a divisor of H.
+    pub kv_heads: u64,
+    /// Elements of a head (Dh).
+    pub head_dim: u64,
+    /// Visible pairs.
+    pub mask: Mask,
+    /// Factor on the scores, usually `1/sqrt(Dh)`.
+    pub scale: f64,
+    /// Soft cap (c).
+    pub softcap: Option<f64>,
+}
+
+impl Operator for Scores {
+    const NAME: &'static str = "scores";
+    const FORMULA: &'static str = "s[q,k,h] = scale sum_d Q[q,h,d] K[k,h Hk/H,d] over visible pairs; 2 Dh matrix and 1 vector operations a pair and head";
+
+    fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
+        let q = TensorType::activation(Dim::Tokens, self.heads * self.head_dim);
+        let width = self.kv_heads * self.head_dim;
+        let keys = TensorType { rows: Dim::Context, width, role: Role::KvCache };
+        check(Self::NAME, operands, &[("q", q), ("keys", keys)])?;
+        Ok(TensorType::activation(Dim::Pairs(self.mask), self.heads))
+    }
+
+    fn work(&self, step: &Step) -> Work {
+        let scores = step.pairs(self.mask) * self.heads as f64;
+        let (vector, special) = if self.softcap.is_some() { (3.0, 1.0) } else { (1.0, 0.0) };
+        let dim = self.head_dim as f64;
+        let queries = step.tokens() * self.heads as f64 * dim;
+        let keys = step.visible_context(self.mask) * self.kv_heads as f64 * dim;
+        Work {
+            matrix: 2.0 * dim * scores,
+            vector: vector * scores,
+            special: special * scores,
+            reads: [queries, keys, 0.0],
+            writes: scores,
+        }
+    }
+
+    fn pattern(&self, step: &Step) -> Pattern {
+        Pattern::Attention {
+            heads: self.heads as f64,
+            kv_heads: self.kv_heads as f64,
+            head_dim: self.head_dim as f64,
+            pairs: step.pairs(self.mask),
+        }
+    }
+
+    fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
+        let (q, keys) = (&operands[0], &operands[1]);
+        let dim = self.head_dim as usize;
+        let mut pair = 0;
+        for s in step.sequences() {
+            for i in 0..s.new {
+                for key in s.visible(i, self.mask) {
+                    let (query, row) = (s.first_token + i, s.first_context + key);
+                    for h in 0..self.heads as usize {
+                        let kv = h / (self.heads / self.kv_heads) as usize;
+                        let dot = S::on(Engine::Matrix, || {
+                            (0..dim).fold(S::constant(0.0), |sum, d| {
+                                sum + q.at(query, h * dim + d) * keys.at(row, kv * dim + d)
+                            })
+                        });
+                        let score = S::on(Engine::Vector, || {
+                            let score = dot * S::constant(self.scale);
+                            match self.softcap {
+                                Some(c) => (score * S::constant(1.0 / c)).tanh() * S::constant(c),
+                                None => score,
+                            }
+                        });
+                        out.set(pair, h, score);
+                    }
+                    pair += 1;
+                }
+            }
+        }
+    }
+}

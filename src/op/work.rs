@@ -1,0 +1,50 @@
+//! What an operator demands of a machine, without saying which machine.
+
+/// Most operands that an operator reads.
+pub const MAX_OPERANDS: usize = 3;
+
+/// Operations per engine class and distinct elements touched per operand, for one step.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Work {
+    /// Matrix operations; a multiply-add is two.
+    pub matrix: f64,
+    /// Vector operations; a multiply-add is two.
+    pub vector: f64,
+    /// Special operations: exp, tanh, erf, sin, cos, rsqrt, division.
+    pub special: f64,
+    /// Distinct elements read of each operand, in operand order.
+    pub reads: [f64; MAX_OPERANDS],
+    /// Distinct elements written.
+    pub writes: f64,
+}
+
+/// The shape of an operator's data access, which a mapping onto a machine is chosen by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Pattern {
+    /// `b` independent products `[m, k] x [k, n]`.
+    Contraction {
+        /// Independent products.
+        b: f64,
+        /// Rows of the left operand.
+        m: f64,
+        /// Columns of the result.
+        n: f64,
+        /// Length of the sum.
+        k: f64,
+    },
+    /// A part of attention: scores, softmax or weighted sum over visible pairs.
+    Attention {
+        /// Query heads.
+        heads: f64,
+        /// Key and value heads.
+        kv_heads: f64,
+        /// Elements of a head; 0 for the softmax, which reads no head.
+        head_dim: f64,
+        /// Visible (query, key) pairs.
+        pairs: f64,
+    },
+    /// Every element once, in order.
+    Stream,
+    /// Rows picked by index.
+    Gather,
+}

@@ -1,0 +1,11 @@
+//! Tensors by shape and role, the step that gives symbolic extents their size, and reference values.
+//!
+//! Every tensor of the graph is a matrix, `rows x width`: activations `[tokens, features]`,
+//! weights `[outputs, inputs]`, the KV cache `[context, kv_heads * head_dim]`, attention scores
+//! `[visible pairs, heads]`. Batches are packed: sequences lie one behind the other without padding.
+
+mod shape;
+mod step;
+
+pub use shape::{Dim, Mask, Role, TensorType, WeightKind};
+pub use step::{Group, Logits, Sequence, Step, StepError};

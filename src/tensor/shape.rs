@@ -1,0 +1,127 @@
+//! Symbolic row counts, roles, and tensor types.
+
+use super::step::Step;
+use std::fmt;
+
+/// Which keys a query sees. Positions count from the start of the sequence, so a query is aligned
+/// with the end of the context (bottom-right), as in FlashAttention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mask {
+    /// All keys of the sequence (encoders).
+    Full,
+    /// Keys up to and including the query's own position.
+    Causal,
+    /// The last `window` keys up to and including the query's own position.
+    Sliding {
+        /// Number of visible keys at most, at least 1.
+        window: u64,
+    },
+}
+
+/// A row count that a [`Step`] resolves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dim {
+    /// A constant.
+    Fixed(u64),
+    /// New tokens of the step, over all sequences.
+    Tokens,
+    /// Rows that get logits: the last token of each sequence, or all tokens in a verify step.
+    Logits,
+    /// Tokens that were in the KV cache before the step.
+    Past,
+    /// Tokens in the KV cache after the step.
+    Context,
+    /// (query, key) pairs that the mask lets through.
+    Pairs(Mask),
+}
+
+impl Dim {
+    /// The number of rows in this step; exact below 2^53.
+    pub fn extent(self, step: &Step) -> f64 {
+        match self {
+            Self::Fixed(n) => n as f64,
+            Self::Tokens => step.tokens(),
+            Self::Logits => step.logit_rows(),
+            Self::Past => step.past(),
+            Self::Context => step.context(),
+            Self::Pairs(mask) => step.pairs(mask),
+        }
+    }
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(n) => write!(f, "{n}"),
+            Self::Tokens => f.write_str("tokens"),
+            Self::Logits => f.write_str("logit rows"),
+            Self::Past => f.write_str("past"),
+            Self::Context => f.write_str("context"),
+            Self::Pairs(_) => f.write_str("pairs"),
+        }
+    }
+}
+
+/// What a weight is for; a quantization scheme treats kinds apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum WeightKind {
+    /// Token embedding table.
+    Embedding,
+    /// Learned position table.
+    Position,
+    /// Matrix of an attention or feed-forward projection.
+    Projection,
+    /// Output head that is not tied to the embedding.
+    Head,
+    /// Gain of a norm.
+    Norm,
+    /// Bias of a projection or norm.
+    Bias,
+}
+
+/// What a tensor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A trained parameter.
+    Weight(WeightKind),
+    /// A value computed in the step.
+    Activation,
+    /// Keys or values that outlive the step.
+    KvCache,
+    /// Token ids, one per row.
+    TokenIds,
+}
+
+/// Shape and role of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TensorType {
+    /// Number of rows.
+    pub rows: Dim,
+    /// Elements per row.
+    pub width: u64,
+    /// What it is.
+    pub role: Role,
+}
+
+impl TensorType {
+    /// An activation of `rows x width`.
+    pub const fn activation(rows: Dim, width: u64) -> Self {
+        Self { rows, width, role: Role::Activation }
+    }
+
+    /// A weight of `rows x width`.
+    pub const fn weight(kind: WeightKind, rows: u64, width: u64) -> Self {
+        Self { rows: Dim::Fixed(rows), width, role: Role::Weight(kind) }
+    }
+
+    /// Number of elements in this step.
+    pub fn elements(&self, step: &Step) -> f64 {
+        self.rows.extent(step) * self.width as f64
+    }
+}
+
+impl fmt::Display for TensorType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}, {}]", self.rows, self.width)
+    }
+}

@@ -1,0 +1,300 @@
+//! One forward pass of the model: which sequences take part, with how many new and past tokens.
+
+use super::shape::Mask;
+use smallvec::SmallVec;
+
+/// Sequences that are alike: `count` of them, each with `past` cached and `new` tokens to process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Group {
+    /// Number of sequences.
+    pub count: u64,
+    /// Tokens processed in this step, per sequence.
+    pub new: u64,
+    /// Tokens whose keys and values are cached already, per sequence.
+    pub past: u64,
+}
+
+/// Which tokens get logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Logits {
+    /// The last new token of each sequence.
+    Last,
+    /// Every new token: a verify step of speculative decoding.
+    All,
+}
+
+/// A forward pass over groups of sequences. Made only by its constructors; costs fold over groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    groups: SmallVec<[Group; 2]>,
+    logits: Logits,
+}
+
+/// A step that cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// No sequence, or a group of none.
+    #[error("batch is 0; expected at least one sequence")]
+    NoSequence,
+    /// A group that processes nothing.
+    #[error("{0} is 0; expected at least one token")]
+    NoToken(&'static str),
+    /// Beyond what any model or counter holds.
+    #[error("{what} {found} is above the limit of {limit}")]
+    TooLarge {
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        found: u64,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+/// Where one sequence lies in the packed tensors of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sequence {
+    /// Row of its first new token in `[tokens, ..]`.
+    pub first_token: usize,
+    /// New tokens.
+    pub new: usize,
+    /// Row of its first cached token in `[past, ..]`.
+    pub first_past: usize,
+    /// Cached tokens before the step.
+    pub past: usize,
+    /// Row of its first key in `[context, ..]`.
+    pub first_context: usize,
+}
+
+/// Largest batch of a group, and largest context of a sequence.
+const LIMIT: u64 = 1 << 32;
+
+impl Step {
+    /// Processes `prompt` tokens of `batch` sequences at once, from an empty cache.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn prefill(batch: u64, prompt: u64) -> Result<Self, StepError> {
+        Self::one(Group { count: batch, new: prompt, past: 0 }, Logits::Last, "prompt")
+    }
+
+    /// One token per sequence; `context` counts the new token, whose key and value are attended to.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn decode(batch: u64, context: u64) -> Result<Self, StepError> {
+        let past = context.checked_sub(1).ok_or(StepError::NoToken("context"))?;
+        Self::one(Group { count: batch, new: 1, past }, Logits::Last, "context")
+    }
+
+    /// Checks `tokens` draft tokens per sequence at once, with logits for each.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn verify(batch: u64, tokens: u64, past: u64) -> Result<Self, StepError> {
+        Self::one(Group { count: batch, new: tokens, past }, Logits::All, "draft tokens")
+    }
+
+    /// A chunk of a longer prompt: `chunk` tokens behind `past` cached ones.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn chunked(batch: u64, chunk: u64, past: u64) -> Result<Self, StepError> {
+        Self::one(Group { count: batch, new: chunk, past }, Logits::Last, "chunk")
+    }
+
+    /// Any mix of groups in one pass, for instance a chunk of one prompt beside decodes of others.
+    ///
+    /// # Errors
+    /// No group, or a group with zero or absurdly large numbers.
+    pub fn mixed(groups: impl IntoIterator<Item = Group>) -> Result<Self, StepError> {
+        let groups: SmallVec<[Group; 2]> = groups.into_iter().collect();
+        if groups.is_empty() {
+            return Err(StepError::NoSequence);
+        }
+        groups.iter().try_for_each(|g| check(g, "new tokens"))?;
+        Ok(Self { groups, logits: Logits::Last })
+    }
+
+    fn one(group: Group, logits: Logits, what: &'static str) -> Result<Self, StepError> {
+        check(&group, what)?;
+        Ok(Self { groups: SmallVec::from_slice(&[group]), logits })
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Number of sequences.
+    pub fn batch(&self) -> f64 {
+        self.sum(|g| g.count as f64)
+    }
+
+    /// New tokens over all sequences.
+    pub fn tokens(&self) -> f64 {
+        self.sum(|g| g.count as f64 * g.new as f64)
+    }
+
+    /// Rows that get logits.
+    pub fn logit_rows(&self) -> f64 {
+        match self.logits {
+            Logits::Last => self.batch(),
+            Logits::All => self.tokens(),
+        }
+    }
+
+    /// Which tokens get logits.
+    pub fn logits(&self) -> Logits {
+        self.logits
+    }
+
+    /// Tokens cached before the step, over all sequences.
+    pub fn past(&self) -> f64 {
+        self.sum(|g| g.count as f64 * g.past as f64)
+    }
+
+    /// Tokens cached after the step, over all sequences.
+    pub fn context(&self) -> f64 {
+        self.sum(|g| g.count as f64 * (g.past + g.new) as f64)
+    }
+
+    /// (query, key) pairs that the mask lets through, over all sequences.
+    ///
+    /// Causal: `sum_i (past + i)` for `i` in `1..=new`; sliding: `sum_i min(past + i, window)`.
+    pub fn pairs(&self, mask: Mask) -> f64 {
+        self.sum(|g| g.count as f64 * pairs(g, mask))
+    }
+
+    /// Cached rows that at least one new query sees: all of the context, or under a window `w`
+    /// the last `new + w - 1`.
+    pub fn visible_context(&self, mask: Mask) -> f64 {
+        self.sum(|g| {
+            let context = g.past + g.new;
+            let seen = match mask {
+                Mask::Full | Mask::Causal => context,
+                Mask::Sliding { window } => context.min(g.new + window - 1),
+            };
+            g.count as f64 * seen as f64
+        })
+    }
+
+    /// Distinct positions of the new tokens: the rows of a position table that are read.
+    pub fn distinct_positions(&self) -> f64 {
+        if let [g] = self.groups[..] {
+            return g.new as f64;
+        }
+        let mut spans: Vec<(u64, u64)> =
+            self.groups.iter().map(|g| (g.past, g.past + g.new)).collect();
+        spans.sort_unstable();
+        let mut reached = 0;
+        let mut count = 0;
+        for (start, end) in spans {
+            count += end.saturating_sub(start.max(reached));
+            reached = reached.max(end);
+        }
+        count as f64
+    }
+
+    /// The sequences with their places in packed tensors, in order.
+    pub fn sequences(&self) -> impl Iterator<Item = Sequence> + '_ {
+        let singles = self.groups.iter().flat_map(|g| (0..g.count).map(move |_| (g.new, g.past)));
+        singles.scan((0, 0, 0), |(token, past_row, context), (new, past)| {
+            let (new, past) = (new as usize, past as usize);
+            let sequence = Sequence {
+                first_token: *token,
+                new,
+                first_past: *past_row,
+                past,
+                first_context: *context,
+            };
+            *token += new;
+            *past_row += past;
+            *context += past + new;
+            Some(sequence)
+        })
+    }
+
+    fn sum(&self, f: impl Fn(&Group) -> f64) -> f64 {
+        self.groups.iter().map(f).sum()
+    }
+}
+
+impl Sequence {
+    /// Positions of the keys that new token `i` sees.
+    pub fn visible(&self, i: usize, mask: Mask) -> std::ops::Range<usize> {
+        let own = self.past + i + 1;
+        match mask {
+            Mask::Full => 0..self.past + self.new,
+            Mask::Causal => 0..own,
+            Mask::Sliding { window } => own.saturating_sub(window as usize)..own,
+        }
+    }
+}
+
+fn pairs(g: &Group, mask: Mask) -> f64 {
+    let (new, past) = (g.new as f64, g.past as f64);
+    let causal = |new: f64| new * past + new * (new + 1.0) / 2.0;
+    match mask {
+        Mask::Full => new * (past + new),
+        Mask::Causal => causal(new),
+        Mask::Sliding { window } => {
+            let growing = new.min((window as f64 - past).max(0.0));
+            causal(growing) + (new - growing) * window as f64
+        }
+    }
+}
+
+fn check(group: &Group, what: &'static str) -> Result<(), StepError> {
+    let large = |what, found| StepError::TooLarge { what, found, limit: LIMIT };
+    match *group {
+        Group { count: 0, .. } => Err(StepError::NoSequence),
+        Group { new: 0, .. } => Err(StepError::NoToken(what)),
+        Group { count, .. } if count > LIMIT => Err(large("batch", count)),
+        Group { new, .. } if new > LIMIT => Err(large(what, new)),
+        Group { past, .. } if past > LIMIT => Err(large("context", past)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn closed_forms_equal_enumeration(
+            groups in prop::collection::vec((1..4u64, 1..9u64, 0..9u64), 1..4),
+            window in 1..12u64,
+        ) {
+            let groups = groups.iter().map(|&(count, new, past)| Group { count, new, past });
+            let step = Step::mixed(groups).expect("valid");
+            for mask in [Mask::Full, Mask::Causal, Mask::Sliding { window }] {
+                let mut pairs = 0;
+                let mut seen = 0;
+                for s in step.sequences() {
+                    let mut touched = vec![false; s.past + s.new];
+                    for i in 0..s.new {
+                        pairs += s.visible(i, mask).len();
+                        touched[s.visible(i, mask)].fill(true);
+                    }
+                    seen += touched.iter().filter(|t| **t).count();
+                }
+                prop_assert_eq!(step.pairs(mask), pairs as f64);
+                prop_assert_eq!(step.visible_context(mask), seen as f64);
+            }
+            let positions: std::collections::BTreeSet<usize> =
+                step.sequences().flat_map(|s| s.past..s.past + s.new).collect();
+            prop_assert_eq!(step.distinct_positions(), positions.len() as f64);
+        }
+    }
+
+    #[test]
+    fn impossible_steps_are_refused() {
+        assert_eq!(Step::prefill(0, 4), Err(StepError::NoSequence));
+        assert_eq!(Step::decode(1, 0), Err(StepError::NoToken("context")));
+        assert_eq!(Step::mixed([]), Err(StepError::NoSequence));
+        assert!(Step::prefill(1, u64::MAX).is_err());
+    }
+}
