@@ -3,6 +3,8 @@
 
 pub mod diagnostic;
 pub mod dtype;
+pub mod graph;
+pub mod mapping;
 pub mod op;
 pub mod provenance;
 pub mod tensor;

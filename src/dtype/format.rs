@@ -57,6 +57,8 @@ formats! {
     Fp8E5m2 = "fp8-e5m2", Float, 8 bits;
     /// 4-bit float, 2-bit exponent, 1-bit mantissa (OCP microscaling specification's element).
     Fp4E2m1 = "fp4-e2m1", Float, 4 bits;
+    /// 32-bit integer: token ids.
+    Int32 = "int32", Integer, 32 bits;
     /// 8-bit integer.
     Int8 = "int8", Integer, 8 bits;
     /// 4-bit integer.

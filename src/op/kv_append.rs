@@ -3,7 +3,7 @@
 use super::infer::{InferError, check};
 use super::scalar::Scalar;
 use super::{Operand, Operator, Pattern, Target, Work};
-use crate::tensor::{Dim, Role, Step, TensorType};
+use crate::tensor::{Dim, Mask, Step, TensorType};
 
 /// The cache with the step's new rows behind each sequence's past rows.
 ///
@@ -11,8 +11,12 @@ use crate::tensor::{Dim, Role, Step, TensorType};
 /// elements read and as many written: past rows stay where they lie.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KvAppend {
-    /// Elements per token: KV heads x head dim.
-    pub width: u64,
+    /// Key or value heads (Hk).
+    pub kv_heads: u64,
+    /// Elements of a head (Dh).
+    pub head_dim: u64,
+    /// The mask of the attention that reads the cache: under a window older rows are dropped.
+    pub mask: Mask,
 }
 
 impl Operator for KvAppend {
@@ -21,14 +25,14 @@ impl Operator for KvAppend {
         "cache = past ++ new, in place; T Hk Dh elements read and written";
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
-        let cache = |rows| TensorType { rows, width: self.width, role: Role::KvCache };
-        let new = TensorType::activation(Dim::Tokens, self.width);
+        let cache = |rows| TensorType::cache(rows, self.kv_heads, self.head_dim, self.mask);
+        let new = TensorType::activation(Dim::Tokens, self.kv_heads * self.head_dim);
         check(Self::NAME, operands, &[("new", new), ("past", cache(Dim::Past))])?;
         Ok(cache(Dim::Context))
     }
 
     fn work(&self, step: &Step) -> Work {
-        let elements = step.tokens() * self.width as f64;
+        let elements = step.tokens() * (self.kv_heads * self.head_dim) as f64;
         Work { reads: [elements, 0.0, 0.0], writes: elements, ..Work::default() }
     }
 
@@ -42,7 +46,7 @@ impl Operator for KvAppend {
                 out.adopt(s.first_context + i, &operands[1], s.first_past + i);
             }
             for i in 0..s.new {
-                for d in 0..self.width as usize {
+                for d in 0..(self.kv_heads * self.head_dim) as usize {
                     let value = operands[0].at(s.first_token + i, d);
                     out.set(s.first_context + s.past + i, d, value);
                 }

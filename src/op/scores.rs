@@ -3,7 +3,7 @@
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
 use super::{Operand, Operator, Pattern, Target, Work};
-use crate::tensor::{Dim, Mask, Role, Step, TensorType};
+use crate::tensor::{Dim, Mask, Step, TensorType};
 
 /// `s[(q, k), h] = cap(scale * sum_d q[q, h, d] key[k, h / (H/Hk), d])` for every visible pair.
 ///
@@ -32,8 +32,7 @@ impl Operator for Scores {
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let q = TensorType::activation(Dim::Tokens, self.heads * self.head_dim);
-        let width = self.kv_heads * self.head_dim;
-        let keys = TensorType { rows: Dim::Context, width, role: Role::KvCache };
+        let keys = TensorType::cache(Dim::Context, self.kv_heads, self.head_dim, self.mask);
         check(Self::NAME, operands, &[("q", q), ("keys", keys)])?;
         Ok(TensorType::activation(Dim::Pairs(self.mask), self.heads))
     }

@@ -3,7 +3,7 @@
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
 use super::{Operand, Operator, Pattern, Target, Work};
-use crate::tensor::{Dim, Mask, Role, Step, TensorType};
+use crate::tensor::{Dim, Mask, Step, TensorType};
 
 /// `o[q, h, :] = sum_k p[(q, k), h] value[k, h / (H/Hk), :]` over visible pairs.
 ///
@@ -27,8 +27,7 @@ impl Operator for WeightedSum {
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let p = TensorType::activation(Dim::Pairs(self.mask), self.heads);
-        let width = self.kv_heads * self.head_dim;
-        let values = TensorType { rows: Dim::Context, width, role: Role::KvCache };
+        let values = TensorType::cache(Dim::Context, self.kv_heads, self.head_dim, self.mask);
         check(Self::NAME, operands, &[("p", p), ("values", values)])?;
         Ok(TensorType::activation(Dim::Tokens, self.heads * self.head_dim))
     }

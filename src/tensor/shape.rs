@@ -49,6 +49,16 @@ impl Dim {
     }
 }
 
+impl Mask {
+    /// The sliding window, where there is one.
+    pub const fn window(self) -> Option<u64> {
+        match self {
+            Self::Sliding { window } => Some(window),
+            Self::Full | Self::Causal => None,
+        }
+    }
+}
+
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -87,7 +97,12 @@ pub enum Role {
     /// A value computed in the step.
     Activation,
     /// Keys or values that outlive the step.
-    KvCache,
+    KvCache {
+        /// Elements of a head: the row that shares a scale when the cache is quantized.
+        head_dim: u64,
+        /// Tokens kept per sequence: under a sliding window older ones are dropped (A9).
+        window: Option<u64>,
+    },
     /// Token ids, one per row.
     TokenIds,
 }
@@ -112,6 +127,12 @@ impl TensorType {
     /// A weight of `rows x width`.
     pub const fn weight(kind: WeightKind, rows: u64, width: u64) -> Self {
         Self { rows: Dim::Fixed(rows), width, role: Role::Weight(kind) }
+    }
+
+    /// Keys or values of `kv_heads` heads; under a sliding mask only the window is kept.
+    pub const fn cache(rows: Dim, kv_heads: u64, head_dim: u64, mask: Mask) -> Self {
+        let role = Role::KvCache { head_dim, window: mask.window() };
+        Self { rows, width: kv_heads * head_dim, role }
     }
 
     /// Number of elements in this step.

@@ -92,7 +92,7 @@ fn cases(s: &Sizes) -> Vec<(Op, Vec<TensorType>)> {
     let heads = s.groups * s.kv_heads;
     let dim = 2 * s.half_dim;
     let kv = s.kv_heads * dim;
-    let cache = |rows| TensorType { rows, width: kv, role: Role::KvCache };
+    let cache = |rows| TensorType::cache(rows, s.kv_heads, dim, s.mask);
     let pairs = act(Dim::Pairs(s.mask), heads);
     let bias = |width| s.flag.then(|| weight(WeightKind::Bias, 1, width));
     let norm = |kind| {
@@ -142,7 +142,10 @@ fn cases(s: &Sizes) -> Vec<(Op, Vec<TensorType>)> {
             .into(),
             vec![act(Dim::Tokens, heads * (dim + 2 * u64::from(s.flag)))],
         ),
-        (KvAppend { width: kv }.into(), vec![act(Dim::Tokens, kv), cache(Dim::Past)]),
+        (
+            KvAppend { kv_heads: s.kv_heads, head_dim: dim, mask: s.mask }.into(),
+            vec![act(Dim::Tokens, kv), cache(Dim::Past)],
+        ),
         (
             Scores {
                 heads,

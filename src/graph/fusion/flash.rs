@@ -1,0 +1,21 @@
+//! Fused attention: scores and probabilities never leave the chip (Dao et al., arXiv 2205.14135).
+
+use super::Fusion;
+use crate::graph::{Graph, NodeId};
+use crate::op::Op;
+
+pub(super) const FUSION: Fusion = Fusion { name: "flash", find };
+
+fn find(graph: &Graph) -> Vec<Vec<NodeId>> {
+    let scores = graph
+        .nodes()
+        .map(|(id, _)| id)
+        .filter(|&id| matches!(graph.op(id), Some(Op::Scores(_))));
+    scores
+        .map(|scores| {
+            let softmax = graph.readers(scores);
+            let weighted = softmax.iter().flat_map(|&s| graph.readers(s)).collect();
+            [vec![scores], softmax, weighted].concat()
+        })
+        .collect()
+}

@@ -1,0 +1,22 @@
+//! Projections that share their input as one wider product: the input is read once.
+
+use super::Fusion;
+use crate::graph::{Graph, NodeId};
+use crate::op::Op;
+
+pub(super) const FUSION: Fusion = Fusion { name: "qkv", find };
+
+fn find(graph: &Graph) -> Vec<Vec<NodeId>> {
+    graph
+        .nodes()
+        .map(|(value, _)| {
+            let readers = graph.readers(value).into_iter();
+            let free = readers.filter(|&r| {
+                matches!(graph.op(r), Some(Op::MatMul(_)))
+                    && graph.operands(r).first() == Some(&value)
+                    && graph.node(r).fused.is_none()
+            });
+            free.collect()
+        })
+        .collect()
+}

@@ -1,0 +1,83 @@
+//! Nodes and regions.
+
+use crate::op::Op;
+use crate::tensor::TensorType;
+use petgraph::graph::NodeIndex;
+
+/// A node of one graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(super) NodeIndex);
+
+impl NodeId {
+    /// Place in construction order.
+    pub fn index(self) -> usize {
+        self.0.index()
+    }
+}
+
+/// A region of one graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegionId(pub(super) usize);
+
+/// Where a value comes from that no operator computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Given with the step: token ids, uniform numbers.
+    Input,
+    /// A trained parameter, by name; one copy per iteration of its region.
+    Weight,
+    /// The KV cache as the step before left it; one per iteration of its region.
+    Cache,
+}
+
+/// What a node is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {
+    /// A given value.
+    Source(Source),
+    /// The value that a region carries from iteration to iteration.
+    Carry,
+    /// An operator applied to its operands.
+    Apply(Op),
+}
+
+/// A value: its name, what makes it, its type, and the kernel that computes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// Name inside its region, for instance `attn.q` or `attn.q.weight`.
+    pub name: String,
+    /// What makes it.
+    pub kind: Kind,
+    /// Shape and role.
+    pub ty: TensorType,
+    /// Region.
+    pub region: RegionId,
+    /// Which of the region's layers, when a body holds several (local and global attention).
+    pub layer: u64,
+    /// The fusion that put it into a kernel with others: the kernel's name and first node.
+    pub fused: Option<(String, NodeId)>,
+}
+
+/// How a repeated region hands a value on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Carry {
+    /// The value inside the body: at first the outside value, then `back` of the iteration before.
+    pub entry: NodeId,
+    /// The body's result.
+    pub back: NodeId,
+}
+
+/// A stretch of the graph that runs `count` times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region {
+    /// Name.
+    pub name: String,
+    /// Iterations.
+    pub count: u64,
+    /// Layers that one iteration holds.
+    pub layers: u64,
+    /// Number of the first layer, from 0.
+    pub first_layer: u64,
+    /// The value handed from iteration to iteration; `None` outside repeated regions.
+    pub carry: Option<Carry>,
+}

@@ -1,0 +1,138 @@
+//! What a plan keeps in memory: weights, KV cache, live activations.
+
+use super::storage::Formats;
+use crate::graph::{Graph, Kind, NodeId, Source};
+use crate::tensor::{Dim, Mask, Role, Step, WeightKind};
+use crate::units::Bytes;
+
+/// Weight bytes by purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct WeightBytes {
+    /// All weights, tied tensors once.
+    pub total: Bytes,
+    /// The input embedding, unless the head reads it too.
+    pub embedding_only: Bytes,
+}
+
+/// Memory demand as closed forms of batch and tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Footprint {
+    /// Weights.
+    pub weights: WeightBytes,
+    /// Number of parameters, tied tensors once.
+    pub parameters: u64,
+    /// Per sequence: (tokens kept at most, bytes per token), one term per window length.
+    kv: Vec<(Option<u64>, f64)>,
+    /// Sets of activations that live at the same time; the largest counts.
+    live: Vec<LiveSet>,
+}
+
+/// Bytes of activations that live together, by what they scale with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct LiveSet {
+    per_token: f64,
+    per_logit_row: f64,
+    per_pair: f64,
+    mask: Mask,
+}
+
+impl Footprint {
+    pub(super) fn new(graph: &Graph, formats: &Formats<'_>) -> Self {
+        let mut footprint = Self {
+            weights: WeightBytes::default(),
+            parameters: 0,
+            kv: vec![],
+            live: live_sets(graph, formats),
+        };
+        for (id, node) in graph.nodes() {
+            let count = graph.region(id).count;
+            match (&node.kind, node.ty.role, node.ty.rows) {
+                (Kind::Source(Source::Weight), Role::Weight(kind), Dim::Fixed(rows)) => {
+                    let bits = formats.storage(id).total_bits(rows, node.ty.width);
+                    let bytes = Bytes::new(bits / 8.0 * count as f64);
+                    footprint.parameters += rows * node.ty.width * count;
+                    footprint.weights.total += bytes;
+                    if kind == WeightKind::Embedding && graph.readers(id).len() == 1 {
+                        footprint.weights.embedding_only += bytes;
+                    }
+                }
+                (Kind::Apply(_), Role::KvCache { window, .. }, _) => {
+                    let bits = formats.bits_per_element(id) * node.ty.width as f64;
+                    footprint.add_cache(window, bits / 8.0 * count as f64);
+                }
+                _ => {}
+            }
+        }
+        footprint
+    }
+
+    fn add_cache(&mut self, window: Option<u64>, bytes: f64) {
+        match self.kv.iter_mut().find(|(w, _)| *w == window) {
+            Some((_, sum)) => *sum += bytes,
+            None => self.kv.push((window, bytes)),
+        }
+    }
+
+    /// KV cache of `batch` sequences of `tokens` each.
+    pub fn kv(&self, batch: f64, tokens: u64) -> Bytes {
+        let kept = |window: Option<u64>| tokens.min(window.unwrap_or(u64::MAX)) as f64;
+        Bytes::new(batch * self.kv.iter().map(|&(w, bytes)| kept(w) * bytes).sum::<f64>())
+    }
+
+    /// Bytes that one more token adds to the KV cache of a sequence shorter than any window.
+    pub fn kv_per_token(&self) -> Bytes {
+        self.kv(1.0, 1)
+    }
+
+    /// Activations that live at the same time, at the worst moment of the step.
+    pub fn activations(&self, step: &Step) -> Bytes {
+        let bytes = |set: &LiveSet| {
+            set.per_token * step.tokens()
+                + set.per_logit_row * step.logit_rows()
+                + set.per_pair * step.pairs(set.mask)
+        };
+        Bytes::new(self.live.iter().map(bytes).fold(0.0, f64::max))
+    }
+
+    /// Window lengths at which decode costs change their slope, ascending.
+    pub(super) fn windows(&self) -> Vec<u64> {
+        let mut windows: Vec<u64> = self.kv.iter().filter_map(|(w, _)| *w).collect();
+        windows.sort_unstable();
+        windows
+    }
+}
+
+/// The activations alive while each operator runs: written before or by it, and read by it or
+/// later. Values that stay on chip do not count.
+fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
+    let spans: Vec<(NodeId, usize, usize)> = graph
+        .nodes()
+        .filter(|(_, n)| matches!(n.kind, Kind::Apply(_)) && n.ty.role == Role::Activation)
+        .filter_map(|(id, _)| {
+            let off_chip = graph.readers(id).into_iter().filter(|&r| !graph.stays_on_chip(id, r));
+            let last = off_chip.map(NodeId::index).max()?;
+            Some((id, id.index(), last.max(id.index())))
+        })
+        .collect();
+    let mut sets: Vec<LiveSet> = vec![];
+    for (_, now, _) in &spans {
+        let mut set = LiveSet { per_token: 0.0, per_logit_row: 0.0, per_pair: 0.0, mask: Mask::Full };
+        for (id, _, _) in spans.iter().filter(|(_, from, to)| from <= now && now <= to) {
+            let ty = graph.node(*id).ty;
+            let bytes = formats.bits_per_element(*id) * ty.width as f64 / 8.0;
+            match ty.rows {
+                Dim::Tokens => set.per_token += bytes,
+                Dim::Logits => set.per_logit_row += bytes,
+                Dim::Pairs(mask) => {
+                    set.per_pair += bytes;
+                    set.mask = mask;
+                }
+                Dim::Fixed(_) | Dim::Past | Dim::Context => {}
+            }
+        }
+        if !sets.contains(&set) {
+            sets.push(set);
+        }
+    }
+    sets
+}

@@ -1,0 +1,172 @@
+//! The flat plan: kernels over nodes, each with its operator and the bytes of its operands.
+
+use super::footprint::Footprint;
+use super::storage::Formats;
+use crate::dtype::{Compute, Scheme};
+use crate::graph::{Graph, Kernel, Kind, NodeId};
+use crate::op::{MAX_OPERANDS, Op, Work};
+use crate::tensor::{Role, Step};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+/// A graph under a scheme, compiled to arrays.
+///
+/// Every number that depends on the step comes from [`Op::work`]; what is stored here per operand
+/// are bytes per element moved off chip and vector operations per element for conversions.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Kernels in order of execution.
+    pub kernels: Vec<PlanKernel>,
+    /// Nodes, kernel by kernel.
+    pub nodes: Vec<PlanNode>,
+    /// Memory demand.
+    pub footprint: Footprint,
+    /// The scheme that it was compiled with.
+    pub scheme: Scheme,
+    /// Contexts at which a sliding window fills, ascending.
+    pub windows: Vec<u64>,
+}
+
+/// One launch and how often it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanKernel {
+    /// Name; unique in the plan.
+    pub name: String,
+    /// Its nodes.
+    pub nodes: Range<usize>,
+    /// Launches per step.
+    pub count: u64,
+    /// Whether its work in a decode step changes with the context.
+    pub sees_context: bool,
+}
+
+/// One operator with the storage of what it moves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanNode {
+    /// Name inside the model.
+    pub name: String,
+    /// The operator.
+    pub op: Op,
+    /// What its matrix work is computed in.
+    pub compute: Compute,
+    /// Bytes per element read of each operand; 0 where it is on chip already.
+    pub read_bytes: [f64; MAX_OPERANDS],
+    /// Bytes per element written; 0 where every reader has it on chip.
+    pub write_bytes: f64,
+    /// Vector operations per element read of each operand, and per element written.
+    pub conversions: ([f64; MAX_OPERANDS], f64),
+}
+
+impl Plan {
+    /// Compiles a graph under a scheme.
+    pub fn new(graph: &Graph, scheme: &Scheme) -> Self {
+        let formats = Formats::new(graph, scheme);
+        let footprint = Footprint::new(graph, &formats);
+        let windows = footprint.windows();
+        let scheme = scheme.clone();
+        let mut plan = Self { kernels: vec![], nodes: vec![], footprint, scheme, windows };
+        for kernel in graph.kernels() {
+            let first = plan.nodes.len();
+            let scope = Scope::new(graph, &formats, &kernel);
+            plan.nodes.extend(kernel.nodes.iter().filter_map(|&n| scope.node(n)));
+            let nodes = first..plan.nodes.len();
+            let sees_context = plan.nodes[nodes.clone()].iter().any(|n| sees_context(&n.op));
+            let name = plan.free_name(kernel.name);
+            plan.kernels.push(PlanKernel { name, nodes, count: kernel.count, sees_context });
+        }
+        plan
+    }
+
+    /// A name that no kernel has yet: a number behind it where it repeats.
+    fn free_name(&self, name: String) -> String {
+        let taken = |name: &str| self.kernels.iter().any(|k| k.name == name);
+        if !taken(&name) {
+            return name;
+        }
+        let numbered = (2..).map(|n| format!("{name}#{n}")).find(|n| !taken(n));
+        numbered.unwrap_or(name)
+    }
+}
+
+impl PlanNode {
+    /// Bytes moved off chip for this work.
+    pub fn bytes(&self, work: &Work) -> f64 {
+        let reads: f64 = work.reads.iter().zip(&self.read_bytes).map(|(e, b)| e * b).sum();
+        reads + work.writes * self.write_bytes
+    }
+
+    /// Vector operations spent on converting between storage and compute formats.
+    pub fn conversion_ops(&self, work: &Work) -> f64 {
+        let (reads, write) = &self.conversions;
+        let read: f64 = work.reads.iter().zip(reads).map(|(e, c)| e * c).sum();
+        read + work.writes * write
+    }
+}
+
+/// A kernel being compiled: which values it holds on chip.
+struct Scope<'a> {
+    graph: &'a Graph,
+    formats: &'a Formats<'a>,
+    kernel: &'a Kernel,
+}
+
+impl<'a> Scope<'a> {
+    fn new(graph: &'a Graph, formats: &'a Formats<'a>, kernel: &'a Kernel) -> Self {
+        Self { graph, formats, kernel }
+    }
+
+    fn node(&self, id: NodeId) -> Option<PlanNode> {
+        let op = self.graph.op(id)?.clone();
+        let mut read_bytes = [0.0; MAX_OPERANDS];
+        let mut read_conversions = [0.0; MAX_OPERANDS];
+        for (i, operand) in self.graph.operands(id).into_iter().enumerate() {
+            if !self.is_on_chip(operand, id) {
+                read_bytes[i] = self.formats.bits_per_element(operand) / 8.0;
+                read_conversions[i] = self.formats.read_conversion(operand, id);
+            }
+        }
+        let written = self.is_written(id);
+        Some(PlanNode {
+            name: self.graph.node(id).name.clone(),
+            op,
+            compute: self.formats.compute(id),
+            read_bytes,
+            write_bytes: if written { self.formats.bits_per_element(id) / 8.0 } else { 0.0 },
+            conversions: (read_conversions, self.formats.write_conversion(id)),
+        })
+    }
+
+    /// Made in this kernel, or read by an earlier node of it. A cache always comes from memory.
+    fn is_on_chip(&self, operand: NodeId, reader: NodeId) -> bool {
+        if matches!(self.graph.node(operand).ty.role, Role::KvCache { .. }) {
+            return false;
+        }
+        let value = self.value_before(operand);
+        let made_here = self.kernel.nodes.contains(&value);
+        let earlier = self.kernel.nodes.iter().take_while(|&&n| n != reader);
+        made_here || earlier.into_iter().any(|&n| self.graph.operands(n).contains(&operand))
+    }
+
+    /// The value behind a carried one, where this kernel holds the iteration before.
+    fn value_before(&self, operand: NodeId) -> NodeId {
+        let carry = self.graph.region(operand).carry;
+        match (&self.graph.node(operand).kind, carry) {
+            (Kind::Carry, Some(carry)) if self.kernel.nodes.contains(&carry.back) => carry.back,
+            _ => operand,
+        }
+    }
+
+    /// Read by a node outside this kernel, kept in the cache, or a result of the step.
+    fn is_written(&self, id: NodeId) -> bool {
+        let inside: BTreeSet<NodeId> = self.kernel.nodes.iter().copied().collect();
+        matches!(self.graph.node(id).ty.role, Role::KvCache { .. })
+            || self.graph.outputs().contains(&id)
+            || self.graph.readers(id).iter().any(|r| !inside.contains(r))
+    }
+}
+
+/// Whether a decode step's work grows with the context: compares two short contexts.
+fn sees_context(op: &Op) -> bool {
+    let work = |context| Step::decode(1, context).map(|step| op.work(&step));
+    work(1) != work(2)
+}

@@ -1,0 +1,62 @@
+//! Attention with any number of key and value heads: MHA, GQA and MQA are one wiring.
+
+use super::Wiring;
+use crate::graph::{GraphError, NodeId, Source};
+use crate::model::architecture::Position;
+use crate::op::{KvAppend, Rope, Scores, Softmax, WeightedSum};
+use crate::tensor::{Dim, Mask, TensorType};
+
+impl Wiring<'_> {
+    /// Projections, rotation, cache append, scores, softmax, weighted sum, output projection.
+    pub(super) fn attention(
+        &mut self,
+        x: NodeId,
+        window: Option<u64>,
+    ) -> Result<NodeId, GraphError> {
+        let a = self.arch.attention.clone();
+        let (hidden, head_dim) = (self.arch.hidden, a.head_dim);
+        let (heads, kv_heads) = (a.heads, a.kv_heads);
+        let mask = window.map_or(Mask::Causal, |window| Mask::Sliding { window });
+
+        let q = self.project("attn.q", x, (hidden, heads * head_dim), a.qkv_bias)?;
+        let k = self.project("attn.k", x, (hidden, kv_heads * head_dim), a.qkv_bias)?;
+        let v = self.project("attn.v", x, (hidden, kv_heads * head_dim), a.qkv_bias)?;
+        let (q, k) = if a.qk_norm {
+            let q = self.norm("attn.q_norm", q, Dim::Tokens, (heads, head_dim))?;
+            (q, self.norm("attn.k_norm", k, Dim::Tokens, (kv_heads, head_dim))?)
+        } else {
+            (q, k)
+        };
+        let q = self.rotate("attn.rope_q", q, heads)?;
+        let k = self.rotate("attn.rope_k", k, kv_heads)?;
+        let keys = self.append("attn.append_k", k, mask)?;
+        let values = self.append("attn.append_v", v, mask)?;
+
+        let (scale, softcap) = (a.scale, a.softcap);
+        let scores = Scores { heads, kv_heads, head_dim, mask, scale, softcap };
+        let scores = self.builder.apply("attn.scores", scores, &[q, keys])?;
+        let weights = Softmax { heads, mask };
+        let weights = self.builder.apply("attn.softmax", weights, &[scores])?;
+        let sum = WeightedSum { heads, kv_heads, head_dim, mask };
+        let out = self.builder.apply("attn.weighted_sum", sum, &[weights, values])?;
+        self.project("attn.out", out, (heads * head_dim, hidden), a.out_bias)
+    }
+
+    fn rotate(&mut self, name: &str, x: NodeId, heads: u64) -> Result<NodeId, GraphError> {
+        let head_dim = self.arch.attention.head_dim;
+        match self.arch.position {
+            Position::Learned { .. } => Ok(x),
+            Position::Rope { theta, rotary_dim, pairing, scaling } => {
+                let rope = Rope { heads, head_dim, rotary_dim, theta, pairing, scaling };
+                self.builder.apply(name, rope, &[x])
+            }
+        }
+    }
+
+    fn append(&mut self, name: &str, new: NodeId, mask: Mask) -> Result<NodeId, GraphError> {
+        let (kv_heads, head_dim) = (self.arch.attention.kv_heads, self.arch.attention.head_dim);
+        let past = TensorType::cache(Dim::Past, kv_heads, head_dim, mask);
+        let past = self.builder.source(format!("{name}.past"), Source::Cache, past);
+        self.builder.apply(name, KvAppend { kv_heads, head_dim, mask }, &[new, past])
+    }
+}

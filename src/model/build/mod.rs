@@ -1,0 +1,170 @@
+//! From an [`Architecture`] to the graph of its step.
+//!
+//! Node names follow `attn.q`, `ffn.up`, `head.logits`; a weight is its reader's name with
+//! `.weight` or `.bias` behind it.
+
+mod attention;
+mod ffn;
+mod layer;
+
+use super::architecture::{Architecture, Norm, Position};
+use crate::graph::fusion::{DEFAULT, FLASH};
+use crate::graph::{Builder, Graph, GraphError, NodeId, Source};
+use crate::op::{self, Activate, Activation, Add, Embedding, MatMul, Sample, Sampler, Select};
+use crate::tensor::{Dim, Role, TensorType, WeightKind};
+
+/// Which attention kernel runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttentionKernel {
+    /// Scores and probabilities are written to memory and read back.
+    Naive,
+    /// They stay on chip.
+    Flash,
+}
+
+/// Whether the default fusions apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FusionSet {
+    /// All of [`DEFAULT`].
+    Default,
+    /// None: every operator is a kernel of its own, attention as its kernel says.
+    None,
+}
+
+/// How a model's step becomes a graph.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BuildOptions {
+    /// Attention kernel.
+    pub attention: AttentionKernel,
+    /// Fusions.
+    pub fusions: FusionSet,
+    /// How tokens are chosen.
+    pub sampler: Sampler,
+}
+
+impl Default for BuildOptions {
+    fn default() -> Self {
+        let (attention, fusions) = (AttentionKernel::Flash, FusionSet::Default);
+        Self { attention, fusions, sampler: Sampler::Greedy }
+    }
+}
+
+impl Architecture {
+    /// The graph of one step of this model.
+    ///
+    /// # Errors
+    /// None for a checked architecture; a wiring that does not type is reported, not hidden.
+    pub fn graph(&self, options: &BuildOptions) -> Result<Graph, GraphError> {
+        let mut wiring = Wiring { builder: Builder::new(), arch: self };
+        let (x, table) = wiring.embed()?;
+        let x = wiring.layers(x)?;
+        let tokens = wiring.head(x, table, options.sampler)?;
+        let default: &[&_] = match options.fusions {
+            FusionSet::Default => DEFAULT,
+            FusionSet::None => &[],
+        };
+        let flash: &[&_] = match options.attention {
+            AttentionKernel::Flash => &[FLASH],
+            AttentionKernel::Naive => &[],
+        };
+        Ok(wiring.builder.finish(&[tokens], &[flash, default].concat()))
+    }
+}
+
+/// A graph under construction for one architecture.
+struct Wiring<'a> {
+    builder: Builder,
+    arch: &'a Architecture,
+}
+
+impl Wiring<'_> {
+    fn weight(&mut self, name: &str, kind: WeightKind, rows: u64, width: u64) -> NodeId {
+        self.builder.source(name, Source::Weight, TensorType::weight(kind, rows, width))
+    }
+
+    /// `x w (+ b)` with weights named after the node.
+    fn project(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        (inputs, outputs): (u64, u64),
+        bias: bool,
+    ) -> Result<NodeId, GraphError> {
+        let kind = WeightKind::Projection;
+        let mut operands =
+            vec![x, self.weight(&format!("{name}.weight"), kind, outputs, inputs)];
+        if bias {
+            operands.push(self.weight(&format!("{name}.bias"), WeightKind::Bias, 1, outputs));
+        }
+        self.builder.apply(name, MatMul { rows: Dim::Tokens, inputs, outputs, bias }, &operands)
+    }
+
+    /// The architecture's norm over rows of `groups` heads of `width` elements.
+    fn norm(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        rows: Dim,
+        (groups, width): (u64, u64),
+    ) -> Result<NodeId, GraphError> {
+        let Norm { kind, epsilon, unit_offset, bias, .. } = self.arch.norm;
+        let mut operands =
+            vec![x, self.weight(&format!("{name}.weight"), WeightKind::Norm, 1, width)];
+        if bias {
+            operands.push(self.weight(&format!("{name}.bias"), WeightKind::Bias, 1, width));
+        }
+        let norm = op::Norm { kind, rows, groups, width, epsilon, unit_offset, bias };
+        self.builder.apply(name, norm, &operands)
+    }
+
+    /// Token embedding, with learned positions added where the model has them; also the table.
+    fn embed(&mut self) -> Result<(NodeId, NodeId), GraphError> {
+        let (vocabulary, width) = (self.arch.vocabulary, self.arch.hidden);
+        let ids = TensorType { rows: Dim::Tokens, width: 1, role: Role::TokenIds };
+        let ids = self.builder.source("token_ids", Source::Input, ids);
+        let table =
+            self.weight("embed.tokens.weight", WeightKind::Embedding, vocabulary, width);
+        let scale = self.arch.embedding.scale;
+        let embedding = Embedding { vocabulary, width, scale };
+        let x = self.builder.apply("embed.tokens", embedding, &[ids, table])?;
+        let Position::Learned { positions, offset } = self.arch.position else {
+            return Ok((x, table));
+        };
+        let rows = self.weight("embed.positions.weight", WeightKind::Position, positions, width);
+        let op = op::Position { positions, offset, width };
+        let positions = self.builder.apply("embed.positions", op, &[rows])?;
+        let x = self.builder.apply("embed.add", Add { width }, &[x, positions])?;
+        Ok((x, table))
+    }
+
+    /// Final norm, head and sampling on the rows that get logits.
+    fn head(&mut self, x: NodeId, table: NodeId, sampler: Sampler) -> Result<NodeId, GraphError> {
+        let (vocabulary, hidden) = (self.arch.vocabulary, self.arch.hidden);
+        let last = self.builder.apply("head.select", Select { width: hidden }, &[x])?;
+        let normed = self.norm("head.norm", last, Dim::Logits, (1, hidden))?;
+        let head = self.arch.head;
+        let weight = if head.tied {
+            table
+        } else {
+            self.weight("head.logits.weight", WeightKind::Head, vocabulary, hidden)
+        };
+        let mut operands = vec![normed, weight];
+        if head.bias {
+            operands.push(self.weight("head.logits.bias", WeightKind::Bias, 1, vocabulary));
+        }
+        let (inputs, outputs, bias) = (hidden, vocabulary, head.bias);
+        let product = MatMul { rows: Dim::Logits, inputs, outputs, bias };
+        let mut logits = self.builder.apply("head.logits", product, &operands)?;
+        if let Some(cap) = head.softcap {
+            let function = Activation::SoftCap(cap);
+            let cap = Activate { rows: Dim::Logits, width: vocabulary, function };
+            logits = self.builder.apply("head.softcap", cap, &[logits])?;
+        }
+        let mut operands = vec![logits];
+        if sampler != Sampler::Greedy {
+            let uniform = TensorType::activation(Dim::Logits, 1);
+            operands.push(self.builder.source("uniform", Source::Input, uniform));
+        }
+        self.builder.apply("head.sample", Sample { vocabulary, sampler }, &operands)
+    }
+}
