@@ -3,9 +3,11 @@
 
 pub mod diagnostic;
 pub mod dtype;
+pub mod exec;
 pub mod graph;
 pub mod mapping;
 pub mod op;
+pub mod par;
 pub mod provenance;
 pub mod tensor;
 pub mod units;

@@ -5,7 +5,9 @@
 //! `[visible pairs, heads]`. Batches are packed: sequences lie one behind the other without padding.
 
 mod shape;
+mod source;
 mod step;
 
 pub use shape::{Dim, Mask, Role, TensorType, WeightKind};
+pub use source::{TensorName, TensorSource};
 pub use step::{Group, Logits, Sequence, Step, StepError};

@@ -1,0 +1,67 @@
+//! What limits a kernel.
+
+use serde::Serialize;
+
+/// Something that a kernel waits for while others overlap with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resource {
+    /// Matrix engine.
+    Matrix,
+    /// Vector engine.
+    Vector,
+    /// Special-function engine.
+    Special,
+    /// The slowest memory level that the bytes pass.
+    Memory,
+}
+
+impl Resource {
+    /// All resources; an array of times is indexed by `resource as usize`.
+    pub const ALL: [Self; 4] = [Self::Matrix, Self::Vector, Self::Special, Self::Memory];
+}
+
+/// What a kernel's time is spent on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bound {
+    /// The resource that takes longest.
+    Resource(Resource),
+    /// The launch takes longer than any resource.
+    Overhead,
+}
+
+impl Bound {
+    /// All bounds, in the order of [`Self::index`].
+    pub const ALL: [Self; 5] = [
+        Self::Resource(Resource::Matrix),
+        Self::Resource(Resource::Vector),
+        Self::Resource(Resource::Special),
+        Self::Resource(Resource::Memory),
+        Self::Overhead,
+    ];
+
+    /// Place in [`Self::ALL`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Resource(r) => r as usize,
+            Self::Overhead => 4,
+        }
+    }
+
+    /// The larger of a kernel's resource times, or the launch where that is larger still.
+    pub fn of(times: &[f64; 4], launch: f64) -> Self {
+        let longest = longest(times);
+        if launch > times[longest as usize] { Self::Overhead } else { Self::Resource(longest) }
+    }
+}
+
+/// The resource that takes longest; the first among equals.
+pub(super) fn longest(times: &[f64; 4]) -> Resource {
+    let mut longest = Resource::Matrix;
+    for resource in Resource::ALL {
+        if times[resource as usize] > times[longest as usize] {
+            longest = resource;
+        }
+    }
+    longest
+}

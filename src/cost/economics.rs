@@ -1,0 +1,66 @@
+//! Energy and money of a request, from its time.
+
+use super::generation::{Request, Summary};
+use crate::units::{Dollars, DollarsPerHour, Joules, Seconds, Watts};
+
+/// Cost per token. Each is `None` where the profile lacks the figure or the request the phase.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Economics {
+    /// Energy per token: `TDP x time / tokens` over generated tokens; over prompt tokens for a
+    /// prefill alone.
+    pub energy_per_token: Option<Joules>,
+    /// All of the request's time, per million generated tokens (prompt tokens for a prefill alone).
+    pub per_million: Option<Dollars>,
+    /// Prefill time per million prompt tokens.
+    pub per_million_input: Option<Dollars>,
+    /// Decode time per million tokens generated in it.
+    pub per_million_output: Option<Dollars>,
+}
+
+const MILLION: f64 = 1e6;
+
+impl Economics {
+    /// Energy and money of a request on a device of this power and hourly price.
+    pub fn new(
+        request: &Request,
+        summary: &Summary,
+        power: Option<Watts>,
+        price: Option<DollarsPerHour>,
+    ) -> Self {
+        let batch = request.batch() as f64;
+        let (prompt, output) = match *request {
+            Request::Generation { prompt, output, .. } => (prompt as f64, output as f64),
+            Request::Prefill { context, .. } => (context as f64, 0.0),
+            Request::Decode { .. } => (0.0, 1.0),
+        };
+        let served = batch * if output > 0.0 { output } else { prompt };
+        let dollars = |time: Seconds, tokens: f64| price.map(|p| p * time * (MILLION / tokens));
+        Self {
+            energy_per_token: power.map(|p| Joules::new(p.get() * summary.total.get()) / served),
+            per_million: dollars(summary.total, served),
+            per_million_input: summary.prefill.and_then(|t| dollars(t, batch * prompt)),
+            per_million_output: summary.decode_step.and_then(|t| dollars(t, batch)),
+        }
+    }
+}
+
+/// What an API charges, per thousand tokens.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ApiPrice {
+    /// Per thousand prompt tokens.
+    pub input: Dollars,
+    /// Per thousand generated tokens.
+    pub output: Dollars,
+}
+
+impl ApiPrice {
+    /// What one sequence of the request costs at the API.
+    pub fn of(&self, request: &Request) -> Option<Dollars> {
+        match *request {
+            Request::Generation { prompt, output, .. } => {
+                Some(self.input * (prompt as f64 / 1e3) + self.output * (output as f64 / 1e3))
+            }
+            Request::Prefill { .. } | Request::Decode { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! A plan bound to a machine: per node the seconds per operation, ready for any step.
+
+use super::bound::Bound;
+use super::kernel::KernelCost;
+use crate::hardware::{Machine, MissingEngine};
+use crate::mapping::{Plan, PlanKernel};
+use crate::tensor::Step;
+
+/// A plan that a machine cannot run.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EstimateError {
+    /// No engine for a format that is computed in.
+    #[error(transparent)]
+    MissingEngine(#[from] MissingEngine),
+}
+
+/// Evaluates steps of one plan on one machine.
+#[derive(Debug, Clone)]
+pub struct Estimator<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) machine: &'a Machine,
+    /// Seconds per matrix operation, node by node, and whether the vector engine runs it.
+    matrix: Vec<(f64, bool)>,
+    /// Seconds per vector and per special operation; 0 where the rate is not modelled.
+    vector: f64,
+    special: f64,
+    /// Seconds per byte of the slowest level.
+    memory: f64,
+    /// Index of that level.
+    pub(super) slowest: usize,
+    /// Seconds per launch.
+    pub(super) launch: f64,
+}
+
+impl<'a> Estimator<'a> {
+    /// Binds a plan to a machine.
+    ///
+    /// # Errors
+    /// The machine has no engine for a format that the scheme computes in.
+    pub fn new(plan: &'a Plan, machine: &'a Machine) -> Result<Self, EstimateError> {
+        let high = machine.matrix(plan.scheme.high)?;
+        let projection = machine.matrix(plan.scheme.projection)?;
+        let matrix = plan.nodes.iter().map(|node| {
+            let engine = if node.compute == plan.scheme.projection { &projection } else { &high };
+            (1.0 / engine.rate.effective().get(), engine.on_vector)
+        });
+        let inverse = |rate: &Option<crate::hardware::Rate>| {
+            rate.as_ref().map_or(0.0, |r| 1.0 / r.effective().get())
+        };
+        let (slowest, memory) = slowest_level(machine);
+        Ok(Self {
+            plan,
+            machine,
+            matrix: matrix.collect(),
+            vector: inverse(&machine.vector),
+            special: inverse(&machine.special),
+            memory,
+            slowest,
+            launch: machine.kernel_launch.get(),
+        })
+    }
+
+    /// Demand and resource times of one launch.
+    pub fn kernel(&self, kernel: &PlanKernel, step: &Step) -> KernelCost {
+        let mut cost = KernelCost::default();
+        let mut on_vector = 0.0;
+        for i in kernel.nodes.clone() {
+            let node = &self.plan.nodes[i];
+            let work = node.op.work(step);
+            let (per_op, vector_runs_it) = self.matrix[i];
+            cost.operations[0] += work.matrix;
+            cost.operations[1] += work.vector;
+            cost.operations[2] += work.special;
+            cost.conversions += node.conversion_ops(&work);
+            cost.bytes += node.bytes(&work);
+            if vector_runs_it {
+                on_vector += work.matrix * per_op;
+            } else {
+                cost.times[0] += work.matrix * per_op;
+            }
+        }
+        cost.times[1] = (cost.operations[1] + cost.conversions) * self.vector + on_vector;
+        cost.times[2] = cost.operations[2] * self.special;
+        cost.times[3] = cost.bytes * self.memory;
+        cost
+    }
+
+    /// Time of one launch.
+    pub(super) fn time(&self, cost: &KernelCost) -> f64 {
+        cost.longest() + self.launch
+    }
+
+    /// What limits one launch.
+    pub(super) fn bound(&self, cost: &KernelCost) -> Bound {
+        Bound::of(&cost.times, self.launch)
+    }
+}
+
+/// The level whose effective bandwidth is lowest, and its seconds per byte.
+fn slowest_level(machine: &Machine) -> (usize, f64) {
+    let times = machine.levels.iter().enumerate().filter_map(|(i, level)| {
+        level.effective_bandwidth().map(|bandwidth| (i, 1.0 / bandwidth.get()))
+    });
+    times.fold((machine.dram, 0.0), |slowest, level| if level.1 > slowest.1 { level } else { slowest })
+}

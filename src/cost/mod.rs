@@ -1,0 +1,22 @@
+//! What a plan costs on a machine: time, bound, memory, energy, money.
+//!
+//! Per kernel, `time = max(matrix, vector, special, memory) + launch`: operations over effective
+//! rate per engine class, off-chip bytes over effective bandwidth of the slowest level they pass.
+//! docs/COST-MODEL.md has the equations with their symbols and limits.
+
+mod bound;
+mod capacity;
+mod economics;
+mod estimator;
+mod generation;
+mod kernel;
+mod report;
+mod span;
+
+pub use bound::{Bound, Resource};
+pub use capacity::{Capacity, Remedy};
+pub use economics::{ApiPrice, Economics};
+pub use estimator::{EstimateError, Estimator};
+pub use generation::{Memory, Request, RequestError, Summary};
+pub use kernel::KernelCost;
+pub use report::{CostReport, OperatorCost, Phase, PhaseCost};

@@ -1,0 +1,18 @@
+//! Where the executor gets the values that no operator computes.
+
+use super::shape::TensorType;
+
+/// A given value of the graph: its name and, inside a repeated layer, which layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TensorName<'a> {
+    /// Layer number from 0; `None` outside the layers.
+    pub layer: Option<u64>,
+    /// Name inside the layer, for instance `attn.q.weight`.
+    pub name: &'a str,
+}
+
+/// Gives weights, inputs and the KV cache as it was before the step.
+pub trait TensorSource<S> {
+    /// The `rows x width` elements of a tensor, row-major, for `rows` as the step resolves them.
+    fn tensor(&self, name: TensorName<'_>, ty: &TensorType, rows: usize) -> Vec<S>;
+}

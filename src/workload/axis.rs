@@ -1,0 +1,195 @@
+//! What a sweep varies: a dotted path and the values it takes, each checked once.
+
+use super::raw::RawScenario;
+use super::scenario::{ATTENTION, FUSION, Scenario, choice, parse_scheme, with_kv};
+use crate::diagnostic::{Diagnostic, clip};
+use crate::dtype::Scheme;
+use crate::hardware::RawHardware;
+use crate::model::{AttentionKernel, FusionSet};
+use crate::yaml::Source;
+
+/// One value of an axis.
+#[derive(Debug, Clone)]
+pub enum Setting {
+    /// Another model.
+    Model(String),
+    /// Another quantization scheme.
+    Quant(Scheme),
+    /// Another KV cache format on top of the scheme.
+    KvFormat(String),
+    /// Another attention kernel.
+    Attention(AttentionKernel),
+    /// Other fusions.
+    Fusion(FusionSet),
+    /// Another batch.
+    Batch(u64),
+    /// Another prompt length.
+    Prompt(u64),
+    /// Another output length.
+    Output(u64),
+    /// A change of the hardware profile.
+    Hardware(Box<RawHardware>),
+}
+
+/// A path with its values.
+#[derive(Debug, Clone)]
+pub struct Axis {
+    /// Dotted path, for instance `traffic.batch` or `hardware.memory.dram.bandwidth`.
+    pub path: String,
+    /// Values as written, with what they mean.
+    pub values: Vec<(String, Setting)>,
+}
+
+/// Paths that are not below `hardware.`.
+const PATHS: &[&str] = &[
+    "model", "quant", "attention", "fusion", "kv_cache.format", "traffic.batch", "traffic.prompt",
+    "traffic.output",
+];
+
+impl Axis {
+    /// An axis from a path and its values as text; `origin` names the file or argument.
+    ///
+    /// # Errors
+    /// An unknown path, no value, or a value that does not fit the path.
+    pub fn new(path: &str, values: Vec<String>, origin: &str) -> Result<Self, Diagnostic> {
+        if values.is_empty() {
+            let message = format!("{origin}: `{}` has no value to sweep over", clip(path));
+            return Err(Diagnostic::new(message).hint("for instance traffic.batch=1,8,64"));
+        }
+        let read = |text: String| {
+            let setting = setting(path, &text, origin)?;
+            Ok((text, setting))
+        };
+        let values: Result<_, Diagnostic> = values.into_iter().map(read).collect();
+        Ok(Self { path: path.to_owned(), values: values? })
+    }
+
+    /// An axis from `path=v1,v2,...`; a value may be a range `1..64` or `8..64:8`, ends included.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and text without `=`.
+    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
+        let Some((path, values)) = text.split_once('=') else {
+            let message = format!("--set {}: expected path=value", clip(text));
+            return Err(Diagnostic::new(message).hint("for instance --set traffic.batch=1,8,64"));
+        };
+        let values = expand_values(values)?;
+        Self::new(path.trim(), values, &format!("--set {}", clip(text)))
+    }
+
+    /// Whether the values change traffic only, so that plan and machine stay.
+    pub fn is_traffic(&self) -> bool {
+        self.path.starts_with("traffic.")
+    }
+
+    /// Whether the values change the hardware.
+    pub fn is_hardware(&self) -> bool {
+        self.path.starts_with("hardware.")
+    }
+}
+
+impl Setting {
+    /// The scenario with this setting; a hardware change leaves it as it is.
+    ///
+    /// # Errors
+    /// A KV cache format that does not go with the scheme.
+    pub fn apply(&self, scenario: &mut Scenario) -> Result<(), Diagnostic> {
+        match self {
+            Self::Model(model) => scenario.model.clone_from(model),
+            Self::Quant(scheme) => scenario.scheme = scheme.clone(),
+            Self::KvFormat(format) => scenario.scheme = with_kv(&scenario.scheme, format)?,
+            Self::Attention(kernel) => scenario.attention = *kernel,
+            Self::Fusion(fusions) => scenario.fusions = *fusions,
+            Self::Batch(n) => scenario.traffic.batch = *n,
+            Self::Prompt(n) => scenario.traffic.prompt = *n,
+            Self::Output(n) => scenario.traffic.output = *n,
+            Self::Hardware(_) => {}
+        }
+        Ok(())
+    }
+}
+
+fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> {
+    if let Some(inner) = path.strip_prefix("hardware.") {
+        let raw = RawHardware::from_path(inner, text, origin)?;
+        return Ok(Setting::Hardware(Box::new(raw)));
+    }
+    let missing = || Diagnostic::unknown("path", path, PATHS.iter().copied());
+    if !PATHS.contains(&path) {
+        return Err(missing());
+    }
+    // The value takes the road of a file: the path becomes YAML and is read as a scenario.
+    let quoted = serde_json::to_string(text).unwrap_or_default();
+    let numeric = path.starts_with("traffic.");
+    let value = if numeric { text } else { quoted.as_str() };
+    let yaml = match path.split_once('.') {
+        Some((outer, inner)) => format!("{outer}: {{{inner}: {value}}}"),
+        None => format!("{path}: {value}"),
+    };
+    let source = Source::new(origin, yaml);
+    let raw: RawScenario = source.parse()?;
+    let traffic = raw.traffic.unwrap_or_default();
+    let positive = |n: u64| {
+        let error = Diagnostic::new(format!("{origin}: {path} is 0; expected at least 1"));
+        (n > 0).then_some(n).ok_or(error)
+    };
+    let counts = [traffic.batch, traffic.prompt, traffic.output];
+    Ok(match (path, counts.map(|n| n.map(|n| n.value))) {
+        ("traffic.batch", [Some(n), ..]) => Setting::Batch(positive(n)?),
+        ("traffic.prompt", [_, Some(n), _]) => Setting::Prompt(positive(n)?),
+        ("traffic.output", [.., Some(n)]) => Setting::Output(positive(n)?),
+        ("model", _) => Setting::Model(text.to_owned()),
+        ("quant", _) => Setting::Quant(parse_scheme(text)?),
+        ("kv_cache.format", _) => {
+            with_kv(&Scheme::sixteen_bit(), text)?;
+            Setting::KvFormat(text.to_owned())
+        }
+        ("attention", _) => {
+            Setting::Attention(choice(raw.attention.as_ref(), path, ATTENTION, &source)?)
+        }
+        ("fusion", _) => Setting::Fusion(choice(raw.fusion.as_ref(), path, FUSION, &source)?),
+        _ => return Err(missing()),
+    })
+}
+
+/// Most values that one argument may expand to.
+const MAX_VALUES: u64 = 1_000_000;
+
+/// `1,8,64` and ranges: `1..4` is 1, 2, 3, 4; `8..32:8` is 8, 16, 24, 32.
+///
+/// # Errors
+/// A range whose step is 0, whose end is below its start, or that is absurdly long.
+pub fn expand_values(text: &str) -> Result<Vec<String>, Diagnostic> {
+    let mut values = vec![];
+    for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let Some((from, to, step)) = range(part) else {
+            values.push(part.to_owned());
+            continue;
+        };
+        if step == 0 || to < from || (to - from) / step >= MAX_VALUES {
+            let message = format!("`{}` is not a range", clip(part));
+            return Err(Diagnostic::new(message).hint("for instance 1..64, or 8..64:8"));
+        }
+        values.extend((from..=to).step_by(step as usize).map(|n| n.to_string()));
+    }
+    Ok(values)
+}
+
+fn range(part: &str) -> Option<(u64, u64, u64)> {
+    let (from, rest) = part.split_once("..")?;
+    let (to, step) = rest.split_once(':').unwrap_or((rest, "1"));
+    Some((from.parse().ok()?, to.parse().ok()?, step.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_include_their_ends() {
+        assert_eq!(expand_values("1,8..24:8,64").expect("valid"), ["1", "8", "16", "24", "64"]);
+        assert!(expand_values("9..1").is_err());
+        assert!(expand_values("0..18446744073709551615").is_err());
+        assert_eq!(expand_values("bf16, w4a16").expect("valid"), ["bf16", "w4a16"]);
+    }
+}

@@ -1,0 +1,16 @@
+//! A scenario: which model, under which techniques, with which traffic, and what to vary.
+
+mod axis;
+mod bundled;
+mod raw;
+mod scenario;
+
+pub use axis::{Axis, Setting, expand_values};
+pub use bundled::{ids, load, source};
+pub use raw::RawScenario;
+pub use scenario::{Scenario, Traffic};
+
+/// JSON Schema of a scenario file, for editors.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(RawScenario).to_value()
+}

@@ -1,0 +1,106 @@
+//! The scenario file as written; every field optional, so that one file can overlay another.
+
+use crate::yaml::Spanned;
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+/// A scenario as YAML has it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawScenario {
+    /// Name of the scenario, used for its report folder.
+    pub name: Option<String>,
+    /// What it stands for.
+    pub description: Option<String>,
+    /// Model id, or path of a model YAML.
+    #[schemars(with = "Option<String>")]
+    pub model: Option<Spanned<String>>,
+    /// Quantization scheme, for instance `w4a16-g128-kv8`.
+    #[schemars(with = "Option<String>")]
+    pub quant: Option<Spanned<String>>,
+    /// Attention kernel: `flash` or `naive`.
+    #[schemars(with = "Option<String>")]
+    pub attention: Option<Spanned<String>>,
+    /// Fusions: `default` or `none`.
+    #[schemars(with = "Option<String>")]
+    pub fusion: Option<Spanned<String>>,
+    /// KV cache.
+    pub kv_cache: Option<RawKvCache>,
+    /// Speculative decoding: `none`.
+    #[schemars(with = "Option<String>")]
+    pub speculative: Option<Spanned<String>>,
+    /// Parallelism over devices: `none`.
+    #[schemars(with = "Option<String>")]
+    pub parallel: Option<Spanned<String>>,
+    /// Batch and lengths.
+    pub traffic: Option<RawTraffic>,
+    /// What to vary: dotted path to values.
+    #[serde(default)]
+    #[schemars(with = "IndexMap<String, Vec<serde_json::Value>>")]
+    pub sweep: IndexMap<String, Spanned<Vec<Scalar>>>,
+}
+
+/// KV cache as YAML has it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawKvCache {
+    /// Number format: `16`, `8` (int8), `4` (int4) or `fp8`; overrides the scheme's.
+    #[schemars(with = "Option<String>")]
+    pub format: Option<Spanned<Scalar>>,
+}
+
+/// Traffic as YAML has it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawTraffic {
+    /// Sequences processed together.
+    #[schemars(with = "Option<u64>")]
+    pub batch: Option<Spanned<u64>>,
+    /// Prompt tokens per sequence.
+    #[schemars(with = "Option<u64>")]
+    pub prompt: Option<Spanned<u64>>,
+    /// Generated tokens per sequence.
+    #[schemars(with = "Option<u64>")]
+    pub output: Option<Spanned<u64>>,
+}
+
+/// A string or number, kept as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scalar(pub String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d).map(Self)
+    }
+}
+
+impl RawScenario {
+    /// This scenario with the fields that `over` sets replaced.
+    pub fn overlaid(mut self, over: Self) -> Self {
+        fn replace<T>(base: &mut Option<T>, over: Option<T>) {
+            if over.is_some() {
+                *base = over;
+            }
+        }
+        replace(&mut self.name, over.name);
+        replace(&mut self.description, over.description);
+        replace(&mut self.model, over.model);
+        replace(&mut self.quant, over.quant);
+        replace(&mut self.attention, over.attention);
+        replace(&mut self.fusion, over.fusion);
+        replace(&mut self.speculative, over.speculative);
+        replace(&mut self.parallel, over.parallel);
+        if let Some(kv) = over.kv_cache {
+            replace(&mut self.kv_cache.get_or_insert_default().format, kv.format);
+        }
+        if let Some(traffic) = over.traffic {
+            let base = self.traffic.get_or_insert_default();
+            replace(&mut base.batch, traffic.batch);
+            replace(&mut base.prompt, traffic.prompt);
+            replace(&mut base.output, traffic.output);
+        }
+        self.sweep.extend(over.sweep);
+        self
+    }
+}

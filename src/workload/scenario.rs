@@ -1,0 +1,170 @@
+//! The checked scenario.
+
+use super::axis::Axis;
+use super::raw::RawScenario;
+use crate::diagnostic::{Diagnostic, nearest_hint};
+use crate::dtype::Scheme;
+use crate::model::{AttentionKernel, FusionSet};
+use crate::yaml::{Position, Source, Spanned};
+
+/// Batch and lengths of the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Traffic {
+    /// Sequences processed together.
+    pub batch: u64,
+    /// Prompt tokens per sequence.
+    pub prompt: u64,
+    /// Generated tokens per sequence.
+    pub output: u64,
+}
+
+/// What is run: a model under techniques, with traffic, and the axes to vary.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// Name, for report folders.
+    pub name: String,
+    /// What it stands for.
+    pub description: String,
+    /// Model id or path.
+    pub model: String,
+    /// Quantization scheme, the KV cache's format included.
+    pub scheme: Scheme,
+    /// Attention kernel.
+    pub attention: AttentionKernel,
+    /// Fusions.
+    pub fusions: FusionSet,
+    /// Traffic.
+    pub traffic: Traffic,
+    /// What to vary, in the order given.
+    pub axes: Vec<Axis>,
+}
+
+impl Scenario {
+    /// Reads and checks a scenario file.
+    ///
+    /// # Errors
+    /// Malformed YAML, a missing or unknown name, a zero length, or a sweep over a path that does
+    /// not exist.
+    pub fn parse(source: &Source) -> Result<Self, Diagnostic> {
+        let raw: RawScenario = source.parse()?;
+        let mut scenario = Self::check(&raw, source)?;
+        for (path, values) in &raw.sweep {
+            let at = |d: Diagnostic| match d.place {
+                Some(_) => d,
+                None => d.at(source.place(Position::from(values))),
+            };
+            let texts = values.value.iter().map(|v| v.0.clone()).collect();
+            scenario.axes.push(Axis::new(path, texts, &source.name).map_err(at)?);
+        }
+        Ok(scenario)
+    }
+
+    fn check(raw: &RawScenario, source: &Source) -> Result<Self, Diagnostic> {
+        let missing = |field: &str, example: &str| {
+            Diagnostic::new(format!("{}: missing field `{field}`", source.name))
+                .hint(format!("for instance `{example}`"))
+        };
+        let model = raw.model.as_ref().ok_or_else(|| missing("model", "model: llama-3-8b"))?;
+        let traffic = raw.traffic.as_ref().ok_or_else(|| {
+            missing("traffic", "traffic: {batch: 8, prompt: 1024, output: 256}")
+        })?;
+        let number = |field: &Option<Spanned<u64>>, name: &str| -> Result<u64, Diagnostic> {
+            let value = field
+                .as_ref()
+                .ok_or_else(|| missing(&format!("traffic.{name}"), &format!("{name}: 256")))?;
+            if value.value > 0 {
+                return Ok(value.value);
+            }
+            let message = format!("traffic.{name} is 0; expected at least 1");
+            Err(Diagnostic::new(message).at(source.place(Position::from(value))))
+        };
+        let name = raw.name.clone().unwrap_or_else(|| stem(&source.name));
+        Ok(Self {
+            name,
+            description: raw.description.clone().unwrap_or_default(),
+            model: model.value.clone(),
+            scheme: scheme(raw, source)?,
+            attention: choice(raw.attention.as_ref(), "attention", ATTENTION, source)?,
+            fusions: choice(raw.fusion.as_ref(), "fusion", FUSION, source)?,
+            traffic: Traffic {
+                batch: number(&traffic.batch, "batch")?,
+                prompt: number(&traffic.prompt, "prompt")?,
+                output: number(&traffic.output, "output")?,
+            },
+            axes: {
+                only_none(raw.speculative.as_ref(), "speculative", source)?;
+                only_none(raw.parallel.as_ref(), "parallel", source)?;
+                vec![]
+            },
+        })
+    }
+}
+
+/// Values of `attention`; the first is the default.
+pub(super) const ATTENTION: &[(&str, AttentionKernel)] =
+    &[("flash", AttentionKernel::Flash), ("naive", AttentionKernel::Naive)];
+
+/// Values of `fusion`; the first is the default.
+pub(super) const FUSION: &[(&str, FusionSet)] =
+    &[("default", FusionSet::Default), ("none", FusionSet::None)];
+
+pub(super) fn choice<T: Copy>(
+    field: Option<&Spanned<String>>,
+    name: &str,
+    values: &[(&str, T)],
+    source: &Source,
+) -> Result<T, Diagnostic> {
+    let Some(field) = field else { return Ok(values[0].1) };
+    let found = values.iter().find(|(text, _)| *text == field.value);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        Diagnostic::unknown(name, &field.value, values.iter().map(|(text, _)| *text))
+            .at(source.place(Position::from(field)))
+    })
+}
+
+fn scheme(raw: &RawScenario, source: &Source) -> Result<Scheme, Diagnostic> {
+    let base = match &raw.quant {
+        None => Scheme::sixteen_bit(),
+        Some(text) => parse_scheme(&text.value)
+            .map_err(|d| d.at(source.place(Position::from(text))))?,
+    };
+    let Some(kv) = raw.kv_cache.as_ref().and_then(|kv| kv.format.as_ref()) else {
+        return Ok(base);
+    };
+    with_kv(&base, &kv.value.0).map_err(|d| d.at(source.place(Position::from(kv))))
+}
+
+/// A scheme by name.
+pub(super) fn parse_scheme(text: &str) -> Result<Scheme, Diagnostic> {
+    text.parse::<Scheme>().map_err(|e| Diagnostic::new(e.to_string()).hint(e.hint))
+}
+
+/// A scheme with the KV cache in another format.
+pub(super) fn with_kv(base: &Scheme, format: &str) -> Result<Scheme, Diagnostic> {
+    let plain = base.name().split_once("-kv").map_or(base.name(), |(before, _)| before);
+    format!("{plain}-kv{format}").parse::<Scheme>().map_err(|_| {
+        Diagnostic::new(format!("unknown KV cache format `{}`", crate::diagnostic::clip(format)))
+            .hint(nearest_hint(format, &["16", "8", "4", "fp8", "bf16"]))
+    })
+}
+
+/// Speculative decoding and parallelism have their keys; the one value so far is `none`.
+fn only_none(
+    field: Option<&Spanned<String>>,
+    name: &str,
+    source: &Source,
+) -> Result<(), Diagnostic> {
+    match field {
+        Some(field) if field.value != "none" => {
+            let message = format!("{name}: `{}` is not modelled", field.value);
+            let hint = format!("the one supported value is `{name}: none`");
+            Err(Diagnostic::new(message).at(source.place(Position::from(field))).hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn stem(name: &str) -> String {
+    let file = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    file.split_once('.').map_or(file, |(stem, _)| stem).to_owned()
+}
