@@ -55,9 +55,10 @@ impl Figure {
         let body = &self.body.value;
         let refuse =
             |message: String| Diagnostic::new(format!("{path}: {message}")).at(self.body.place());
-        if factor(&body.text).is_some() {
-            let message = format!("`{}` has nothing to multiply", clip(&body.text));
-            return Err(refuse(message).hint("the profile below has no figure here; write one"));
+        if let Some(times) = factor(&body.text) {
+            let nothing = |_| format!("`{}` has nothing to multiply", clip(&body.text));
+            let message = times.map_or_else(|e| e, nothing);
+            return Err(refuse(message).hint("factors change the figure of a profile below"));
         }
         let value: T = body.text.parse().map_err(|e: T::Err| refuse(e.to_string()))?;
         let mut quoted = Quoted {

@@ -82,6 +82,8 @@ pub struct LevelRate {
     pub scope: Scope,
     /// How many instances.
     pub instances: u32,
+    /// Software-managed bytes of one instance, where known.
+    pub shared: Option<Bytes>,
     /// The weakest of bandwidth and efficiency; of capacity where the bandwidth is unknown.
     pub basis: Basis,
     /// Where the weakest comes from.

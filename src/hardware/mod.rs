@@ -7,7 +7,6 @@
 
 pub mod bundled;
 mod check;
-mod check_memory;
 mod compile;
 mod engine;
 mod extends;

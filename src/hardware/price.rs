@@ -1,6 +1,7 @@
 //! Prices: of an hour, or of the device.
 
 use super::machine::{HourlyPrice, Machine};
+use crate::diagnostic::{Diagnostic, nearest_hint};
 use crate::provenance::Quoted;
 use crate::units::{Dollars, DollarsPerHour};
 
@@ -36,6 +37,21 @@ pub enum NoPrice {
         /// The hourly prices that it has.
         has: Vec<String>,
     },
+}
+
+impl From<NoPrice> for Diagnostic {
+    fn from(error: NoPrice) -> Self {
+        let hint = match &error {
+            NoPrice::NoFigure { .. } => {
+                "give one: `--set hardware.prices.mine=2.50 $/h`".to_owned()
+            }
+            NoPrice::Unknown { name, has, .. } => {
+                let has: Vec<&str> = has.iter().map(String::as_str).collect();
+                nearest_hint(name, &has)
+            }
+        };
+        Self::new(error.to_string()).hint(hint)
+    }
 }
 
 impl Machine {

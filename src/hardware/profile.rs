@@ -141,6 +141,22 @@ impl Hardware {
         &self.rows
     }
 
+    /// What a reader should doubt: required figures that are assumed, links that nothing reads.
+    pub fn warnings(&self) -> Vec<String> {
+        let required = |path: &str| {
+            path.starts_with("engines.matrix.")
+                || ["memory.dram.bandwidth", "memory.dram.capacity"].contains(&path)
+        };
+        let assumed = self.rows.iter().filter(|r| required(&r.path) && r.basis == Basis::Assumed);
+        let assumed = assumed.map(|r| match &r.note {
+            Some(note) => format!("{} is assumed: {note}", r.path),
+            None => format!("{} is assumed: {}", r.path, r.citation),
+        });
+        let read = ["host", "scaleup", "network"];
+        let links = self.links.keys().filter(|name| !read.contains(&name.as_ref()));
+        assumed.chain(links.map(|l| format!("links.{l} is not read by the model"))).collect()
+    }
+
     /// The level of that name.
     pub fn level(&self, name: &str) -> Option<&Level> {
         self.levels.iter().find(|l| l.name.as_ref() == name)

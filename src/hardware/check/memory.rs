@@ -1,10 +1,11 @@
 //! Memory levels: their order, what is required of `dram`, and the laws that hold between them.
 
-use super::check::{Reader, id_place, text};
-use super::layer::Placed;
-use super::profile::Level;
-use super::raw::{RawHardware, RawLevel, Scope};
+use super::id_place;
+use super::reader::{Reader, count, text};
 use crate::diagnostic::Diagnostic;
+use crate::hardware::figure::Figure;
+use crate::hardware::profile::Level;
+use crate::hardware::raw::{RawHardware, RawLevel, Scope};
 use crate::provenance::Quoted;
 use indexmap::IndexMap;
 
@@ -20,7 +21,7 @@ pub(super) fn levels(
         levels.push(read(reader, name, level)?);
     }
     require_dram(raw, &levels, id)?;
-    let place = |name: &str, field: fn(&RawLevel) -> &Option<super::Figure>| {
+    let place = |name: &str, field: fn(&RawLevel) -> &Option<Figure>| {
         field(raw.memory.0.get(name)?).as_ref()?.place()
     };
     if let Err((inner, outer)) = falls_outward(&levels, |l| l.bandwidth.as_ref()) {
@@ -77,11 +78,7 @@ fn order(raw: &IndexMap<String, RawLevel>) -> Result<IndexMap<&str, &RawLevel>, 
 
 fn read(reader: &mut Reader<'_>, name: &str, raw: &RawLevel) -> Result<Level, Diagnostic> {
     let path = |field: &str| format!("memory.{name}.{field}");
-    let instances = raw.instances.as_ref().map_or(1, |i| i.value);
-    if let Some(written) = raw.instances.as_ref().filter(|i| i.value == 0) {
-        let error = Diagnostic::new(format!("memory.{name} has no instances"));
-        return Err(error.at(written.place()).hint("leave a level out that does not exist"));
-    }
+    let instances = count(&path("instances"), raw.instances.as_ref())?.unwrap_or(1);
     Ok(Level {
         name: name.into(),
         scope: raw.scope.as_ref().map_or(Scope::Device, |s| s.value),
@@ -97,8 +94,7 @@ fn read(reader: &mut Reader<'_>, name: &str, raw: &RawLevel) -> Result<Level, Di
 
 fn require_dram(raw: &RawHardware, levels: &[Level], id: &str) -> Result<(), Diagnostic> {
     let refuse = |what: &str, example: &str| {
-        let place = raw.id.as_ref().and_then(Placed::place).or(id_place(raw));
-        let error = Diagnostic::new(format!("{id} has no {what}")).at(place);
+        let error = Diagnostic::new(format!("{id} has no {what}")).at(id_place(raw));
         Err(error.hint(format!("add it, for instance `memory: {{dram: {{{example}}}}}`")))
     };
     let Some(dram) = levels.iter().find(|l| l.name.as_ref() == "dram") else {
