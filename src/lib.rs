@@ -8,6 +8,7 @@ pub mod graph;
 pub mod mapping;
 pub mod op;
 pub mod par;
+pub mod hardware;
 pub mod provenance;
 pub mod tensor;
 pub mod units;
