@@ -1,15 +1,19 @@
 //! cosim: hardware/software co-design simulator and cost model for LLM inference.
 #![warn(missing_docs)]
 
+pub mod cost;
 pub mod diagnostic;
 pub mod dtype;
 pub mod exec;
 pub mod graph;
+pub mod hardware;
 pub mod mapping;
+pub mod model;
 pub mod op;
 pub mod par;
-pub mod hardware;
 pub mod provenance;
+pub mod sweep;
 pub mod tensor;
 pub mod units;
+pub mod workload;
 pub mod yaml;

@@ -2,7 +2,8 @@
 
 use super::bound::Bound;
 use super::kernel::KernelCost;
-use crate::hardware::{Machine, MissingEngine};
+use crate::hardware::{Engine, EngineClass, Machine, MissingEngine, OriginId, Rate};
+use crate::provenance::Basis;
 use crate::mapping::{Plan, PlanKernel};
 use crate::tensor::Step;
 
@@ -30,6 +31,17 @@ pub struct Estimator<'a> {
     pub(super) slowest: usize,
     /// Seconds per launch.
     pub(super) launch: f64,
+    /// The engines that run projections and everything else.
+    pub(super) engines: [Engine; 2],
+}
+
+/// How well the inputs of an estimate are known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Provenance {
+    /// The weakest basis among the rates in use.
+    pub basis: Basis,
+    /// The inputs that have it, as paths in the profile.
+    pub because: Vec<String>,
 }
 
 impl<'a> Estimator<'a> {
@@ -42,9 +54,9 @@ impl<'a> Estimator<'a> {
         let projection = machine.matrix(plan.scheme.projection)?;
         let matrix = plan.nodes.iter().map(|node| {
             let engine = if node.compute == plan.scheme.projection { &projection } else { &high };
-            (1.0 / engine.rate.effective().get(), engine.on_vector)
+            (1.0 / engine.rate.effective().get(), engine.class == EngineClass::Vector)
         });
-        let inverse = |rate: &Option<crate::hardware::Rate>| {
+        let inverse = |rate: &Option<Rate>| {
             rate.as_ref().map_or(0.0, |r| 1.0 / r.effective().get())
         };
         let (slowest, memory) = slowest_level(machine);
@@ -56,8 +68,41 @@ impl<'a> Estimator<'a> {
             special: inverse(&machine.special),
             memory,
             slowest,
-            launch: machine.kernel_launch.get(),
+            launch: machine.kernel_launch.value.get(),
+            engines: [projection, high],
         })
+    }
+
+    /// The weakest basis among the rates that this estimate uses, and the inputs that cause it.
+    pub fn provenance(&self) -> Provenance {
+        let machine = self.machine;
+        let level = &machine.levels[self.slowest];
+        let mut used: Vec<(Basis, OriginId)> =
+            self.engines.iter().map(|e| (e.rate.basis, e.rate.origin)).collect();
+        used.extend([&machine.vector, &machine.special].into_iter().flatten().map(|r| (r.basis, r.origin)));
+        used.push((level.basis, level.origin));
+        if self.launch > 0.0 {
+            used.push((machine.kernel_launch.basis, machine.kernel_launch.origin));
+        }
+        let basis = used.iter().map(|(b, _)| *b).max().unwrap_or(Basis::Assumed);
+        let mut because: Vec<String> = vec![];
+        for (_, origin) in used.iter().filter(|(b, _)| *b == basis) {
+            let path = &machine.origin(*origin).path;
+            if !because.contains(path) {
+                because.push(path.clone());
+            }
+        }
+        Provenance { basis, because }
+    }
+
+    /// Name of the level that bounds memory time.
+    pub fn slowest_level(&self) -> &str {
+        &self.machine.levels[self.slowest].name
+    }
+
+    /// The engines that run projections, and everything else.
+    pub const fn engines(&self) -> &[Engine; 2] {
+        &self.engines
     }
 
     /// Demand and resource times of one launch.
@@ -99,7 +144,7 @@ impl<'a> Estimator<'a> {
 /// The level whose effective bandwidth is lowest, and its seconds per byte.
 fn slowest_level(machine: &Machine) -> (usize, f64) {
     let times = machine.levels.iter().enumerate().filter_map(|(i, level)| {
-        level.effective_bandwidth().map(|bandwidth| (i, 1.0 / bandwidth.get()))
+        level.effective().map(|bandwidth| (i, 1.0 / bandwidth.get()))
     });
     times.fold((machine.dram, 0.0), |slowest, level| if level.1 > slowest.1 { level } else { slowest })
 }

@@ -16,7 +16,7 @@ mod span;
 pub use bound::{Bound, Resource};
 pub use capacity::{Capacity, Remedy};
 pub use economics::{ApiPrice, Economics};
-pub use estimator::{EstimateError, Estimator};
+pub use estimator::{EstimateError, Estimator, Provenance};
 pub use generation::{Memory, Request, RequestError, Summary};
 pub use kernel::KernelCost;
 pub use report::{CostReport, OperatorCost, Phase, PhaseCost};

@@ -100,7 +100,7 @@ const fn substitute(compute: Compute) -> &'static str {
             Format::Int8 => "w8a16",
             Format::Int4 => "w4a16",
             Format::Fp4E2m1 => "wfp4-e2m1a16",
-            Format::Fp32 | Format::Tf32 | Format::Bf16 | Format::Fp16 => "16bit",
+            Format::Fp32 | Format::Tf32 | Format::Bf16 | Format::Fp16 | Format::Int32 => "16bit",
         },
     }
 }

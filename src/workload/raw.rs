@@ -37,7 +37,7 @@ pub struct RawScenario {
     pub traffic: Option<RawTraffic>,
     /// What to vary: dotted path to values.
     #[serde(default)]
-    #[schemars(with = "IndexMap<String, Vec<serde_json::Value>>")]
+    #[schemars(with = "std::collections::BTreeMap<String, Vec<serde_json::Value>>")]
     pub sweep: IndexMap<String, Spanned<Vec<Scalar>>>,
 }
 

@@ -1,0 +1,5 @@
+//! Models.
+pub mod architecture;
+mod build;
+pub use architecture::*;
+pub use build::{AttentionKernel, BuildOptions, FusionSet};

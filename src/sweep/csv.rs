@@ -1,0 +1,145 @@
+//! Rows as CSV: SI units in the column names' suffixes, blank where a value has no meaning.
+
+use super::grid::Grid;
+use super::row::{Figures, Row};
+use crate::cost::{Bound, Resource};
+use crate::model::{AttentionKernel, FusionSet};
+use crate::provenance::Basis;
+use std::fmt::Write;
+use std::ops::Range;
+
+/// Columns before the hardware axes, and behind them.
+const KEYS: &[&str] =
+    &["hardware", "model", "quant", "attention", "fusion", "batch", "prompt", "output"];
+const FIGURES: &[&str] = &[
+    "status", "fits", "ttft_s", "tpot_s", "prefill_s", "decode_tok_s", "throughput_tok_s",
+    "prefill_bound", "decode_bound", "weights_bytes", "kv_bytes", "activation_bytes",
+    "total_bytes", "capacity_bytes", "max_batch", "energy_j_per_token", "usd_per_mtok",
+    "usd_per_mtok_input", "usd_per_mtok_output", "basis",
+];
+
+/// Column names of a grid's CSV.
+pub fn header(grid: &Grid) -> Vec<String> {
+    let axes = grid.hardware_paths.iter().map(|p| p.clone());
+    let keys = KEYS.iter().map(|k| (*k).to_owned());
+    keys.chain(axes).chain(FIGURES.iter().map(|f| (*f).to_owned())).collect()
+}
+
+/// The rows of consecutive points.
+pub(super) fn render(grid: &Grid, points: Range<u64>) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::with_capacity(1 << 18));
+    let mut text = String::new();
+    grid.for_each(points, |_, row| {
+        write_row(&mut writer, row, &mut text).expect("invariant: writing to memory does not fail");
+    });
+    writer.into_inner().expect("invariant: flushing to memory does not fail")
+}
+
+/// One row, in the order of [`header`].
+///
+/// # Errors
+/// What the writer returns.
+pub fn write_row<W: std::io::Write>(
+    writer: &mut csv::Writer<W>,
+    row: &Row<'_>,
+    text: &mut String,
+) -> csv::Result<()> {
+    let technique = row.technique;
+    let attention = match technique.options.attention {
+        AttentionKernel::Flash => "flash",
+        AttentionKernel::Naive => "naive",
+    };
+    let fusion = match technique.options.fusions {
+        FusionSet::Default => "default",
+        FusionSet::None => "none",
+    };
+    for field in [&row.variant.id, technique.model.as_str(), technique.scheme.name()] {
+        writer.write_field(field)?;
+    }
+    writer.write_field(attention)?;
+    writer.write_field(fusion)?;
+    for number in [row.traffic.batch, row.traffic.prompt, row.traffic.output] {
+        field(writer, text, format_args!("{number}"))?;
+    }
+    for setting in &row.variant.settings {
+        writer.write_field(setting)?;
+    }
+    writer.write_field(row.status.text())?;
+    match &row.figures {
+        Some(figures) => write_figures(writer, row, figures, text)?,
+        None => (2..FIGURES.len()).try_for_each(|_| writer.write_field(""))?,
+    }
+    writer.write_field(row.basis.map_or("", Basis::name))?;
+    writer.write_record(None::<&[u8]>)
+}
+
+fn write_figures<W: std::io::Write>(
+    writer: &mut csv::Writer<W>,
+    row: &Row<'_>,
+    figures: &Figures,
+    text: &mut String,
+) -> csv::Result<()> {
+    let Figures { summary, capacity, economics } = figures;
+    let shown = row.status.shows_times();
+    let (batch, output) = (row.traffic.batch as f64, row.traffic.output as f64);
+    let prefill = summary.prefill.map(|t| t.get());
+    let step = summary.decode_step.map(|t| t.get());
+    let times = [
+        prefill,
+        step,
+        prefill,
+        step.map(|t| batch / t),
+        Some(batch * output / summary.total.get()),
+    ];
+    writer.write_field(if capacity.fits { "true" } else { "false" })?;
+    for time in times {
+        optional(writer, text, time.filter(|_| shown))?;
+    }
+    for bound in [summary.prefill_bound, summary.decode_bound] {
+        writer.write_field(bound.filter(|_| shown).map_or("", bound_name))?;
+    }
+    let memory = summary.memory;
+    let bytes = [memory.weights, memory.kv, memory.activations, memory.total(), capacity.capacity];
+    for bytes in bytes {
+        field(writer, text, format_args!("{}", bytes.get()))?;
+    }
+    field(writer, text, format_args!("{}", capacity.max_batch))?;
+    let costs = [
+        economics.energy_per_token.map(|v| v.get()),
+        economics.per_million.map(|v| v.get()),
+        economics.per_million_input.map(|v| v.get()),
+        economics.per_million_output.map(|v| v.get()),
+    ];
+    costs.into_iter().try_for_each(|cost| optional(writer, text, cost.filter(|_| shown)))
+}
+
+fn bound_name(bound: Bound) -> &'static str {
+    match bound {
+        Bound::Resource(Resource::Matrix) => "matrix",
+        Bound::Resource(Resource::Vector) => "vector",
+        Bound::Resource(Resource::Special) => "special",
+        Bound::Resource(Resource::Memory) => "memory",
+        Bound::Overhead => "overhead",
+    }
+}
+
+fn optional<W: std::io::Write>(
+    writer: &mut csv::Writer<W>,
+    text: &mut String,
+    value: Option<f64>,
+) -> csv::Result<()> {
+    match value {
+        Some(value) => field(writer, text, format_args!("{value:.6e}")),
+        None => writer.write_field(""),
+    }
+}
+
+fn field<W: std::io::Write>(
+    writer: &mut csv::Writer<W>,
+    text: &mut String,
+    value: std::fmt::Arguments<'_>,
+) -> csv::Result<()> {
+    text.clear();
+    let _ = text.write_fmt(value);
+    writer.write_field(text.as_str())
+}

@@ -1,0 +1,100 @@
+//! One point of a sweep with its figures, or the reason that it has none.
+
+use super::grid::{Technique, Variant};
+use crate::cost::{Capacity, Economics, EstimateError, Estimator, Request, Summary};
+use crate::provenance::Basis;
+use crate::workload::Traffic;
+
+/// Whether a point has figures.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Status {
+    /// It fits and every engine is there.
+    Ok,
+    /// It needs more memory than the device has; times are withheld.
+    OutOfMemory,
+    /// It needs more memory than the device has; times are given all the same.
+    OutOfMemoryAllowed,
+    /// The device has no engine for the format.
+    MissingEngine(String),
+}
+
+/// One evaluated point.
+#[derive(Debug, Clone)]
+pub struct Row<'a> {
+    /// The device.
+    pub variant: &'a Variant,
+    /// Model and techniques.
+    pub technique: &'a Technique,
+    /// Traffic.
+    pub traffic: Traffic,
+    /// Whether there are figures.
+    pub status: Status,
+    /// Figures, unless an engine is missing.
+    pub figures: Option<Figures>,
+    /// How well the inputs are known.
+    pub basis: Option<Basis>,
+}
+
+/// The figures of a point.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figures {
+    /// Times, bounds, memory.
+    pub summary: Summary,
+    /// Memory against capacity.
+    pub capacity: Capacity,
+    /// Energy and money.
+    pub economics: Economics,
+}
+
+impl Status {
+    /// As in the CSV's status column.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Ok => "ok",
+            Self::OutOfMemory | Self::OutOfMemoryAllowed => "out of memory",
+            Self::MissingEngine(why) => why,
+        }
+    }
+
+    /// Whether times are shown.
+    pub fn shows_times(&self) -> bool {
+        matches!(self, Self::Ok | Self::OutOfMemoryAllowed)
+    }
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn new(
+        variant: &'a Variant,
+        technique: &'a Technique,
+        traffic: Traffic,
+        (estimator, basis): (&Result<Estimator<'_>, EstimateError>, Option<Basis>),
+        allow_oom: bool,
+    ) -> Self {
+        let (status, figures) = match estimator {
+            Err(error) => (Status::MissingEngine(error.to_string()), None),
+            Ok(estimator) => evaluate(variant, traffic, estimator, allow_oom),
+        };
+        Self { variant, technique, traffic, status, figures, basis }
+    }
+}
+
+fn evaluate(
+    variant: &Variant,
+    Traffic { batch, prompt, output }: Traffic,
+    estimator: &Estimator<'_>,
+    allow_oom: bool,
+) -> (Status, Option<Figures>) {
+    let request = Request::Generation { batch, prompt, output };
+    let summary = match estimator.summary(&request) {
+        Ok(summary) => summary,
+        Err(error) => return (Status::MissingEngine(error.to_string()), None),
+    };
+    let capacity = estimator.capacity(&request, &summary.memory);
+    let economics = Economics::new(&request, &summary, variant.power, variant.price);
+    let status = match (capacity.fits, allow_oom) {
+        (true, _) => Status::Ok,
+        (false, true) => Status::OutOfMemoryAllowed,
+        (false, false) => Status::OutOfMemory,
+    };
+    (status, Some(Figures { summary, capacity, economics }))
+}
