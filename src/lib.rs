@@ -3,6 +3,7 @@
 
 pub mod diagnostic;
 pub mod dtype;
+pub mod model;
 pub mod provenance;
 pub mod units;
 pub mod yaml;
