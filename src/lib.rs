@@ -11,6 +11,7 @@ pub mod mapping;
 pub mod model;
 pub mod op;
 pub mod par;
+pub mod model;
 pub mod provenance;
 pub mod sweep;
 pub mod tensor;

@@ -1,0 +1,258 @@
+//! A decoder-only transformer as data: the sizes and choices that fix its mathematics.
+//!
+//! Everything downstream (graph, parameter counts, cost) follows from this type and the step that
+//! is run; it knows no number format, no batch and no machine.
+
+/// A decoder-only transformer, checked: made only by [`Architecture::from_yaml`],
+/// [`super::import::config_json`] and [`super::load`], which refuse sizes that do not fit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Architecture {
+    /// Name in files and on the command line: lower case, digits, dashes, dots.
+    pub id: String,
+    /// Name as its makers write it.
+    pub name: String,
+    /// Citation of the configuration.
+    pub source: String,
+    /// Rows of the token embedding, padding rows included.
+    pub vocabulary: u64,
+    /// Width of the residual stream, in elements.
+    pub hidden: u64,
+    /// Number of decoder layers.
+    pub layers: u64,
+    /// Longest sequence the configuration declares, in tokens.
+    pub max_context: u64,
+    /// Self-attention of every layer.
+    pub attention: Attention,
+    /// How positions enter.
+    pub position: Position,
+    /// Feed-forward network of every layer.
+    pub ffn: Ffn,
+    /// Normalization, wherever one stands.
+    pub norm: Norm,
+    /// How attention and feed-forward network are joined in a layer.
+    pub block: Block,
+    /// From the last hidden state to logits.
+    pub head: Head,
+    /// From tokens to the first hidden state.
+    pub embedding: Embedding,
+}
+
+/// Self-attention: `softmax(cap(scale * q k^T) + mask) v`, projected in and out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attention {
+    /// Query heads.
+    pub heads: u64,
+    /// Key and value heads; divides `heads`. Equal to it: multi-head; 1: multi-query.
+    pub kv_heads: u64,
+    /// Elements per head, of queries, keys and values alike.
+    pub head_dim: u64,
+    /// Query, key and value projections add a bias.
+    pub qkv_bias: bool,
+    /// The output projection adds a bias.
+    pub out_bias: bool,
+    /// Queries and keys take an RMS norm over `head_dim` before rotation (Qwen3).
+    pub qk_norm: bool,
+    /// What `q k^T` is multiplied with: `1 / sqrt(head_dim)` unless the model says otherwise.
+    pub scale: f64,
+    /// `c` of `c tanh(x / c)` on the scaled scores (Gemma 2: 50).
+    pub softcap: Option<f64>,
+    /// Pattern over layers, repeated from layer 0. `Some(w)`: a query sees the last `w` keys, its
+    /// own included; `None`: all of them. Never empty.
+    pub windows: Vec<Option<u64>>,
+}
+
+/// How positions enter the model.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Position {
+    /// Rotary embedding of queries and keys (arXiv 2104.09864).
+    Rope {
+        /// Base of the geometric series of angles.
+        theta: f64,
+        /// Leading elements of each head that are rotated; even.
+        rotary_dim: u64,
+        /// Which elements form a rotated pair.
+        pairing: Pairing,
+        /// Change of the angles for longer contexts.
+        scaling: Option<RopeScaling>,
+    },
+    /// A learned vector per position, added to the token embedding.
+    Learned {
+        /// Rows of the table, offset rows included (OPT: 2050).
+        positions: u64,
+        /// Row of position 0 (OPT: 2).
+        offset: u64,
+    },
+}
+
+/// Which elements a rotation mixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairing {
+    /// Element `i` with `i + rotary_dim / 2` (GPT-NeoX, and Llama as Hugging Face stores it).
+    Half,
+    /// Element `2 i` with `2 i + 1` (GPT-J).
+    Interleaved,
+}
+
+/// Rotary angles rescaled for longer contexts. Changes values only, never shapes or costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RopeScaling {
+    /// Llama 3.1: low frequencies divided by `factor`, a smooth band between, high ones kept.
+    Llama3 {
+        /// Divisor of the low frequencies.
+        factor: f64,
+        /// `original_context / low_freq_factor` is the wavelength above which all is divided.
+        low_freq_factor: f64,
+        /// `original_context / high_freq_factor` is the wavelength below which all is kept.
+        high_freq_factor: f64,
+        /// Context of pre-training, in tokens.
+        original_context: u64,
+    },
+    /// Positions divided by `factor` (arXiv 2306.15595).
+    Linear {
+        /// The divisor.
+        factor: f64,
+    },
+    /// YaRN (arXiv 2309.00071).
+    Yarn {
+        /// Context extension.
+        factor: f64,
+        /// Context of pre-training, in tokens.
+        original_context: u64,
+        /// Rotations above which a frequency is kept.
+        beta_fast: f64,
+        /// Rotations below which a frequency is divided.
+        beta_slow: f64,
+        /// What sine and cosine are multiplied with.
+        attention_factor: f64,
+    },
+}
+
+/// Feed-forward network: `down(act(up x))`, or gated `down(act(gate x) * up x)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ffn {
+    /// Width between the projections, in elements.
+    pub inner: u64,
+    /// The non-linearity.
+    pub activation: Activation,
+    /// A second projection into `inner` gates the first.
+    pub gated: bool,
+    /// Every projection adds a bias.
+    pub bias: bool,
+}
+
+/// Element-wise non-linearity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x sigmoid(x)`.
+    Silu,
+    /// GELU by its tanh approximation.
+    GeluTanh,
+    /// GELU by the error function.
+    GeluErf,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+/// Normalization over `hidden`; one always stands before the head.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Norm {
+    /// Which statistic.
+    pub kind: NormKind,
+    /// Added to the variance or mean square.
+    pub epsilon: f64,
+    /// The weight multiplies as `1 + w` (Gemma).
+    pub unit_offset: bool,
+    /// A bias is added; layer norm only.
+    pub bias: bool,
+    /// Also behind attention and behind the feed-forward network, before the residual (Gemma 2).
+    pub post: bool,
+}
+
+/// Statistic of a normalization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// Root mean square, no mean subtracted (arXiv 1910.07467).
+    Rms,
+    /// Mean and variance (arXiv 1607.06450).
+    Layer,
+}
+
+/// How a layer joins attention and feed-forward network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Block {
+    /// `x += attention(norm x)`, then `x += ffn(norm x)`.
+    Sequential,
+    /// `x += attention(norm x) + ffn(norm x)`.
+    Parallel {
+        /// 1: both read one norm (GPT-J, Falcon 7B); 2: one norm each (Falcon 40B).
+        norms: u64,
+    },
+}
+
+/// From the last hidden state to logits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Head {
+    /// The weight is the token embedding.
+    pub tied: bool,
+    /// A bias per vocabulary entry (GPT-J).
+    pub bias: bool,
+    /// `c` of `c tanh(x / c)` on the logits (Gemma 2: 30).
+    pub softcap: Option<f64>,
+}
+
+/// From tokens to the first hidden state.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Embedding {
+    /// What the embedding is multiplied with (Gemma: `sqrt(hidden)`).
+    pub scale: Option<f64>,
+}
+
+impl Attention {
+    /// Elements of all query heads of one token.
+    pub fn q_width(&self) -> u64 {
+        self.heads * self.head_dim
+    }
+
+    /// Elements of all key heads of one token; the values are as many.
+    pub fn kv_width(&self) -> u64 {
+        self.kv_heads * self.head_dim
+    }
+
+    /// Window of layer `layer`, counted from 0; `None` where it sees everything.
+    pub fn window(&self, layer: u64) -> Option<u64> {
+        let period = self.windows.len().max(1) as u64;
+        self.windows.get((layer % period) as usize).copied().flatten()
+    }
+}
+
+impl Activation {
+    /// Lower-case name, as in YAML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Silu => "silu",
+            Self::GeluTanh => "gelu-tanh",
+            Self::GeluErf => "gelu-erf",
+            Self::Relu => "relu",
+        }
+    }
+}
+
+impl NormKind {
+    /// Lower-case name, as in YAML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rms => "rms",
+            Self::Layer => "layer",
+        }
+    }
+}
+
+impl Pairing {
+    /// Lower-case name, as in YAML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Half => "half",
+            Self::Interleaved => "interleaved",
+        }
+    }
+}

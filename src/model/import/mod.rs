@@ -1,0 +1,152 @@
+//! Hugging Face `config.json` to [`Architecture`]: one file per family, one list of them.
+//!
+//! Every field of the file is either read by its family, or known to leave the mathematics alone
+//! (`neutral.rs`), or refused by name: nothing is guessed. Absent fields take the default of the
+//! family's configuration class in `transformers` where its published files leave them out, and
+//! are otherwise refused.
+
+mod config;
+mod falcon;
+mod gemma2;
+mod gpt2;
+mod gptj;
+mod llama;
+mod mistral;
+mod neutral;
+mod opt;
+mod phi3;
+mod qwen2;
+mod qwen3;
+mod rms_decoder;
+mod rope;
+
+use super::Architecture;
+use super::check::{Refusal, check};
+use crate::diagnostic::{Diagnostic, clip};
+use crate::yaml::Source;
+use config::Config;
+
+/// A family of models that share one configuration class.
+struct Family {
+    /// `model_type` in the file.
+    model_type: &'static str,
+    /// The class that computes logits, as `architectures` names it.
+    architecture: &'static str,
+    /// Reads the fields.
+    read: fn(&mut Config) -> Result<Architecture, Diagnostic>,
+}
+
+/// Every family that is understood; the list that a new one joins.
+const FAMILIES: &[Family] = &[
+    falcon::FAMILY,
+    gemma2::FAMILY,
+    gpt2::FAMILY,
+    gptj::FAMILY,
+    llama::FAMILY,
+    mistral::FAMILY,
+    opt::FAMILY,
+    phi3::FAMILY,
+    qwen2::FAMILY,
+    qwen3::FAMILY,
+];
+
+/// The `model_type` of every family that can be imported, in alphabetical order.
+pub fn families() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().map(|f| f.model_type)
+}
+
+/// Reads the text of a Hugging Face `config.json`.
+///
+/// # Errors
+/// Malformed JSON, an unsupported family, a missing field, a field that changes the mathematics
+/// in a way that is not modelled, or sizes that do not fit together.
+pub fn config_json(text: &str, id: &str) -> Result<Architecture, Diagnostic> {
+    config_source(&Source::new("config.json", text), id)
+}
+
+/// [`config_json`] for a named text.
+///
+/// # Errors
+/// As [`config_json`].
+pub fn config_source(source: &Source, id: &str) -> Result<Architecture, Diagnostic> {
+    let mut config = Config::parse(source)?;
+    let family = family(&mut config)?;
+    config.family = family.model_type;
+    let citation = citation(&mut config)?;
+    let mut model = (family.read)(&mut config)?;
+    config.finish()?;
+    (model.id, model.name, model.source) = (id.to_owned(), id.to_owned(), citation);
+    check(&model).map(|()| model).map_err(|refusal| explain(&config, refusal))
+}
+
+fn family(config: &mut Config) -> Result<&'static Family, Diagnostic> {
+    let model_type = config.text_opt("model_type")?;
+    let classes = config.texts("architectures")?;
+    let found = FAMILIES.iter().find(|f| match &model_type {
+        Some(name) => f.model_type == name,
+        None => classes.iter().any(|c| c == f.architecture),
+    });
+    let supported = || format!("supported: {}", families().collect::<Vec<_>>().join(", "));
+    let Some(family) = found else {
+        let named = match (classes.first(), &model_type) {
+            (Some(class), Some(name)) => format!("`{}` (model_type `{}`)", clip(class), clip(name)),
+            (Some(one), None) | (None, Some(one)) => format!("`{}`", clip(one)),
+            (None, None) => {
+                let message = "the file has neither `model_type` nor `architectures`";
+                return Err(Diagnostic::new(message).hint("is this a Hugging Face config.json?"));
+            }
+        };
+        let message = format!("architecture {named} is not supported");
+        let key = if model_type.is_some() { "model_type" } else { "architectures" };
+        return Err(Diagnostic::new(message).at(config.place(key)).hint(supported()));
+    };
+    match classes.first() {
+        Some(class) if !classes.iter().any(|c| c == family.architecture) => {
+            let message = format!("architecture `{}` is not supported", clip(class));
+            let hint = format!("of model_type `{}`: {}", family.model_type, family.architecture);
+            Err(Diagnostic::new(message).at(config.place("architectures")).hint(hint))
+        }
+        _ => Ok(family),
+    }
+}
+
+/// Where the numbers come from, with what was knowingly left aside.
+fn citation(config: &mut Config) -> Result<String, Diagnostic> {
+    let named = config.text_opt("_name_or_path")?.filter(|n| !n.is_empty());
+    let mut text = "Hugging Face config.json".to_owned();
+    if let Some(name) = named {
+        text += &format!(" of {}", clip(&name));
+    }
+    if config.take("quantization_config").is_some() {
+        text += "; quantization_config not read: a scenario's `quant` sets number formats";
+    }
+    Ok(text)
+}
+
+/// A refusal by the shared checks, at the field of the file that it is about.
+fn explain(config: &Config, refusal: Refusal) -> Diagnostic {
+    let keys: &[&str] = match refusal.field {
+        "vocabulary" => &["vocab_size"],
+        "hidden" => &["hidden_size", "n_embd"],
+        "layers" => &["num_hidden_layers", "n_layer"],
+        "max_context" => &["max_position_embeddings", "n_positions"],
+        "attention.heads" => &["num_attention_heads", "n_head"],
+        "attention.kv_heads" => &["num_key_value_heads", "num_kv_heads"],
+        "attention.head_dim" => &["head_dim"],
+        "attention.scale" => &["query_pre_attn_scalar"],
+        "attention.softcap" => &["attn_logit_softcapping"],
+        "attention.windows" => &["sliding_window"],
+        "position.rope.theta" => &["rope_theta", "rope_parameters"],
+        "position.rope.rotary_dim" => &["rotary_dim", "partial_rotary_factor", "head_dim"],
+        "position.rope.scaling" => &["rope_scaling", "rope_parameters"],
+        "ffn.inner" => &["intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size"],
+        "norm.epsilon" => &["rms_norm_eps", "layer_norm_epsilon"],
+        "head.softcap" => &["final_logit_softcapping"],
+        _ => &[],
+    };
+    let place = keys.iter().find_map(|key| config.place(key));
+    Diagnostic::new(refusal.message).at(place).hint_opt(refusal.hint)
+}
+
+#[cfg(test)]
+mod tests;

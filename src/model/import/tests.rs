@@ -1,0 +1,163 @@
+//! Published configurations import to what the bundled files say; the rest is refused by name.
+
+use super::*;
+use crate::model::{Activation, Position, RopeScaling, load_bundled};
+
+fn fixture(id: &str) -> String {
+    let path = format!("{}/tests/fixtures/configs/{id}.json", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).expect("fixture")
+}
+
+/// A fixture with one piece of text replaced; the piece must be there.
+fn edited(id: &str, from: &str, to: &str) -> Result<Architecture, Diagnostic> {
+    let text = fixture(id);
+    assert!(text.contains(from), "{from}");
+    config_json(&text.replacen(from, to, 1), id)
+}
+
+fn refused(id: &str, from: &str, to: &str) -> String {
+    edited(id, from, to).expect_err("refused").to_string()
+}
+
+const FIXTURES: &[&str] = &[
+    "falcon-40b",
+    "falcon-7b",
+    "gemma-2-9b",
+    "gpt-j-6b",
+    "gpt2",
+    "llama-2-7b",
+    "llama-3.1-8b",
+    "mistral-7b",
+    "opt-13b",
+    "phi-3-mini",
+    "qwen2.5-7b",
+    "qwen3-8b",
+    "smollm2-135m",
+];
+
+#[test]
+fn published_configurations_are_the_bundled_models() {
+    for id in FIXTURES {
+        let imported = config_json(&fixture(id), id).unwrap_or_else(|e| panic!("{id}: {e}"));
+        let bundled = load_bundled(id).expect("bundled");
+        let (name, source) = (bundled.name.clone(), bundled.source.clone());
+        assert_eq!(Architecture { name, source, ..imported }, bundled, "{id}");
+    }
+}
+
+#[test]
+fn every_family_has_a_fixture() {
+    let texts: Vec<String> = FIXTURES.iter().map(|id| fixture(id)).collect();
+    for family in families() {
+        let key = format!("\"model_type\": \"{family}\"");
+        assert!(texts.iter().any(|t| t.contains(&key)), "{family}");
+    }
+}
+
+#[test]
+fn an_import_prints_yaml_that_reads_back_equal() {
+    for id in FIXTURES {
+        let imported = config_json(&fixture(id), id).expect("reads");
+        let text = imported.to_yaml();
+        let again = Architecture::from_yaml(&Source::new("printed", text.as_str()));
+        assert_eq!(again.unwrap_or_else(|e| panic!("{e}\n{text}")), imported);
+    }
+}
+
+#[test]
+fn rope_scalings_and_the_newer_spelling() {
+    let yarn = r#""rope_scaling": {"type": "yarn", "factor": 4.0,
+        "original_max_position_embeddings": 32768}"#;
+    let model = edited("qwen3-8b", r#""rope_scaling": null"#, yarn).expect("reads");
+    let Position::Rope { scaling: Some(scaling), .. } = model.position else { panic!("scaled") };
+    let expected = RopeScaling::Yarn {
+        factor: 4.0,
+        original_context: 32768,
+        beta_fast: 32.0,
+        beta_slow: 1.0,
+        attention_factor: 0.1 * 4f64.ln() + 1.0,
+    };
+    assert_eq!(scaling, expected);
+    let text = model.to_yaml();
+    assert_eq!(Architecture::from_yaml(&Source::new("y", text.as_str())).expect("reads"), model);
+
+    let newer = r#""rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 5000}"#;
+    let model = edited("llama-2-7b", r#""rope_scaling": null"#, newer).expect("reads");
+    let Position::Rope { theta, scaling, .. } = model.position else { panic!("rotary") };
+    assert_eq!((theta, scaling), (5000.0, Some(RopeScaling::Linear { factor: 2.0 })));
+}
+
+#[test]
+fn switches_reach_the_architecture() {
+    let model = edited("llama-3.1-8b", r#""attention_bias": false"#, r#""attention_bias": true"#)
+        .expect("reads");
+    assert!(model.attention.qkv_bias && model.attention.out_bias);
+    let model = edited("mistral-7b", r#""sliding_window": 4096"#, r#""sliding_window": null"#)
+        .expect("reads");
+    assert_eq!(model.attention.windows, [None]);
+    let model =
+        edited("llama-2-7b", r#""hidden_act": "silu""#, r#""hidden_act": "gelu""#).expect("reads");
+    assert_eq!(model.ffn.activation, Activation::GeluErf);
+    let quantized = r#""quantization_config": {"bits": 4}, "model_type""#;
+    let model = edited("llama-2-7b", r#""model_type""#, quantized).expect("reads");
+    assert!(model.source.contains("quantization_config not read"), "{}", model.source);
+}
+
+#[test]
+fn an_unknown_family_is_named() {
+    let text = r#"{"architectures": ["MixtralForCausalLM"], "model_type": "mixtral"}"#;
+    let shown = config_json(text, "x").expect_err("refused").to_string();
+    insta::assert_snapshot!(shown, @"");
+    let shown = refused("llama-2-7b", "LlamaForCausalLM", "LlamaForSequenceClassification");
+    insta::assert_snapshot!(shown, @"");
+    let shown = config_json("{}", "x").expect_err("refused").to_string();
+    insta::assert_snapshot!(shown, @"");
+}
+
+#[test]
+fn what_changes_the_mathematics_is_refused_by_name() {
+    let shown =
+        refused("mistral-7b", r#""vocab_size""#, "\"num_local_experts\": 8,\n  \"vocab_size\"");
+    insta::assert_snapshot!(shown, @"");
+    let shown = refused("falcon-7b", r#""alibi": false"#, r#""alibi": true"#);
+    insta::assert_snapshot!(shown, @"");
+    let shown =
+        refused("qwen2.5-7b", r#""use_sliding_window": false"#, r#""use_sliding_window": true"#);
+    insta::assert_snapshot!(shown, @"");
+    let shown = refused("opt-13b", "_dim\": 5120", "_dim\": 512");
+    insta::assert_snapshot!(shown, @"");
+    let longrope = r#""rope_scaling": {"type": "longrope", "long_factor": [1.0]}"#;
+    let shown = refused("phi-3-mini", r#""rope_scaling": null"#, longrope);
+    insta::assert_snapshot!(shown, @"");
+    let mscale = r#""rope_scaling": {"type": "yarn", "factor": 4, "mscale": 0.7,
+        "original_max_position_embeddings": 4096}"#;
+    let shown = refused("llama-2-7b", r#""rope_scaling": null"#, mscale);
+    insta::assert_snapshot!(shown, @"");
+}
+
+#[test]
+fn missing_and_wrong_fields_are_named() {
+    let shown = refused("llama-2-7b", "\"hidden_size\": 4096,", "");
+    insta::assert_snapshot!(shown, @"");
+    let shown = refused("llama-2-7b", "\"hidden_size\": 4096", "\"hidden_size\": -4096");
+    insta::assert_snapshot!(shown, @"");
+    let shown = refused("llama-2-7b", "\"num_key_value_heads\": 32", "\"num_key_value_heads\": 5");
+    insta::assert_snapshot!(shown, @"");
+    let shown = refused("llama-2-7b", "\"hidden_size\": 4096,", "\"hidden_size\" 4096,");
+    insta::assert_snapshot!(shown, @"");
+}
+
+#[test]
+fn hostile_json_is_refused() {
+    for text in ["", "[]", "3", "null", "{\"a\":", &"{\"a\":".repeat(100_000), &"[".repeat(1000)] {
+        assert!(config_json(text, "x").is_err());
+    }
+    let huge = format!("{{\"a\": \"{}\"}}", "x".repeat(2 << 20));
+    assert!(config_json(&huge, "x").is_err());
+    for size in ["0", "1e30", "18446744073709551615", "4096.0", "\"4096\"", "true", "NaN"] {
+        for key in ["hidden_size\": 4096", "num_attention_heads\": 32", "vocab_size\": 32000"] {
+            let (name, _) = key.split_once(':').expect("a field");
+            assert!(edited("llama-2-7b", key, &format!("{name}: {size}")).is_err(), "{key} {size}");
+        }
+    }
+}

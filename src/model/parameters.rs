@@ -1,0 +1,165 @@
+//! Parameter counts in closed form.
+//!
+//! With h = hidden, q = heads * head_dim, k = kv_heads * head_dim, f = inner, per layer:
+//! projections h(q + 2k) + qh; feed-forward 2hf, gated 3hf; each norm h. A tied head is counted
+//! once, as embedding. Buffers (causal masks, rotary frequencies) are not parameters.
+
+use super::{Architecture, Block};
+
+/// How many parameters a model has, by place; all in elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Parameters {
+    /// Token embedding: vocabulary x hidden.
+    pub embedding: u128,
+    /// Learned positions: rows x hidden; 0 with rotary positions.
+    pub positions: u128,
+    /// One decoder layer.
+    pub layer: LayerParameters,
+    /// Number of layers.
+    pub layers: u64,
+    /// The norm before the head, bias included.
+    pub final_norm: u128,
+    /// Head weight (0 where tied) and bias.
+    pub head: u128,
+    /// Everything, tied tensors once.
+    pub total: u128,
+}
+
+/// Parameters of one decoder layer, in elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct LayerParameters {
+    /// Query, key, value and output projection weights.
+    pub attention: u128,
+    /// Feed-forward weights.
+    pub ffn: u128,
+    /// Norm weights, those of queries and keys included.
+    pub norms: u128,
+    /// Biases of projections and norms.
+    pub biases: u128,
+}
+
+impl LayerParameters {
+    /// All parameters of the layer.
+    pub fn total(&self) -> u128 {
+        self.attention + self.ffn + self.norms + self.biases
+    }
+}
+
+impl Architecture {
+    /// Norms over `hidden` in one layer, before and behind the sublayers.
+    pub fn norms_per_layer(&self) -> u64 {
+        let before = match self.block {
+            Block::Sequential => 2,
+            Block::Parallel { norms } => norms,
+        };
+        before + if self.norm.post { 2 } else { 0 }
+    }
+
+    /// Parameter counts in closed form.
+    pub fn parameters(&self) -> Parameters {
+        let [hidden, vocabulary] = [self.hidden, self.vocabulary].map(u128::from);
+        let positions = match self.position {
+            super::Position::Rope { .. } => 0,
+            super::Position::Learned { positions, .. } => u128::from(positions) * hidden,
+        };
+        let embedding = vocabulary * hidden;
+        let layer = self.layer_parameters();
+        let final_norm = hidden + when(self.norm.bias, hidden);
+        let head = when(!self.head.tied, embedding) + when(self.head.bias, vocabulary);
+        let total =
+            embedding + positions + u128::from(self.layers) * layer.total() + final_norm + head;
+        Parameters { embedding, positions, layer, layers: self.layers, final_norm, head, total }
+    }
+
+    fn layer_parameters(&self) -> LayerParameters {
+        let hidden = u128::from(self.hidden);
+        let inner = u128::from(self.ffn.inner);
+        let q = u128::from(self.attention.heads) * u128::from(self.attention.head_dim);
+        let kv = u128::from(self.attention.kv_heads) * u128::from(self.attention.head_dim);
+        let norms = u128::from(self.norms_per_layer()) * hidden;
+        let into_inner: u128 = if self.ffn.gated { 2 } else { 1 };
+        LayerParameters {
+            attention: hidden * (q + 2 * kv) + q * hidden,
+            ffn: (into_inner + 1) * hidden * inner,
+            norms: norms + when(self.attention.qk_norm, 2 * u128::from(self.attention.head_dim)),
+            biases: when(self.attention.qkv_bias, q + 2 * kv)
+                + when(self.attention.out_bias, hidden)
+                + when(self.ffn.bias, into_inner * inner + hidden)
+                + when(self.norm.bias, norms),
+        }
+    }
+}
+
+/// `count` where the tensor exists, else 0.
+fn when(exists: bool, count: u128) -> u128 {
+    if exists { count } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::load_bundled;
+
+    /// Totals of the published checkpoints, tied tensors once and no buffers: what the sum of the
+    /// tensors' shapes gives for the configuration that each bundled file cites.
+    const TOTALS: &[(&str, u128)] = &[
+        ("llama-2-7b", 6_738_415_616),
+        ("llama-2-13b", 13_015_864_320),
+        ("llama-2-70b", 68_976_648_192),
+        ("llama-3-8b", 8_030_261_248),
+        ("llama-3-70b", 70_553_706_496),
+        ("llama-3.1-8b", 8_030_261_248),
+        ("llama-3.1-405b", 405_853_388_800),
+        ("mistral-7b", 7_241_732_096),
+        ("qwen2.5-7b", 7_615_616_512),
+        ("qwen2.5-72b", 72_706_203_648),
+        ("qwen3-8b", 8_190_735_360),
+        ("qwen3-32b", 32_762_123_264),
+        ("gemma-2-9b", 9_241_705_984),
+        ("phi-3-mini", 3_821_079_552),
+        ("falcon-7b", 6_921_720_704),
+        ("falcon-40b", 41_303_293_952),
+        ("gpt2", 124_439_808),
+        ("gpt2-medium", 354_823_168),
+        ("gpt2-large", 774_030_080),
+        ("gpt2-xl", 1_557_611_200),
+        ("gpt-j-6b", 6_050_882_784),
+        ("opt-13b", 12_853_473_280),
+        ("opt-66b", 65_719_701_504),
+        ("smollm2-135m", 134_515_008),
+    ];
+
+    #[test]
+    fn totals_are_the_published_ones() {
+        for (id, total) in TOTALS {
+            let model = load_bundled(id).expect("bundled");
+            assert_eq!(model.parameters().total, *total, "{id}");
+        }
+    }
+
+    #[test]
+    fn unpublished_totals_round_to_the_papers() {
+        for id in ["gpt-3-175b", "opt-175b"] {
+            let total = load_bundled(id).expect("bundled").parameters().total;
+            assert_eq!((total + 500_000_000) / 1_000_000_000, 175, "{id}: {total}");
+        }
+    }
+
+    #[test]
+    fn every_bundled_model_has_a_known_total() {
+        let known = |id: &str| TOTALS.iter().any(|t| t.0 == id) || id.ends_with("175b");
+        assert!(crate::model::bundled::ids().all(known));
+        assert_eq!(TOTALS.len() + 2, crate::model::bundled::ids().count());
+    }
+
+    #[test]
+    fn parts_add_up_and_a_tied_head_is_counted_once() {
+        let mut model = load_bundled("gpt2").expect("bundled");
+        let p = model.parameters();
+        assert_eq!(p.embedding, 50257 * 768);
+        assert_eq!(p.positions, 1024 * 768);
+        assert_eq!(p.layer.total(), 12 * 768 * 768 + 13 * 768);
+        assert_eq!(p.head, 0);
+        model.head.tied = false;
+        assert_eq!(model.parameters().total - p.total, p.embedding);
+    }
+}

@@ -1,0 +1,283 @@
+//! The model file as written: names and optional fields, before any check.
+
+use crate::yaml::Spanned;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A decoder-only transformer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawModel {
+    /// Name on the command line: lower case, digits, dashes, dots.
+    #[schemars(with = "String")]
+    pub id: Spanned<String>,
+    /// Name as its makers write it.
+    #[schemars(with = "String")]
+    pub name: Spanned<String>,
+    /// Citation of the configuration: repository and file, or paper and table.
+    #[schemars(with = "String")]
+    pub source: Spanned<String>,
+    /// Rows of the token embedding, padding rows included.
+    #[schemars(with = "u64")]
+    pub vocabulary: Spanned<u64>,
+    /// Width of the residual stream.
+    #[schemars(with = "u64")]
+    pub hidden: Spanned<u64>,
+    /// Number of decoder layers.
+    #[schemars(with = "u64")]
+    pub layers: Spanned<u64>,
+    /// Longest sequence, in tokens.
+    #[schemars(with = "u64")]
+    pub max_context: Spanned<u64>,
+    /// Self-attention of every layer.
+    pub attention: RawAttention,
+    /// How positions enter.
+    pub position: RawPosition,
+    /// Feed-forward network of every layer.
+    pub ffn: RawFfn,
+    /// Normalization.
+    pub norm: RawNorm,
+    /// `sequential`, which is the default, or `parallel: {norms: 1}`.
+    #[schemars(with = "Option<RawBlock>")]
+    pub block: Option<Spanned<RawBlock>>,
+    /// From the last hidden state to logits.
+    pub head: RawHead,
+    /// From tokens to the first hidden state.
+    pub embedding: Option<RawEmbedding>,
+}
+
+/// Self-attention.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAttention {
+    /// Query heads.
+    #[schemars(with = "u64")]
+    pub heads: Spanned<u64>,
+    /// Key-value heads; equal to `heads` for multi-head attention.
+    #[schemars(with = "u64")]
+    pub kv_heads: Spanned<u64>,
+    /// Elements per head; hidden / heads where absent.
+    #[schemars(with = "Option<u64>")]
+    pub head_dim: Option<Spanned<u64>>,
+    /// Query, key and value projections have a bias.
+    #[serde(default)]
+    pub qkv_bias: bool,
+    /// The output projection has a bias.
+    #[serde(default)]
+    pub out_bias: bool,
+    /// RMS norm of queries and keys per head.
+    #[serde(default)]
+    pub qk_norm: bool,
+    /// Factor of q k^T; 1 / sqrt(head_dim) where absent.
+    #[schemars(with = "Option<f64>")]
+    pub scale: Option<Spanned<f64>>,
+    /// tanh cap of the scores.
+    #[schemars(with = "Option<f64>")]
+    pub softcap: Option<Spanned<f64>>,
+    /// Pattern over layers, repeated: a number of tokens, or `full`. `[full]` where absent.
+    #[schemars(with = "Option<Vec<RawWindow>>")]
+    pub windows: Option<Spanned<Vec<RawWindow>>>,
+}
+
+/// What a layer's queries see.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a window in tokens, or `full`")]
+pub(super) enum RawWindow {
+    /// The last so many keys, the query's own included.
+    Tokens(u64),
+    /// All keys.
+    Named(Full),
+}
+
+/// All keys.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Full {
+    /// No window.
+    Full,
+}
+
+/// How positions enter.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawPosition {
+    /// Rotary embedding of queries and keys.
+    Rope(RawRope),
+    /// A learned vector per position.
+    Learned(RawLearned),
+}
+
+/// Rotary embedding.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRope {
+    /// Base of the angles.
+    #[schemars(with = "f64")]
+    pub theta: Spanned<f64>,
+    /// Rotated elements of each head; head_dim where absent.
+    #[schemars(with = "Option<u64>")]
+    pub rotary_dim: Option<Spanned<u64>>,
+    /// Which elements form a pair.
+    pub pairing: RawPairing,
+    /// Change of the angles for longer contexts.
+    #[schemars(with = "Option<RawScaling>")]
+    pub scaling: Option<Spanned<RawScaling>>,
+}
+
+/// Which elements form a rotated pair.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawPairing {
+    /// Element i with i + rotary_dim / 2.
+    Half,
+    /// Element 2i with 2i + 1.
+    Interleaved,
+}
+
+/// Rotary angles for longer contexts.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[allow(
+    missing_docs,
+    reason = "the fields have the names of model::RopeScaling, which documents them"
+)]
+pub(super) enum RawScaling {
+    /// Llama 3.1.
+    Llama3 { factor: f64, low_freq_factor: f64, high_freq_factor: f64, original_context: u64 },
+    /// Positions divided by a factor.
+    Linear { factor: f64 },
+    /// YaRN.
+    Yarn {
+        factor: f64,
+        original_context: u64,
+        beta_fast: f64,
+        beta_slow: f64,
+        attention_factor: f64,
+    },
+}
+
+/// A learned table of positions.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLearned {
+    /// Rows, offset rows included.
+    #[schemars(with = "u64")]
+    pub positions: Spanned<u64>,
+    /// Row of position 0; 0 where absent.
+    #[serde(default)]
+    pub offset: u64,
+}
+
+/// Feed-forward network.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFfn {
+    /// Width between the projections.
+    #[schemars(with = "u64")]
+    pub inner: Spanned<u64>,
+    /// The non-linearity.
+    pub activation: RawActivation,
+    /// A second projection gates the first (SwiGLU, GeGLU).
+    pub gated: bool,
+    /// The projections have biases.
+    #[serde(default)]
+    pub bias: bool,
+}
+
+/// Element-wise non-linearity.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawActivation {
+    /// x sigmoid(x).
+    Silu,
+    /// GELU by its tanh approximation.
+    GeluTanh,
+    /// GELU by the error function.
+    GeluErf,
+    /// max(x, 0).
+    Relu,
+}
+
+/// Normalization, wherever one stands.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNorm {
+    /// RMS norm or layer norm.
+    pub kind: RawNormKind,
+    /// Added to the variance.
+    #[schemars(with = "f64")]
+    pub epsilon: Spanned<f64>,
+    /// The weight multiplies as 1 + w.
+    #[serde(default)]
+    pub unit_offset: bool,
+    /// A bias is added; must be given for layer norm, cannot be true for RMS norm.
+    #[schemars(with = "Option<bool>")]
+    pub bias: Option<Spanned<bool>>,
+    /// Also behind attention and feed-forward network.
+    #[schemars(with = "Option<bool>")]
+    pub post: Option<Spanned<bool>>,
+}
+
+/// Statistic of a normalization.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawNormKind {
+    /// Root mean square.
+    Rms,
+    /// Mean and variance.
+    Layer,
+}
+
+/// How a layer joins attention and feed-forward network.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum RawBlock {
+    /// One after the other.
+    Sequential,
+    /// Side by side on the same residual.
+    Parallel {
+        /// 1: one norm for both; 2: one each.
+        norms: u64,
+    },
+}
+
+/// From the last hidden state to logits.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawHead {
+    /// The weight is the token embedding.
+    pub tied: bool,
+    /// A bias per vocabulary entry.
+    #[serde(default)]
+    pub bias: bool,
+    /// tanh cap of the logits.
+    #[schemars(with = "Option<f64>")]
+    pub softcap: Option<Spanned<f64>>,
+}
+
+/// From tokens to the first hidden state.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEmbedding {
+    /// Factor of the embedding: a number, or `sqrt-hidden`.
+    #[schemars(with = "Option<RawScale>")]
+    pub scale: Option<Spanned<RawScale>>,
+}
+
+/// Factor of the embedding.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected a number, or `sqrt-hidden`")]
+pub(super) enum RawScale {
+    /// This number.
+    Number(f64),
+    /// By formula.
+    Named(SqrtHidden),
+}
+
+/// Factor by formula.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum SqrtHidden {
+    /// The square root of `hidden`.
+    SqrtHidden,
+}
