@@ -1,6 +1,7 @@
 //! cosim: hardware/software co-design simulator and cost model for LLM inference.
 #![warn(missing_docs)]
 
+pub mod cli;
 pub mod cost;
 pub mod diagnostic;
 pub mod dtype;
@@ -11,8 +12,8 @@ pub mod mapping;
 pub mod model;
 pub mod op;
 pub mod par;
-pub mod model;
 pub mod provenance;
+pub mod report;
 pub mod sweep;
 pub mod tensor;
 pub mod units;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `cosim` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cosim::cli::main()
+}

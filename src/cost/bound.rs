@@ -48,6 +48,17 @@ impl Bound {
         }
     }
 
+    /// Its name; a memory bound by the name of the level.
+    pub fn name(self, memory_level: &str) -> &str {
+        match self {
+            Self::Resource(Resource::Matrix) => "matrix",
+            Self::Resource(Resource::Vector) => "vector",
+            Self::Resource(Resource::Special) => "special",
+            Self::Resource(Resource::Memory) => memory_level,
+            Self::Overhead => "overhead",
+        }
+    }
+
     /// The larger of a kernel's resource times, or the launch where that is larger still.
     pub fn of(times: &[f64; 4], launch: f64) -> Self {
         let longest = longest(times);

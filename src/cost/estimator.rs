@@ -95,9 +95,9 @@ impl<'a> Estimator<'a> {
         Provenance { basis, because }
     }
 
-    /// Name of the level that bounds memory time.
-    pub fn slowest_level(&self) -> &str {
-        &self.machine.levels[self.slowest].name
+    /// Index of the memory level that bounds memory time.
+    pub const fn slowest_index(&self) -> usize {
+        self.slowest
     }
 
     /// The engines that run projections, and everything else.

@@ -4,7 +4,7 @@ use super::bound::Bound;
 use super::estimator::Estimator;
 use super::kernel::KernelCost;
 use super::span;
-use crate::mapping::PlanKernel;
+use crate::mapping::{Footprint, PlanKernel};
 use crate::tensor::{Step, StepError};
 use crate::units::{Bytes, Seconds};
 
@@ -165,7 +165,7 @@ impl Estimator<'_> {
             prefill: prefill_time.map(|(t, _)| Seconds::new(t)),
             decode_step: decode_time.map(|(t, _)| Seconds::new(t)),
             total: Seconds::new(total),
-            memory: self.memory(request, prefill.as_ref(), decode),
+            memory: Memory::of(&self.plan.footprint, request)?,
             prefill_bound: prefill_time.map(|(_, b)| b),
             decode_bound: decode_time.map(|(_, b)| b),
         })
@@ -219,27 +219,27 @@ impl Estimator<'_> {
         let most = (0..by_bound.len()).rev().max_by(|&a, &b| by_bound[a].total_cmp(&by_bound[b]));
         (total, Bound::ALL[most.unwrap_or(0)])
     }
+}
 
-    fn memory(
-        &self,
-        request: &Request,
-        prefill: Option<&Step>,
-        decode: Option<DecodeSpan>,
-    ) -> Memory {
-        let footprint = &self.plan.footprint;
+impl Memory {
+    /// What a request needs under a plan's footprint: weights, the cache at its longest, and the
+    /// activations of its larger phase.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn of(footprint: &Footprint, request: &Request) -> Result<Self, RequestError> {
+        let (prefill, decode) = request.steps()?;
         let decode = decode.map(|span| span.step(span.last));
-        let steps = prefill.into_iter().chain(decode.as_ref());
-        Memory {
+        let steps = prefill.iter().chain(decode.iter());
+        Ok(Self {
             weights: footprint.weights.total,
             kv: footprint.kv(request.batch() as f64, request.longest_context()),
             activations: steps
                 .map(|step| footprint.activations(step))
                 .fold(Bytes::ZERO, Bytes::max),
-        }
+        })
     }
-}
 
-impl Memory {
     /// Everything together.
     pub fn total(&self) -> Bytes {
         self.weights + self.kv + self.activations

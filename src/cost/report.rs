@@ -1,6 +1,6 @@
 //! The itemised cost of a request: every kernel by name, its demand, time, bound and share.
 
-use super::bound::{Bound, Resource};
+use super::bound::Bound;
 use super::capacity::Capacity;
 use super::estimator::Estimator;
 use super::generation::{Request, RequestError, Summary};
@@ -45,7 +45,7 @@ pub struct OperatorCost {
     pub bytes: Bytes,
     /// Time.
     pub time: Seconds,
-    /// Times of the resources on their own, indexed by [`Resource`], and of the launches.
+    /// Times of the resources on their own, indexed by [`super::Resource`], and of the launches.
     pub resource_times: [Seconds; 4],
     /// Time of the launches.
     pub launch_time: Seconds,
@@ -96,18 +96,7 @@ impl OperatorCost {
 
     /// Name of the bound; a memory bound by the name of its level.
     pub fn bound_name<'a>(&self, slowest_level: &'a str) -> &'a str {
-        bound_name(self.bound, slowest_level)
-    }
-}
-
-/// Name of a bound; a memory bound by the name of the level.
-pub(crate) fn bound_name(bound: Bound, slowest_level: &str) -> &str {
-    match bound {
-        Bound::Resource(Resource::Matrix) => "matrix",
-        Bound::Resource(Resource::Vector) => "vector",
-        Bound::Resource(Resource::Special) => "special",
-        Bound::Resource(Resource::Memory) => slowest_level,
-        Bound::Overhead => "overhead",
+        self.bound.name(slowest_level)
     }
 }
 

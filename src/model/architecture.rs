@@ -3,6 +3,8 @@
 //! Everything downstream (graph, parameter counts, cost) follows from this type and the step that
 //! is run; it knows no number format, no batch and no machine.
 
+pub use crate::op::{Activation, NormKind, Pairing, RopeScaling};
+
 /// A decoder-only transformer, checked: made only by [`Architecture::from_yaml`],
 /// [`super::import::config_json`] and [`super::load`], which refuse sizes that do not fit.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,51 +86,8 @@ pub enum Position {
     },
 }
 
-/// Which elements a rotation mixes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pairing {
-    /// Element `i` with `i + rotary_dim / 2` (GPT-NeoX, and Llama as Hugging Face stores it).
-    Half,
-    /// Element `2 i` with `2 i + 1` (GPT-J).
-    Interleaved,
-}
-
-/// Rotary angles rescaled for longer contexts. Changes values only, never shapes or costs.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RopeScaling {
-    /// Llama 3.1: low frequencies divided by `factor`, a smooth band between, high ones kept.
-    Llama3 {
-        /// Divisor of the low frequencies.
-        factor: f64,
-        /// `original_context / low_freq_factor` is the wavelength above which all is divided.
-        low_freq_factor: f64,
-        /// `original_context / high_freq_factor` is the wavelength below which all is kept.
-        high_freq_factor: f64,
-        /// Context of pre-training, in tokens.
-        original_context: u64,
-    },
-    /// Positions divided by `factor` (arXiv 2306.15595).
-    Linear {
-        /// The divisor.
-        factor: f64,
-    },
-    /// YaRN (arXiv 2309.00071).
-    Yarn {
-        /// Context extension.
-        factor: f64,
-        /// Context of pre-training, in tokens.
-        original_context: u64,
-        /// Rotations above which a frequency is kept.
-        beta_fast: f64,
-        /// Rotations below which a frequency is divided.
-        beta_slow: f64,
-        /// What sine and cosine are multiplied with.
-        attention_factor: f64,
-    },
-}
-
 /// Feed-forward network: `down(act(up x))`, or gated `down(act(gate x) * up x)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ffn {
     /// Width between the projections, in elements.
     pub inner: u64,
@@ -138,19 +97,6 @@ pub struct Ffn {
     pub gated: bool,
     /// Every projection adds a bias.
     pub bias: bool,
-}
-
-/// Element-wise non-linearity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activation {
-    /// `x sigmoid(x)`.
-    Silu,
-    /// GELU by its tanh approximation.
-    GeluTanh,
-    /// GELU by the error function.
-    GeluErf,
-    /// `max(x, 0)`.
-    Relu,
 }
 
 /// Normalization over `hidden`; one always stands before the head.
@@ -166,15 +112,6 @@ pub struct Norm {
     pub bias: bool,
     /// Also behind attention and behind the feed-forward network, before the residual (Gemma 2).
     pub post: bool,
-}
-
-/// Statistic of a normalization.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NormKind {
-    /// Root mean square, no mean subtracted (arXiv 1910.07467).
-    Rms,
-    /// Mean and variance (arXiv 1607.06450).
-    Layer,
 }
 
 /// How a layer joins attention and feed-forward network.

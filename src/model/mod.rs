@@ -4,6 +4,7 @@
 //! `import/` and one line in its list.
 
 mod architecture;
+mod build;
 pub mod bundled;
 mod check;
 pub mod import;
@@ -16,6 +17,7 @@ pub use architecture::{
     Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Pairing,
     Position, RopeScaling,
 };
+pub use build::{AttentionKernel, BuildOptions, FusionSet};
 pub use parameters::{LayerParameters, Parameters};
 
 use crate::diagnostic::Diagnostic;

@@ -32,14 +32,14 @@ pub enum RopeScaling {
         /// Wavelengths below `original_context / high_freq_factor` are kept.
         high_freq_factor: f64,
         /// Trained context, tokens.
-        original_context: f64,
+        original_context: u64,
     },
     /// NTK by parts with attention temperature (Peng et al., arXiv 2309.00071).
     Yarn {
         /// Stretch.
         factor: f64,
         /// Trained context, tokens.
-        original_context: f64,
+        original_context: u64,
         /// Rotations above which a dimension is kept.
         beta_fast: f64,
         /// Rotations below which a dimension is stretched.
@@ -84,13 +84,13 @@ impl Rope {
                 high_freq_factor: high,
                 original_context,
             }) => {
-                let turns = original_context * base / (2.0 * PI);
+                let turns = original_context as f64 * base / (2.0 * PI);
                 let keep = ((turns - low) / (high - low)).clamp(0.0, 1.0);
                 base * (keep + (1.0 - keep) / factor)
             }
             Some(RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, .. }) => {
                 let dimension = |rotations: f64| {
-                    r * (original_context / (rotations * 2.0 * PI)).ln() / (2.0 * self.theta.ln())
+                    r * (original_context as f64 / (rotations * 2.0 * PI)).ln() / (2.0 * self.theta.ln())
                 };
                 let first = dimension(beta_fast).floor().max(0.0);
                 let last = dimension(beta_slow).ceil().min(r - 1.0).max(first + 1e-3);

@@ -2,7 +2,6 @@
 
 use super::grid::Grid;
 use super::row::{Figures, Row};
-use crate::cost::{Bound, Resource};
 use crate::model::{AttentionKernel, FusionSet};
 use crate::provenance::Basis;
 use std::fmt::Write;
@@ -96,7 +95,7 @@ fn write_figures<W: std::io::Write>(
         optional(writer, text, time.filter(|_| shown))?;
     }
     for bound in [summary.prefill_bound, summary.decode_bound] {
-        writer.write_field(bound.filter(|_| shown).map_or("", bound_name))?;
+        writer.write_field(bound.filter(|_| shown).map_or("", |b| b.name("memory")))?;
     }
     let memory = summary.memory;
     let bytes = [memory.weights, memory.kv, memory.activations, memory.total(), capacity.capacity];
@@ -111,16 +110,6 @@ fn write_figures<W: std::io::Write>(
         economics.per_million_output.map(|v| v.get()),
     ];
     costs.into_iter().try_for_each(|cost| optional(writer, text, cost.filter(|_| shown)))
-}
-
-fn bound_name(bound: Bound) -> &'static str {
-    match bound {
-        Bound::Resource(Resource::Matrix) => "matrix",
-        Bound::Resource(Resource::Vector) => "vector",
-        Bound::Resource(Resource::Special) => "special",
-        Bound::Resource(Resource::Memory) => "memory",
-        Bound::Overhead => "overhead",
-    }
 }
 
 fn optional<W: std::io::Write>(

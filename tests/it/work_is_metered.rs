@@ -43,11 +43,11 @@ fn sizes() -> impl Strategy<Value = Sizes> {
             factor: 8.0,
             low_freq_factor: 1.0,
             high_freq_factor: 4.0,
-            original_context: 8192.0
+            original_context: 8192
         })),
         Just(Some(RopeScaling::Yarn {
             factor: 4.0,
-            original_context: 4096.0,
+            original_context: 4096,
             beta_fast: 32.0,
             beta_slow: 1.0,
             attention_factor: 1.1

@@ -1,0 +1,203 @@
+//! The arguments that name one case: model, device, request, techniques.
+
+use super::catalog;
+use super::error::Error;
+use crate::cost::{ApiPrice, Estimator, Request};
+use crate::diagnostic::{Diagnostic, clip};
+use crate::dtype::Scheme;
+use crate::graph::Graph;
+use crate::hardware::{Fidelity, Hardware, Machine};
+use crate::mapping::Plan;
+use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet};
+use crate::op::Sampler;
+use crate::units::{Dollars, DollarsPerHour};
+use clap::{Args, ValueEnum};
+
+/// One phase alone.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum PhaseArg {
+    /// The prompt at once.
+    Prefill,
+    /// One decode step.
+    Decode,
+}
+
+/// Which attention kernel.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum AttentionArg {
+    /// Scores stay on chip.
+    Flash,
+    /// Scores are written to memory.
+    Naive,
+}
+
+/// A model with the techniques that shape its graph.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// Model id, model YAML or Hugging Face config.json
+    #[arg(long)]
+    pub model: String,
+    /// Quantization scheme: 16bit, bf16, fp8, w8a8, w4a16-g128, w4a16-g128-kv8, ...
+    #[arg(long, default_value = "16bit")]
+    pub quant: String,
+    /// Attention kernel
+    #[arg(long, value_enum, default_value = "flash")]
+    pub attention: AttentionArg,
+    /// Every operator a kernel of its own (the attention kernel stays)
+    #[arg(long)]
+    pub no_fusion: bool,
+}
+
+/// A request on a device.
+#[derive(Debug, Args)]
+pub struct CaseArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Device id or profile YAML
+    #[arg(long)]
+    pub hardware: String,
+    /// Sequences processed together
+    #[arg(long, allow_negative_numbers = true, value_parser = positive)]
+    pub batch: u64,
+    /// Prompt tokens per sequence
+    #[arg(long, allow_negative_numbers = true, value_parser = positive, requires = "output", conflicts_with = "phase")]
+    pub prompt: Option<u64>,
+    /// Generated tokens per sequence
+    #[arg(long, allow_negative_numbers = true, value_parser = positive, requires = "prompt")]
+    pub output: Option<u64>,
+    /// One phase alone, at --context
+    #[arg(long, value_enum, requires = "context", required_unless_present = "prompt")]
+    pub phase: Option<PhaseArg>,
+    /// Tokens attended to: the prompt of a prefill; cached tokens and the new one of a decode step
+    #[arg(long, allow_negative_numbers = true, value_parser = positive, requires = "phase")]
+    pub context: Option<u64>,
+    /// Efficiencies 1, overheads 0
+    #[arg(long)]
+    pub ideal: bool,
+    /// Change a field of the profile: hardware.memory.dram.bandwidth=x2
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub settings: Vec<String>,
+    /// Named price of the profile [default: cloud-low, else cloud-hyperscaler]
+    #[arg(long)]
+    pub price: Option<String>,
+    /// API price to compare with, $ per 1000 input and output tokens: 0.03,0.06
+    #[arg(long, value_parser = api_price, value_name = "IN,OUT")]
+    pub api_price: Option<ApiPrice>,
+    /// Times even where the memory does not suffice
+    #[arg(long)]
+    pub allow_oom: bool,
+}
+
+/// Everything that an estimate is computed from.
+pub struct Case {
+    pub architecture: Architecture,
+    pub hardware: Hardware,
+    pub machine: Machine,
+    pub graph: Graph,
+    pub plan: Plan,
+    pub request: Request,
+    pub price: Result<(String, DollarsPerHour), String>,
+    pub api_price: Option<ApiPrice>,
+    pub allow_oom: bool,
+}
+
+impl ModelArgs {
+    /// The scheme.
+    pub fn scheme(&self) -> Result<Scheme, Diagnostic> {
+        self.quant.parse().map_err(|e: crate::dtype::ParseSchemeError| {
+            Diagnostic::new(format!("--quant: {e}")).hint(e.hint)
+        })
+    }
+
+    /// How the graph is built.
+    pub fn options(&self) -> BuildOptions {
+        let attention = match self.attention {
+            AttentionArg::Flash => AttentionKernel::Flash,
+            AttentionArg::Naive => AttentionKernel::Naive,
+        };
+        let fusions = if self.no_fusion { FusionSet::None } else { FusionSet::Default };
+        BuildOptions { attention, fusions, sampler: Sampler::Greedy }
+    }
+}
+
+impl CaseArgs {
+    /// Reads, checks and compiles everything that the arguments name.
+    pub fn load(&self) -> Result<Case, Error> {
+        let scheme = self.model.scheme()?;
+        let architecture = catalog::architecture(&self.model.model)?;
+        let settings = hardware_settings(&self.settings)?;
+        let fidelity = if self.ideal { Fidelity::Ideal } else { Fidelity::Realistic };
+        let (hardware, machine) = catalog::machine(&self.hardware, &settings, fidelity)?;
+        let graph = architecture.graph(&self.model.options())?;
+        let plan = Plan::new(&graph, &scheme);
+        let price = named_price(&machine, self.price.as_deref())?;
+        let request = self.request()?;
+        let (api_price, allow_oom) = (self.api_price, self.allow_oom);
+        Ok(Case { architecture, hardware, machine, graph, plan, request, price, api_price, allow_oom })
+    }
+
+    fn request(&self) -> Result<Request, Error> {
+        let batch = self.batch;
+        let request = match (self.phase, self.prompt, self.output, self.context) {
+            (None, Some(prompt), Some(output), _) => Request::Generation { batch, prompt, output },
+            (Some(PhaseArg::Prefill), .., Some(context)) => Request::Prefill { batch, context },
+            (Some(PhaseArg::Decode), .., Some(context)) => Request::Decode { batch, context },
+            _ => {
+                let message = "expected --prompt with --output, or --phase with --context";
+                return Err(Diagnostic::new(message).into());
+            }
+        };
+        request.steps()?;
+        Ok(request)
+    }
+}
+
+impl Case {
+    /// The plan bound to the machine.
+    pub fn estimator(&self) -> Result<Estimator<'_>, Error> {
+        Ok(Estimator::new(&self.plan, &self.machine)?)
+    }
+}
+
+/// The hourly price by name, or the reason that there is none; an unknown name is an error.
+pub fn named_price(
+    machine: &Machine,
+    name: Option<&str>,
+) -> Result<Result<(String, DollarsPerHour), String>, Error> {
+    match machine.price(name) {
+        Ok(price) => Ok(Ok((price.name.to_string(), price.price.value))),
+        Err(reason) if name.is_some() => Err(Diagnostic::from(reason).into()),
+        Err(reason) => Ok(Err(reason.to_string())),
+    }
+}
+
+/// `hardware.path=value` arguments as (path, value).
+pub fn hardware_settings(settings: &[String]) -> Result<Vec<(String, String)>, Diagnostic> {
+    let split = |text: &String| {
+        let pair = text.split_once('=').and_then(|(path, value)| {
+            let path = path.trim().strip_prefix("hardware.")?;
+            Some((path.to_owned(), value.trim().to_owned()))
+        });
+        pair.ok_or_else(|| {
+            Diagnostic::new(format!("--set {}: expected hardware.path=value", clip(text)))
+                .hint("for instance --set hardware.memory.dram.bandwidth=x2; other paths belong to `cosim sweep`")
+        })
+    };
+    settings.iter().map(split).collect()
+}
+
+/// A whole number of at least 1.
+pub fn positive(text: &str) -> Result<u64, String> {
+    match text.trim().parse::<u64>() {
+        Ok(0) => Err("expected at least 1".to_owned()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("expected a whole number of at least 1".to_owned()),
+    }
+}
+
+fn api_price(text: &str) -> Result<ApiPrice, String> {
+    let number = |part: &str| part.trim().parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0);
+    let pair = text.split_once(',').and_then(|(i, o)| Some((number(i)?, number(o)?)));
+    let (input, output) = pair.ok_or("expected two prices in $ per 1000 tokens, such as 0.03,0.06")?;
+    Ok(ApiPrice { input: Dollars::new(input), output: Dollars::new(output) })
+}

@@ -1,0 +1,74 @@
+//! Finding models, devices and scenarios: bundled by id, or from a path.
+
+use super::files;
+use crate::diagnostic::Diagnostic;
+use crate::hardware::{self, Fidelity, Hardware, Machine, RawHardware};
+use crate::model::{self, Architecture};
+use crate::yaml::Source;
+
+/// A model by id or path: a model YAML, or a Hugging Face `config.json`.
+///
+/// # Errors
+/// An unknown id, an unreadable file, or a model that does not check.
+pub fn architecture(name: &str) -> Result<Architecture, Diagnostic> {
+    if name.ends_with(".json") {
+        let source = files::read(name)?;
+        return model::import::config_json(&source, &model_id(name));
+    }
+    model::load(name, &files::read)
+}
+
+/// The id that an imported `config.json` takes: its folder's name.
+pub fn model_id(path: &str) -> String {
+    let mut parts = path.rsplit(['/', '\\']);
+    let file = parts.next().unwrap_or(path).trim_end_matches(".json");
+    let name = if file == "config" { parts.next().unwrap_or("imported") } else { file };
+    let id: String = name
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
+        .collect();
+    match id.trim_matches(['-', '.']) {
+        "" => "imported".to_owned(),
+        id => id.to_owned(),
+    }
+}
+
+/// The text of a profile, by path or bundled id.
+fn profile_source(name: &str) -> Result<Source, Diagnostic> {
+    if files::is_path(name) { files::read(name) } else { hardware::bundled::source(name) }
+}
+
+/// A profile with what it extends, before it is checked.
+///
+/// # Errors
+/// An unknown id or unreadable file.
+pub fn raw_hardware(name: &str) -> Result<RawHardware, Diagnostic> {
+    hardware::resolve(name, &profile_source)
+}
+
+/// A checked profile.
+///
+/// # Errors
+/// As [`raw_hardware`], and a profile that does not check.
+pub fn hardware(name: &str) -> Result<Hardware, Diagnostic> {
+    raw_hardware(name)?.check()
+}
+
+/// A profile with fields set by `hardware.path=value`, compiled.
+///
+/// # Errors
+/// As [`hardware`], and a path that the profile does not have.
+pub fn machine(
+    name: &str,
+    settings: &[(String, String)],
+    fidelity: Fidelity,
+) -> Result<(Hardware, Machine), Diagnostic> {
+    let mut raw = raw_hardware(name)?;
+    for (path, value) in settings {
+        raw = raw.set(path, value, &format!("--set hardware.{path}={value}"))?;
+    }
+    let hardware = raw.check()?;
+    let machine = Machine::compile(&hardware, fidelity);
+    Ok((hardware, machine))
+}

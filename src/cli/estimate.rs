@@ -1,0 +1,198 @@
+//! `cosim estimate`: one request on one device.
+
+use super::case::{Case, CaseArgs};
+use super::error::Error;
+use super::files;
+use crate::cost::{CostReport, Economics, Memory, Remedy, Request};
+use crate::dtype::Scheme;
+use crate::mapping::Plan;
+use crate::report::{Align, EstimateContext, Table, estimate_json};
+use crate::units::{Dollars, DollarsPerHour, Watts};
+use std::fmt::Write;
+
+/// Arguments of `cosim estimate`.
+#[derive(Debug, clap::Args)]
+pub struct EstimateArgs {
+    #[command(flatten)]
+    case: CaseArgs,
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &EstimateArgs) -> Result<(), Error> {
+    let case = args.case.load()?;
+    let (report, context) = evaluate(&case)?;
+    let text = if args.json {
+        estimate_json(&report, &context).map_err(|e| {
+            Error::from(crate::diagnostic::Diagnostic::new(e.to_string()))
+        })?
+    } else {
+        table(&case, &report, &context)
+    };
+    files::print(&text)
+}
+
+/// The itemised report of a case, and what is said beside it.
+pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error> {
+    let estimator = case.estimator()?;
+    let report = estimator.report(&case.request)?;
+    let power: Option<Watts> = case.machine.tdp.map(|p| p.value);
+    let price: Option<DollarsPerHour> = case.price.as_ref().ok().map(|(_, price)| *price);
+    let context = EstimateContext {
+        model: &case.architecture.id,
+        hardware: &case.machine.id,
+        quant: case.plan.scheme.name(),
+        levels: case.machine.level_names().collect(),
+        slowest_level: &case.machine.levels[estimator.slowest_index()].name,
+        economics: Economics::new(&case.request, &report.summary, power, price),
+        provenance: estimator.provenance(),
+        not_modelled: &case.machine.not_modelled,
+        fallbacks: &case.machine.fallbacks,
+        remedy: remedy(case, &report),
+        shows_times: report.capacity.fits || case.allow_oom,
+    };
+    Ok((report, context))
+}
+
+fn remedy(case: &Case, report: &CostReport) -> Option<Remedy> {
+    let with = |scheme: &Scheme| -> Memory {
+        let footprint = Plan::new(&case.graph, scheme).footprint;
+        Memory::of(&footprint, &case.request).unwrap_or(report.summary.memory)
+    };
+    report.capacity.remedy(&report.summary.memory, &case.plan.scheme, with)
+}
+
+fn table(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> String {
+    let mut text = heading(case);
+    let mut table = Table::new(&[("", Align::Left), ("", Align::Right), ("", Align::Left)]);
+    for row in time_rows(case, report, context) {
+        table.row(row);
+    }
+    for row in memory_rows(report) {
+        table.row(row);
+    }
+    for row in cost_rows(case, context) {
+        table.row(row);
+    }
+    text += &table.to_terminal();
+    text += &remarks(context);
+    text
+}
+
+/// What was asked, in one line.
+pub fn heading(case: &Case) -> String {
+    let what = match case.request {
+        Request::Generation { batch, prompt, output } => {
+            format!("batch {batch}, {prompt} prompt + {output} output tokens")
+        }
+        Request::Prefill { batch, context } => format!("prefill of batch {batch} x {context} tokens"),
+        Request::Decode { batch, context } => format!("decode step of batch {batch} at context {context}"),
+    };
+    let fidelity = match case.machine.fidelity {
+        crate::hardware::Fidelity::Ideal => " (ideal: efficiencies 1, overheads 0)",
+        crate::hardware::Fidelity::Realistic => "",
+    };
+    let (model, device) = (&case.architecture.name, &case.hardware.name);
+    format!("{model}, {}, on {device}: {what}{fidelity}\n", case.plan.scheme.name())
+}
+
+type Line = [String; 3];
+
+fn line(name: &str, value: impl ToString, remark: impl Into<String>) -> Line {
+    [name.to_owned(), value.to_string(), remark.into()]
+}
+
+fn time_rows(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> Vec<Line> {
+    if !context.shows_times {
+        return vec![line("times", "withheld", "does not fit; --allow-oom shows them")];
+    }
+    let summary = &report.summary;
+    let bound = |b: Option<crate::cost::Bound>| {
+        b.map_or(String::new(), |b| format!("mostly {}-bound", b.name(context.slowest_level)))
+    };
+    let mut rows = vec![];
+    if let Some(prefill) = summary.prefill {
+        rows.push(line("TTFT (prefill)", prefill, bound(summary.prefill_bound)));
+    }
+    if let Some(step) = summary.decode_step {
+        let batch = case.request.batch() as f64;
+        rows.push(line("TPOT", step, bound(summary.decode_bound)));
+        rows.push(line("decode", format!("{:.1} tok/s", batch / step.get()), "batch / TPOT"));
+    }
+    if let Request::Generation { batch, output, .. } = case.request {
+        let rate = batch as f64 * output as f64 / summary.total.get();
+        let remark = "output tokens over prefill and decode";
+        rows.push(line("throughput", format!("{rate:.1} tok/s"), remark));
+    }
+    rows
+}
+
+fn memory_rows(report: &CostReport) -> Vec<Line> {
+    let (memory, capacity) = (&report.summary.memory, &report.capacity);
+    let gib = |bytes: crate::units::Bytes| format!("{:.3} GiB", bytes.get() / f64::from(1 << 30));
+    let fits = if capacity.fits { "fits" } else { "DOES NOT FIT" };
+    vec![
+        line("weights", gib(memory.weights), ""),
+        line("KV cache", gib(memory.kv), ""),
+        line("activations", gib(memory.activations), ""),
+        line("memory", gib(memory.total()), format!("of {}: {fits}", gib(capacity.capacity))),
+        line("largest batch", capacity.max_batch, "at these lengths"),
+    ]
+}
+
+fn cost_rows(case: &Case, context: &EstimateContext<'_>) -> Vec<Line> {
+    if !context.shows_times {
+        return vec![];
+    }
+    let economics = &context.economics;
+    let mut rows = vec![match economics.energy_per_token {
+        Some(energy) => line("energy", format!("{energy} / token"), "TDP x time (derived)"),
+        None => line("energy", "-", "no TDP: no figure"),
+    }];
+    let money = |value: Option<Dollars>| value.map_or("-".to_owned(), |v| format!("{:.3} $", v.get()));
+    let source = match &case.price {
+        Ok((name, price)) => format!("at {name}, {price}"),
+        Err(reason) => reason.clone(),
+    };
+    rows.push(line("cost / M tokens", money(economics.per_million), source));
+    if matches!(case.request, Request::Generation { .. }) {
+        rows.push(line("  input", money(economics.per_million_input), "prefill time / prompt tokens"));
+        rows.push(line("  output", money(economics.per_million_output), "decode time / output tokens"));
+    }
+    rows.extend(api_row(case, economics));
+    rows
+}
+
+/// The request at an API's price against the same request here.
+fn api_row(case: &Case, economics: &Economics) -> Option<Line> {
+    let Request::Generation { output, .. } = case.request else { return None };
+    let api = case.api_price?.of(&case.request)?;
+    let own = economics.per_million? * (output as f64 / 1e6);
+    let remark = format!("a request costs {:.5} $ there, {:.5} $ here", api.get(), own.get());
+    Some(line("API / own cost", format!("{:.2} x", api / own), remark))
+}
+
+fn remarks(context: &EstimateContext<'_>) -> String {
+    let mut text = String::new();
+    if let Some(remedy) = &context.remedy {
+        let _ = writeln!(text, "It does not fit by {}. What would:", remedy.excess_bytes);
+        match remedy.largest_batch {
+            Some(batch) => { let _ = writeln!(text, "  batch {batch} or less on one device"); }
+            None => text += "  no batch: the weights alone are too large\n",
+        }
+        let _ = writeln!(text, "  {} such devices, split evenly", remedy.fewest_devices);
+        if let Some(format) = &remedy.smaller_format {
+            let _ = writeln!(text, "  --quant {format}");
+        }
+    }
+    let because = context.provenance.because.join(", ");
+    let _ = writeln!(text, "basis: {} ({because})", context.provenance.basis);
+    for fallback in context.fallbacks {
+        let _ = writeln!(text, "fallback: {fallback}");
+    }
+    for missing in context.not_modelled {
+        let _ = writeln!(text, "not modelled: {missing}");
+    }
+    text
+}

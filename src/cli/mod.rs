@@ -1,0 +1,87 @@
+//! The command line: the only module that reads files, the environment and the clock.
+
+mod case;
+mod catalog;
+mod error;
+mod estimate;
+mod explain;
+mod files;
+mod graph;
+mod hardware;
+mod model;
+mod page;
+mod roofline;
+mod sweep;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use error::Error;
+use std::process::ExitCode;
+
+/// Hardware/software co-design simulator and cost model for LLM inference.
+#[derive(Debug, Parser)]
+#[command(name = "cosim", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Price scenarios on devices: CSV, rooflines, an index page
+    Sweep(sweep::SweepArgs),
+    /// Price one request on one device
+    Estimate(estimate::EstimateArgs),
+    /// Show where the time goes, operator by operator
+    Explain(explain::ExplainArgs),
+    /// Draw the roofline of one case
+    Roofline(roofline::RooflineArgs),
+    /// Print a model's graph
+    Graph(graph::GraphArgs),
+    /// List, show or import models
+    #[command(subcommand)]
+    Model(model::ModelCommand),
+    /// List, show or check hardware profiles
+    #[command(subcommand)]
+    Hardware(hardware::HardwareCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// Shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command line; 0 for success and for a closed pipe, 2 for bad usage or input.
+pub fn main() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(help) => {
+            let code = if help.use_stderr() { 2 } else { 0 };
+            let _ = help.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match command {
+        Command::Sweep(args) => sweep::run(&args),
+        Command::Estimate(args) => estimate::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Roofline(args) => roofline::run(&args),
+        Command::Graph(args) => graph::run(&args),
+        Command::Model(command) => model::run(&command),
+        Command::Hardware(command) => hardware::run(&command),
+        Command::Completions { shell } => completions(shell),
+    };
+    match result {
+        Ok(()) | Err(Error::ClosedPipe) => ExitCode::SUCCESS,
+        Err(Error::Input(diagnostic)) => {
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "{diagnostic}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
+    let mut script = vec![];
+    clap_complete::generate(shell, &mut Cli::command(), "cosim", &mut script);
+    files::print(&String::from_utf8_lossy(&script))
+}

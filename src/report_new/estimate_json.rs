@@ -1,0 +1,178 @@
+//! An estimate as JSON: SI units, stable names, null where a value has no meaning.
+
+use crate::cost::{CostReport, Economics, PhaseCost, Provenance, Remedy, Request};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What stands beside the costs in the JSON.
+#[derive(Debug, Clone)]
+pub struct EstimateContext<'a> {
+    /// Model id.
+    pub model: &'a str,
+    /// Profile id.
+    pub hardware: &'a str,
+    /// Scheme name.
+    pub quant: &'a str,
+    /// Names of the memory levels, innermost first.
+    pub levels: Vec<&'a str>,
+    /// The level that bounds memory time.
+    pub slowest_level: &'a str,
+    /// Energy and money.
+    pub economics: Economics,
+    /// How well the inputs are known.
+    pub provenance: Provenance,
+    /// Roofs without a figure.
+    pub not_modelled: &'a [String],
+    /// Named fallbacks in use.
+    pub fallbacks: &'a [String],
+    /// What would make it fit.
+    pub remedy: Option<Remedy>,
+    /// Whether times are given.
+    pub shows_times: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct EstimateJson<'a> {
+    model: &'a str,
+    hardware: &'a str,
+    quant: &'a str,
+    phase: &'static str,
+    batch: u64,
+    prompt: Option<u64>,
+    output: Option<u64>,
+    context: Option<u64>,
+    ttft_s: Option<f64>,
+    tpot_s: Option<f64>,
+    prefill_s: Option<f64>,
+    decode_tok_s: Option<f64>,
+    throughput_tok_s: Option<f64>,
+    memory: MemoryJson,
+    remedy: Option<Remedy>,
+    energy_j_per_token: Option<f64>,
+    usd_per_mtok: Option<f64>,
+    usd_per_mtok_input: Option<f64>,
+    usd_per_mtok_output: Option<f64>,
+    basis: &'static str,
+    basis_inputs: Vec<String>,
+    not_modelled: &'a [String],
+    fallbacks: &'a [String],
+    operators: Vec<OperatorJson<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct MemoryJson {
+    weights_bytes: f64,
+    kv_bytes: f64,
+    activation_bytes: f64,
+    total_bytes: f64,
+    capacity_bytes: f64,
+    fits: bool,
+    max_batch: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct OperatorJson<'a> {
+    phase: &'static str,
+    name: &'a str,
+    count: u64,
+    flops: f64,
+    matrix_flops: f64,
+    vector_flops: f64,
+    special_ops: f64,
+    conversion_ops: f64,
+    bytes: BTreeMap<&'a str, f64>,
+    intensity: Option<f64>,
+    time_s: Option<f64>,
+    share: Option<f64>,
+    bound: Option<&'a str>,
+}
+
+/// The JSON text of an estimate.
+///
+/// # Errors
+/// None in practice; serde's are passed on.
+pub fn estimate_json(
+    report: &CostReport,
+    context: &EstimateContext<'_>,
+) -> serde_json::Result<String> {
+    let shown = |value: Option<f64>| value.filter(|v| context.shows_times && v.is_finite());
+    let summary = &report.summary;
+    let request = report.request;
+    let (phase, prompt, output, length) = match request {
+        Request::Generation { prompt, output, .. } => {
+            ("generation", Some(prompt), Some(output), None)
+        }
+        Request::Prefill { context, .. } => ("prefill", None, None, Some(context)),
+        Request::Decode { context, .. } => ("decode", None, None, Some(context)),
+    };
+    let batch = request.batch() as f64;
+    let prefill = summary.prefill.map(|t| t.get());
+    let step = summary.decode_step.map(|t| t.get());
+    let throughput = match (output, step) {
+        (Some(output), _) => Some(batch * output as f64 / summary.total.get()),
+        (None, step) => step.map(|t| batch / t),
+    };
+    let economics = &context.economics;
+    let json = EstimateJson {
+        model: context.model,
+        hardware: context.hardware,
+        quant: context.quant,
+        phase,
+        batch: request.batch(),
+        prompt,
+        output,
+        context: length,
+        ttft_s: shown(prefill),
+        tpot_s: shown(step),
+        prefill_s: shown(prefill),
+        decode_tok_s: shown(step.map(|t| batch / t)),
+        throughput_tok_s: shown(throughput),
+        memory: memory(report),
+        remedy: context.remedy.clone(),
+        energy_j_per_token: shown(economics.energy_per_token.map(|v| v.get())),
+        usd_per_mtok: shown(economics.per_million.map(|v| v.get())),
+        usd_per_mtok_input: shown(economics.per_million_input.map(|v| v.get())),
+        usd_per_mtok_output: shown(economics.per_million_output.map(|v| v.get())),
+        basis: context.provenance.basis.name(),
+        basis_inputs: context.provenance.because.clone(),
+        not_modelled: context.not_modelled,
+        fallbacks: context.fallbacks,
+        operators: report.phases.iter().flat_map(|p| operators(p, context)).collect(),
+    };
+    serde_json::to_string_pretty(&json).map(|text| text + "\n")
+}
+
+fn memory(report: &CostReport) -> MemoryJson {
+    let memory = &report.summary.memory;
+    MemoryJson {
+        weights_bytes: memory.weights.get(),
+        kv_bytes: memory.kv.get(),
+        activation_bytes: memory.activations.get(),
+        total_bytes: memory.total().get(),
+        capacity_bytes: report.capacity.capacity.get(),
+        fits: report.capacity.fits,
+        max_batch: report.capacity.max_batch,
+    }
+}
+
+fn operators<'a>(
+    phase: &'a PhaseCost,
+    context: &'a EstimateContext<'_>,
+) -> impl Iterator<Item = OperatorJson<'a>> {
+    let shown = context.shows_times;
+    phase.operators.iter().map(move |o| OperatorJson {
+        phase: phase.phase.name(),
+        name: &o.name,
+        count: o.count,
+        flops: o.flops().get(),
+        matrix_flops: o.operations[0].get(),
+        vector_flops: o.operations[1].get(),
+        special_ops: o.operations[2].get(),
+        conversion_ops: o.conversions.get(),
+        bytes: context.levels.iter().map(|level| (*level, o.bytes.get())).collect(),
+        intensity: o.intensity().map(|i| i.get()),
+        time_s: shown.then_some(o.time.get()),
+        share: shown.then_some(o.share),
+        bound: shown.then(|| o.bound_name(context.slowest_level)),
+    })
+}
