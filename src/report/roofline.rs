@@ -1,0 +1,283 @@
+//! The roofline chart: attained rate over arithmetic intensity at DRAM, under the machine's roofs.
+
+use super::axis::{intensity_tick, rate_tick};
+use super::legend::{Entry, Sample, draw_legend, legend_height};
+use super::logplot::{AxisText, LogPlot, padded};
+use super::page::{MARGIN, draw_head, draw_notes, head_height, note_lines, notes_height, percent};
+use super::step::Phase;
+use super::svg::{Canvas, Mark, Placed, Point, Rect, Request, Scene, Text, Type, place};
+use crate::units::{BytesPerSecond, FlopsPerByte, FlopsPerSecond};
+
+mod roofs;
+
+/// What a roofline shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RooflineChart {
+    /// Device and model.
+    pub title: String,
+    /// Batch, context, format.
+    pub subtitle: String,
+    /// Horizontal roofs.
+    pub compute_roofs: Vec<ComputeRoof>,
+    /// Diagonal roofs; the first is DRAM, at which the x axis counts bytes.
+    pub memory_roofs: Vec<MemoryRoof>,
+    /// Operators.
+    pub points: Vec<RooflinePoint>,
+    /// Footnotes: efficiencies, what is not modelled.
+    pub notes: Vec<String>,
+}
+
+/// How strongly a roof is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emphasis {
+    /// The roof that the workload meets.
+    Main,
+    /// A lower or unused ceiling.
+    Minor,
+}
+
+/// A peak rate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComputeRoof {
+    /// `bf16 matrix 312 TFLOP/s`.
+    pub label: String,
+    /// The peak.
+    pub rate: FlopsPerSecond,
+    /// How strongly it is drawn.
+    pub emphasis: Emphasis,
+}
+
+/// A bandwidth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemoryRoof {
+    /// `DRAM 2.04 TB/s`.
+    pub label: String,
+    /// The peak.
+    pub bandwidth: BytesPerSecond,
+}
+
+/// An operator in one phase.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RooflinePoint {
+    /// The operator.
+    pub label: String,
+    /// Where it ran.
+    pub phase: Phase,
+    /// Operations per byte moved at DRAM.
+    pub intensity: FlopsPerByte,
+    /// Operations over time.
+    pub attained: FlopsPerSecond,
+    /// Part of its phase's time, 0 to 1: the marker's area.
+    pub share: f64,
+    /// What limits it.
+    pub bound: String,
+    /// Further lines of the tooltip.
+    pub detail: String,
+}
+
+const WIDTH: f64 = 960.0;
+const PLOT_HEIGHT: f64 = 486.0;
+const GUTTER: f64 = 108.0;
+const BELOW: f64 = 52.0;
+/// Radius of a marker whose operator takes all of its phase's time.
+const FULL: f64 = 24.0;
+/// Share below which markers no longer shrink.
+const LEAST: f64 = 0.02;
+const RIDGE: f64 = 3.5;
+
+/// Everything that has a place before anything is drawn.
+struct Layout {
+    plot: LogPlot,
+    roofs: roofs::Roofs,
+    /// Indices of drawn points, larger markers first.
+    drawn: Vec<usize>,
+    /// Labels of ridges, then of drawn points.
+    labels: Vec<Option<Placed>>,
+    notes: Vec<String>,
+}
+
+impl RooflineChart {
+    /// The chart as an SVG file.
+    pub fn to_svg(&self) -> String {
+        let layout = self.layout();
+        let bottom = layout.plot.frame.bottom + BELOW;
+        let canvas = Canvas::new(WIDTH, bottom + notes_height(&layout.notes));
+        draw_head(&canvas, &self.title, &self.subtitle);
+        let legend = Point::new(MARGIN, head_height(&self.subtitle));
+        draw_legend(&canvas, legend, WIDTH - 2.0 * MARGIN, &legend_entries());
+        layout.plot.draw_grid(&canvas);
+        layout.roofs.draw(&canvas);
+        self.draw_points(&canvas, &layout);
+        self.draw_labels(&canvas, &layout);
+        let x = "Arithmetic intensity at DRAM (FLOP/B: operations per byte moved)";
+        let y = "Attained rate (FLOP/s)";
+        let x = AxisText { title: x, tick: &intensity_tick };
+        let y = AxisText { title: y, tick: &rate_tick };
+        layout.plot.draw_axes(&canvas, &x, &y, GUTTER);
+        draw_notes(&canvas, bottom, &layout.notes);
+        canvas.finish(&format!("{}, {}", self.title, self.subtitle), &self.description())
+    }
+
+    fn layout(&self) -> Layout {
+        let plot = self.plot();
+        let mut drawn: Vec<usize> =
+            (0..self.points.len()).filter(|i| is_drawn(&self.points[*i])).collect();
+        drawn.sort_by(|a, b| self.points[*b].share.total_cmp(&self.points[*a].share));
+        let marks: Vec<(Point, f64)> =
+            drawn.iter().map(|i| (self.place_of(&plot, *i), reach(&self.points[*i]))).collect();
+        let roofs = roofs::Roofs::new(self, &plot, &marks);
+        let ridges = roofs.ridges.iter().map(|r| request(r.at, RIDGE, &r.label));
+        let points = drawn.iter().zip(&marks);
+        let points = points.map(|(i, (at, reach))| request(*at, *reach, &self.points[*i].label));
+        let requests: Vec<Request> = ridges.chain(points).collect();
+        let scene = Scene { frame: plot.frame.grown(-2.0), ..roofs.scene() };
+        let labels = place(&scene, &requests);
+        let notes = self.all_notes(&drawn, &labels[roofs.ridges.len()..]);
+        Layout { plot, roofs, drawn, labels, notes: note_lines(&notes, WIDTH) }
+    }
+
+    /// Axes that hold every drawn point and ridge with room around.
+    fn plot(&self) -> LogPlot {
+        let entries = legend_entries();
+        let top =
+            head_height(&self.subtitle) + legend_height(&entries, WIDTH - 2.0 * MARGIN) + 10.0;
+        let frame = Rect::new(
+            MARGIN + GUTTER - 14.0,
+            top,
+            WIDTH - 2.0 * MARGIN - GUTTER + 14.0,
+            PLOT_HEIGHT,
+        );
+        let points = || self.points.iter().filter(|p| is_drawn(p));
+        let rates = || self.compute_roofs.iter().map(|r| r.rate);
+        let ridges = rates().flat_map(|r| self.memory_roofs.iter().map(move |m| r / m.bandwidth));
+        let x = padded(points().map(|p| p.intensity).chain(ridges).map(|i| i.get()), 0.4, 3.0);
+        let y = padded(points().map(|p| p.attained).chain(rates()).map(|r| r.get()), 0.35, 3.0);
+        LogPlot::new(frame, x, y)
+    }
+
+    fn place_of(&self, plot: &LogPlot, index: usize) -> Point {
+        plot.at(self.points[index].intensity.get(), self.points[index].attained.get())
+    }
+
+    fn draw_points(&self, canvas: &Canvas, layout: &Layout) {
+        canvas.group("points", || {
+            for index in &layout.drawn {
+                let point = &self.points[*index];
+                let at = self.place_of(&layout.plot, *index);
+                let tooltip = tooltip(point);
+                let mark = Mark { class: point.phase.name(), tooltip: &tooltip };
+                match point.phase {
+                    Phase::Prefill => canvas.circle(at, radius(point.share), mark),
+                    Phase::Decode => canvas.diamond(at, reach(point), mark),
+                }
+            }
+        });
+    }
+
+    fn draw_labels(&self, canvas: &Canvas, layout: &Layout) {
+        let ridges = layout.roofs.ridges.iter().map(|r| (r.label.as_str(), "muted halo"));
+        let points = layout.drawn.iter().map(|i| {
+            let class = match self.points[*i].phase {
+                Phase::Prefill => "prefill-ink halo",
+                Phase::Decode => "decode-ink halo",
+            };
+            (self.points[*i].label.as_str(), class)
+        });
+        let placed = || layout.labels.iter().flatten();
+        canvas.group("labels", || {
+            for leader in placed().filter_map(|p| p.leader) {
+                canvas.line(leader, Mark::class("leader"));
+            }
+            for ((label, class), placed) in ridges.chain(points).zip(&layout.labels) {
+                let Some(Placed { rect, .. }) = placed else { continue };
+                let at = Point::new(rect.left, rect.bottom - 3.0);
+                canvas.text(at, &Text::new(label, Type::Small, class));
+            }
+        });
+    }
+
+    fn all_notes(&self, drawn: &[usize], labels: &[Option<Placed>]) -> Vec<String> {
+        let silent: Vec<String> = self.points.iter().filter(|p| !is_drawn(p)).map(brief).collect();
+        let crowded = drawn.iter().zip(labels).filter(|(_, l)| l.is_none());
+        let crowded: Vec<String> = crowded.map(|(i, _)| brief(&self.points[*i])).collect();
+        let mut notes = vec![];
+        if !silent.is_empty() {
+            notes.push(format!("Not drawn, moves data without FLOPs: {}.", silent.join(", ")));
+        }
+        if !crowded.is_empty() {
+            notes.push(format!("Drawn without label, for room: {}.", crowded.join(", ")));
+        }
+        notes.extend(self.notes.iter().cloned());
+        notes
+    }
+
+    fn description(&self) -> String {
+        let roofs = self.compute_roofs.iter().map(|r| r.label.as_str());
+        let roofs: Vec<&str> =
+            roofs.chain(self.memory_roofs.iter().map(|r| r.label.as_str())).collect();
+        let points: Vec<String> = self.points.iter().map(|p| {
+            let (label, phase) = (&p.label, p.phase.name());
+            format!("{label} ({phase}): {} at {}, {}", p.attained, p.intensity, percent(p.share))
+        }).collect();
+        format!("Log-log roofline. Roofs: {}. Operators: {}.", roofs.join(", "), points.join("; "))
+    }
+}
+
+/// Only positive values have a place on logarithmic axes.
+fn is_drawn(point: &RooflinePoint) -> bool {
+    let positive = |v: f64| v > 0.0 && v.is_finite();
+    positive(point.intensity.get()) && positive(point.attained.get())
+}
+
+fn radius(share: f64) -> f64 {
+    FULL * share.clamp(LEAST, 1.0).sqrt()
+}
+
+/// Half diagonal of a diamond with the circle's area.
+fn diamond(share: f64) -> f64 {
+    radius(share) * std::f64::consts::FRAC_PI_2.sqrt()
+}
+
+fn reach(point: &RooflinePoint) -> f64 {
+    match point.phase {
+        Phase::Prefill => radius(point.share),
+        Phase::Decode => diamond(point.share),
+    }
+}
+
+fn request(anchor: Point, radius: f64, label: &str) -> Request {
+    let width = Text::new(label, Type::Small, "text").width() + 2.0;
+    Request { anchor, radius, width, height: Type::Small.size() + 2.0 }
+}
+
+fn brief(point: &RooflinePoint) -> String {
+    let share = percent(point.share);
+    format!("{} ({} {share}, {})", point.label, point.phase.name(), point.bound)
+}
+
+fn tooltip(point: &RooflinePoint) -> String {
+    let phase = point.phase.name();
+    let mut lines = vec![
+        format!("{} ({phase})", point.label),
+        format!("{} of {phase} time", percent(point.share)),
+        format!("attained {}", point.attained),
+        format!("intensity {} at DRAM", point.intensity),
+        format!("bound: {}", point.bound),
+    ];
+    lines.extend(point.detail.lines().map(str::to_owned));
+    lines.join("\n")
+}
+
+fn legend_entries() -> Vec<Entry<'static>> {
+    let entry = |sample, text: &str| Entry { sample, text: text.to_owned() };
+    let size = |share: f64| Sample::Circle(radius(share), "sample");
+    vec![
+        entry(Sample::Circle(7.0, "prefill"), "prefill operator"),
+        entry(Sample::Diamond(8.5, "decode"), "decode operator"),
+        entry(Sample::Circle(RIDGE, "ridge"), "ridge point"),
+        entry(Sample::None, "area = share of its phase’s time:"),
+        entry(size(LEAST), "≤ 2 %"),
+        entry(size(0.1), "10 %"),
+        entry(size(0.4), "40 %"),
+    ]
+}
