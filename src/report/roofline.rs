@@ -5,9 +5,10 @@ use super::legend::{Entry, Sample, draw_legend, legend_height};
 use super::logplot::{AxisText, LogPlot, padded};
 use super::page::{MARGIN, draw_head, draw_notes, head_height, note_lines, notes_height, percent};
 use super::step::Phase;
-use super::svg::{Canvas, Mark, Placed, Point, Rect, Request, Scene, Text, Type, place};
+use super::svg::{Canvas, Mark, Placed, Point, Rect, Request, Text, Type, place};
 use crate::units::{BytesPerSecond, FlopsPerByte, FlopsPerSecond};
 
+mod callouts;
 mod roofs;
 
 /// What a roofline shows.
@@ -89,9 +90,10 @@ const RIDGE: f64 = 3.5;
 struct Layout {
     plot: LogPlot,
     roofs: roofs::Roofs,
+    callouts: Vec<callouts::Callout>,
     /// Indices of drawn points, larger markers first.
     drawn: Vec<usize>,
-    /// Labels of ridges, then of drawn points.
+    /// Labels of ridges, then callouts.
     labels: Vec<Option<Placed>>,
     notes: Vec<String>,
 }
@@ -123,17 +125,19 @@ impl RooflineChart {
         let mut drawn: Vec<usize> =
             (0..self.points.len()).filter(|i| is_drawn(&self.points[*i])).collect();
         drawn.sort_by(|a, b| self.points[*b].share.total_cmp(&self.points[*a].share));
-        let marks: Vec<(Point, f64)> =
-            drawn.iter().map(|i| (self.place_of(&plot, *i), reach(&self.points[*i]))).collect();
-        let roofs = roofs::Roofs::new(self, &plot, &marks);
-        let ridges = roofs.ridges.iter().map(|r| request(r.at, RIDGE, &r.label));
-        let points = drawn.iter().zip(&marks);
-        let points = points.map(|(i, (at, reach))| request(*at, *reach, &self.points[*i].label));
-        let requests: Vec<Request> = ridges.chain(points).collect();
-        let scene = Scene { frame: plot.frame.grown(-2.0), ..roofs.scene() };
-        let labels = place(&scene, &requests);
-        let notes = self.all_notes(&drawn, &labels[roofs.ridges.len()..]);
-        Layout { plot, roofs, drawn, labels, notes: note_lines(&notes, WIDTH) }
+        let mark = |i: &usize| (*i, self.place_of(&plot, *i), reach(&self.points[*i]));
+        let marks: Vec<(usize, Point, f64)> = drawn.iter().map(mark).collect();
+        let places: Vec<(Point, f64)> = marks.iter().map(|(_, at, reach)| (*at, *reach)).collect();
+        let roofs = roofs::Roofs::new(self, &plot, &places);
+        let callouts = callouts::callouts(&marks);
+        let ridges = roofs.ridges.iter().map(|r| ridge_request(r.at, &r.label));
+        let requests: Vec<Request> =
+            ridges.chain(callouts.iter().map(|c| c.request(self))).collect();
+        let labels = place(&roofs.scene(plot.frame.grown(-2.0)), &requests);
+        let unnamed = callouts.iter().zip(&labels[roofs.ridges.len()..]);
+        let unnamed = unnamed.filter(|(_, l)| l.is_none()).flat_map(|(c, _)| &c.members);
+        let notes = self.all_notes(&unnamed.copied().collect::<Vec<_>>());
+        Layout { plot, roofs, callouts, drawn, labels, notes: note_lines(&notes, WIDTH) }
     }
 
     /// Axes that hold every drawn point and ridge with room around.
@@ -175,37 +179,33 @@ impl RooflineChart {
     }
 
     fn draw_labels(&self, canvas: &Canvas, layout: &Layout) {
-        let ridges = layout.roofs.ridges.iter().map(|r| (r.label.as_str(), "muted halo"));
-        let points = layout.drawn.iter().map(|i| {
-            let class = match self.points[*i].phase {
-                Phase::Prefill => "prefill-ink halo",
-                Phase::Decode => "decode-ink halo",
-            };
-            (self.points[*i].label.as_str(), class)
-        });
-        let placed = || layout.labels.iter().flatten();
+        let (ridges, points) = layout.labels.split_at(layout.roofs.ridges.len());
         canvas.group("labels", || {
-            for leader in placed().filter_map(|p| p.leader) {
+            for leader in layout.labels.iter().flatten().filter_map(|p| p.leader) {
                 canvas.line(leader, Mark::class("leader"));
             }
-            for ((label, class), placed) in ridges.chain(points).zip(&layout.labels) {
+            for (ridge, placed) in layout.roofs.ridges.iter().zip(ridges) {
                 let Some(Placed { rect, .. }) = placed else { continue };
                 let at = Point::new(rect.left, rect.bottom - 3.0);
-                canvas.text(at, &Text::new(label, Type::Small, class));
+                canvas.text(at, &Text::new(&ridge.label, Type::Small, "muted halo"));
+            }
+            for (callout, placed) in layout.callouts.iter().zip(points) {
+                if let Some(placed) = placed {
+                    callout.draw(canvas, self, placed);
+                }
             }
         });
     }
 
-    fn all_notes(&self, drawn: &[usize], labels: &[Option<Placed>]) -> Vec<String> {
+    fn all_notes(&self, unnamed: &[usize]) -> Vec<String> {
         let silent: Vec<String> = self.points.iter().filter(|p| !is_drawn(p)).map(brief).collect();
-        let crowded = drawn.iter().zip(labels).filter(|(_, l)| l.is_none());
-        let crowded: Vec<String> = crowded.map(|(i, _)| brief(&self.points[*i])).collect();
+        let unnamed: Vec<String> = unnamed.iter().map(|i| brief(&self.points[*i])).collect();
         let mut notes = vec![];
         if !silent.is_empty() {
             notes.push(format!("Not drawn, moves data without FLOPs: {}.", silent.join(", ")));
         }
-        if !crowded.is_empty() {
-            notes.push(format!("Drawn without label, for room: {}.", crowded.join(", ")));
+        if !unnamed.is_empty() {
+            notes.push(format!("Drawn without label, for room: {}.", unnamed.join(", ")));
         }
         notes.extend(self.notes.iter().cloned());
         notes
@@ -245,9 +245,9 @@ fn reach(point: &RooflinePoint) -> f64 {
     }
 }
 
-fn request(anchor: Point, radius: f64, label: &str) -> Request {
+fn ridge_request(anchor: Point, label: &str) -> Request {
     let width = Text::new(label, Type::Small, "text").width() + 2.0;
-    Request { anchor, radius, width, height: Type::Small.size() + 2.0 }
+    Request { anchor, radius: RIDGE, leader: RIDGE, width, height: Type::Small.size() + 2.0 }
 }
 
 fn brief(point: &RooflinePoint) -> String {

@@ -1,16 +1,16 @@
 //! The roofs of the chart, the ridge points where they meet, and their labels.
 
 use super::{Emphasis, LogPlot, RIDGE, RooflineChart};
-use crate::report::svg::{Align, Canvas, Mark, Point, Rect, Scene, Segment, Text, Type};
+use crate::report::svg::{Canvas, Mark, Point, Rect, Scene, Segment, Text, Type};
 
 /// A roof with its label along it.
 struct Roof {
     line: Segment,
     class: &'static str,
     label: String,
+    /// Start of the label's baseline.
     at: Point,
     angle: f64,
-    align: Align,
 }
 
 /// Where a memory roof meets a compute roof.
@@ -29,8 +29,21 @@ pub(super) struct Roofs {
     blocked: Vec<Rect>,
 }
 
-/// Distance of a label's baseline from its roof.
-const LIFT: f64 = 5.0;
+/// A roof before its label has a place.
+#[derive(Clone)]
+struct Bare {
+    line: Segment,
+    class: &'static str,
+    label: String,
+    /// Whether the label prefers the line's end to its start.
+    at_end: bool,
+}
+
+/// Distance of a label's baseline from its roof, above and below.
+const ABOVE: f64 = 5.0;
+const BELOW: f64 = -14.0;
+/// Places tried along a roof.
+const TRIES: usize = 24;
 
 impl Roofs {
     /// Lays out roofs, ridges and labels; `marks` are the operators' places and reaches.
@@ -38,77 +51,50 @@ impl Roofs {
         let ridges = ridges(chart, plot);
         let main = ridges.iter().filter(|r| r.main).map(|r| r.at).min_by(|a, b| a.y.total_cmp(&b.y));
         let drop = main.map(|at| Segment::new(at, Point::new(at.x, plot.frame.bottom)));
-        let mut all = Self { roofs: vec![], ridges, drop, blocked: vec![] };
         let mut taken: Vec<(Point, f64)> = marks.to_vec();
-        taken.extend(all.ridges.iter().map(|r| (r.at, RIDGE)));
-        for (line, class, label) in compute_lines(chart, plot) {
-            all.add(plot, &taken, line, class, label, Align::End);
-        }
-        for (line, class, label) in memory_lines(chart, plot) {
-            all.add(plot, &taken, line, class, label, Align::Start);
+        taken.extend(ridges.iter().map(|r| (r.at, RIDGE)));
+        let bare = [compute_lines(chart, plot), memory_lines(chart, plot)].concat();
+        let mut all = Self { roofs: vec![], ridges, drop, blocked: vec![] };
+        let lines: Vec<Segment> = bare.iter().map(|b| b.line).collect();
+        for roof in bare {
+            all.add(&plot.frame, &taken, &lines, roof);
         }
         all
     }
 
-    /// Adds a roof with its label where it covers least, from the outer end inwards.
-    fn add(
-        &mut self,
-        plot: &LogPlot,
-        taken: &[(Point, f64)],
-        line: Segment,
-        class: &'static str,
-        label: String,
-        align: Align,
-    ) {
-        let width = Text::new(&label, Type::Small, "strong").width();
-        let (dx, dy) = (line.to.x - line.from.x, line.to.y - line.from.y);
-        let length = line.length().max(1.0);
-        let normal = (dy / length, -dx / length);
-        let room = (length - width - 16.0).max(0.0);
-        let steps = (0..24).map(|step| 8.0 + room * f64::from(step) / 23.0);
-        let candidates = steps.flat_map(|along| [(along, LIFT), (along, -LIFT - 9.0)]);
-        let boxes = |along: f64, lift: f64| -> Vec<Rect> {
-            let start = match align {
-                Align::End => length - along - width,
-                _ => along,
-            };
-            let count = (width / 8.0).ceil().max(1.0);
-            (0..=count as usize)
-                .map(|i| {
-                    let at = line.at((start + width * i as f64 / count) / length);
-                    let at = at.shifted(normal.0 * (lift + 4.5), normal.1 * (lift + 4.5));
-                    Rect::around(at, 9.0, 11.0)
-                })
-                .collect()
+    /// Adds a roof with its label where that covers least, from the outer end inwards.
+    fn add(&mut self, frame: &Rect, taken: &[(Point, f64)], lines: &[Segment], bare: Bare) {
+        let width = bare.width();
+        let room = (bare.line.length() - width - 18.0).max(0.0);
+        let starts = (0..TRIES).map(|step| {
+            let inwards = 9.0 + room * step as f64 / (TRIES - 1) as f64;
+            let end = bare.line.length() - inwards - width;
+            (inwards / 60.0, if bare.at_end { end } else { inwards })
+        });
+        let price = |b: &Rect| -> f64 {
+            let marks = taken.iter().filter(|(at, r)| b.nearest(*at).distance(*at) < *r + 2.0);
+            let labels = self.blocked.iter().filter(|o| o.overlaps(b)).count();
+            let lines = lines.iter().filter(|l| **l != bare.line && b.clip(**l).is_some()).count();
+            let outside = usize::from(!frame.contains(b));
+            (marks.count() * 10 + labels * 20 + lines * 6 + outside * 100) as f64
         };
-        let price = |boxes: &[Rect]| -> f64 {
-            let hit = |b: &Rect| {
-                let marks = taken.iter().filter(|(at, r)| b.nearest(*at).distance(*at) < *r + 2.0);
-                let labels = self.blocked.iter().filter(|o| o.overlaps(b)).count();
-                let lines = self.roofs.iter().filter(|r| b.clip(r.line).is_some()).count();
-                let outside = usize::from(!plot.frame.contains(b));
-                marks.count() * 10 + labels * 20 + lines * 4 + outside * 100
-            };
-            boxes.iter().map(hit).sum::<usize>() as f64
-        };
-        let best = candidates
-            .map(|(along, lift)| {
-                let below = if lift < 0.0 { 6.0 } else { 0.0 };
-                (price(&boxes(along, lift)) + below + along / 60.0, along, lift)
+        let best = starts
+            .flat_map(|(cost, start)| [(cost, start, ABOVE), (cost + 6.0, start, BELOW)])
+            .map(|(cost, start, lift)| {
+                let covered: f64 = bare.boxes(start, lift).iter().map(price).sum();
+                (cost + covered, start, lift)
             })
             .min_by(|a, b| a.0.total_cmp(&b.0));
-        let (_, along, lift) = best.unwrap_or((0.0, 8.0, LIFT));
-        self.blocked.extend(boxes(along, lift));
-        let along = if align == Align::End { length - along } else { along };
-        let at = line.at(along / length).shifted(normal.0 * lift, normal.1 * lift);
-        let angle = dy.atan2(dx).to_degrees();
-        self.roofs.push(Roof { line, class, label, at, angle, align });
+        let (_, start, lift) = best.expect("invariant: every roof has tries");
+        self.blocked.extend(bare.boxes(start, lift));
+        let (at, angle) = (bare.beside(start, lift), bare.angle());
+        self.roofs.push(Roof { line: bare.line, class: bare.class, label: bare.label, at, angle });
     }
 
-    /// What labels keep clear of; the caller sets the frame.
-    pub(super) fn scene(&self) -> Scene {
+    /// What labels keep clear of, inside the frame.
+    pub(super) fn scene(&self, frame: Rect) -> Scene {
         let lines = self.roofs.iter().map(|r| r.line).chain(self.drop).collect();
-        Scene { frame: Rect::new(0.0, 0.0, 0.0, 0.0), blocked: self.blocked.clone(), lines }
+        Scene { frame, blocked: self.blocked.clone(), lines }
     }
 
     /// Draws lines, ridge points and the roofs' labels.
@@ -117,7 +103,7 @@ impl Roofs {
             if let Some(drop) = self.drop {
                 canvas.line(drop, Mark::class("drop"));
             }
-            for roof in &self.roofs {
+            for roof in self.roofs.iter().rev() {
                 canvas.line(roof.line, Mark { class: roof.class, tooltip: &roof.label });
             }
             for ridge in &self.ridges {
@@ -125,10 +111,34 @@ impl Roofs {
             }
             for roof in &self.roofs {
                 let class = if roof.class == "roof" { "strong halo" } else { "muted halo" };
-                let text = Text::new(&roof.label, Type::Small, class).align(roof.align);
-                canvas.text(roof.at, &text.turned(roof.angle));
+                canvas.text(roof.at, &Text::new(&roof.label, Type::Small, class).turned(roof.angle));
             }
         });
+    }
+}
+
+impl Bare {
+    fn width(&self) -> f64 {
+        Text::new(&self.label, Type::Small, "strong").width()
+    }
+
+    fn angle(&self) -> f64 {
+        let (from, to) = (self.line.from, self.line.to);
+        (to.y - from.y).atan2(to.x - from.x).to_degrees()
+    }
+
+    /// The place a way along the roof and a lift above it.
+    fn beside(&self, along: f64, lift: f64) -> Point {
+        let (from, to, length) = (self.line.from, self.line.to, self.line.length().max(1.0));
+        let up = ((to.y - from.y) / length, (from.x - to.x) / length);
+        self.line.at(along / length).shifted(up.0 * lift, up.1 * lift)
+    }
+
+    /// Small boxes that cover the label, for a label may be turned.
+    fn boxes(&self, start: f64, lift: f64) -> Vec<Rect> {
+        let (width, count) = (self.width(), (self.width() / 8.0).ceil().max(1.0));
+        let along = (0..=count as usize).map(|i| start + width * i as f64 / count);
+        along.map(|along| Rect::around(self.beside(along, lift + 4.5), 9.0, 11.0)).collect()
     }
 }
 
@@ -148,24 +158,20 @@ fn ranked_memory(chart: &RooflineChart) -> impl Iterator<Item = (Emphasis, &supe
 fn ridges(chart: &RooflineChart, plot: &LogPlot) -> Vec<Ridge> {
     let pairs = ranked_memory(chart)
         .flat_map(|(rank, memory)| chart.compute_roofs.iter().map(move |c| (rank, memory, c)));
-    pairs
-        .map(|(rank, memory, compute)| {
-            let intensity = compute.rate / memory.bandwidth;
-            Ridge {
-                at: plot.at(intensity.get(), compute.rate.get()),
-                label: intensity.to_string(),
-                tooltip: format!(
-                    "ridge point {intensity}\n{}\n{}",
-                    compute.label, memory.label
-                ),
-                main: rank == Emphasis::Main && compute.emphasis == Emphasis::Main,
-            }
-        })
-        .collect()
+    let ridge = |(rank, memory, compute): (Emphasis, &super::MemoryRoof, &super::ComputeRoof)| {
+        let intensity = compute.rate / memory.bandwidth;
+        Ridge {
+            at: plot.at(intensity.get(), compute.rate.get()),
+            label: intensity.to_string(),
+            tooltip: format!("ridge point {intensity}\n{}\n{}", compute.label, memory.label),
+            main: rank == Emphasis::Main && compute.emphasis == Emphasis::Main,
+        }
+    };
+    pairs.map(ridge).collect()
 }
 
-/// Each compute roof from where the fastest memory reaches it to the right edge.
-fn compute_lines(chart: &RooflineChart, plot: &LogPlot) -> Vec<(Segment, &'static str, String)> {
+/// Each compute roof from where the fastest memory reaches it to the right edge, highest first.
+fn compute_lines(chart: &RooflineChart, plot: &LogPlot) -> Vec<Bare> {
     let fastest = chart.memory_roofs.iter().map(|m| m.bandwidth.get()).fold(0.0, f64::max);
     let mut roofs: Vec<_> = chart.compute_roofs.iter().collect();
     roofs.sort_by(|a, b| b.rate.get().total_cmp(&a.rate.get()));
@@ -173,21 +179,22 @@ fn compute_lines(chart: &RooflineChart, plot: &LogPlot) -> Vec<(Segment, &'stati
         let rate = roof.rate.get();
         let start = if fastest > 0.0 { rate / fastest } else { plot.x.start };
         let whole = Segment::new(plot.at(start, rate), plot.at(plot.x.end, rate));
-        let line = plot.frame.clip(whole)?;
-        Some((line, class(roof.emphasis), roof.label.clone()))
+        let (line, label) = (plot.frame.clip(whole)?, roof.label.clone());
+        Some(Bare { line, class: class(roof.emphasis), label, at_end: true })
     };
     roofs.into_iter().filter_map(line).collect()
 }
 
 /// Each memory roof from the left or lower edge to where it reaches the highest compute roof.
-fn memory_lines(chart: &RooflineChart, plot: &LogPlot) -> Vec<(Segment, &'static str, String)> {
+fn memory_lines(chart: &RooflineChart, plot: &LogPlot) -> Vec<Bare> {
     let peak = chart.compute_roofs.iter().map(|r| r.rate.get()).fold(0.0, f64::max);
     let line = |(rank, roof): (Emphasis, &super::MemoryRoof)| {
         let bandwidth = roof.bandwidth.get();
         let end = if peak > 0.0 { peak / bandwidth } else { plot.x.end };
         let start = plot.x.start;
         let whole = Segment::new(plot.at(start, start * bandwidth), plot.at(end, end * bandwidth));
-        Some((plot.frame.clip(whole)?, class(rank), roof.label.clone()))
+        let (line, label) = (plot.frame.clip(whole)?, roof.label.clone());
+        Some(Bare { line, class: class(rank), label, at_end: false })
     };
     ranked_memory(chart).filter_map(line).collect()
 }

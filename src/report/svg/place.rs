@@ -14,6 +14,8 @@ pub struct Request {
     pub anchor: Point,
     /// Reach of the mark, which no label covers.
     pub radius: f64,
+    /// How far from its centre the leader starts; no more than the reach.
+    pub leader: f64,
     /// Width of the label.
     pub width: f64,
     /// Height of the label.
@@ -49,6 +51,8 @@ const ROUNDS: usize = 4;
 const CLEAR: f64 = 2.0;
 /// Farther labels get a leader.
 const NEAR: f64 = 6.0;
+/// Taller labels are lists and always get a leader.
+const LIST: f64 = 20.0;
 
 /// Places the labels; `None` where there is no room.
 pub fn place(scene: &Scene, requests: &[Request]) -> Vec<Option<Placed>> {
@@ -96,14 +100,18 @@ fn candidates(request: &Request) -> impl Iterator<Item = Placed> + '_ {
 }
 
 fn leader(request: &Request, rect: &Rect) -> Option<Segment> {
-    // The middle half of an edge, so that leaders do not point at a corner.
-    let inner = Rect { top: rect.center().y, bottom: rect.center().y, ..*rect }.grown(-1.0);
+    // Not at a corner, and at a short label's middle.
+    let inset = (rect.height() / 2.0).min(7.0);
+    let inner = Rect { top: rect.top + inset, bottom: rect.bottom - inset, ..*rect };
+    let inner = Rect { left: inner.left - 1.0, right: inner.right + 1.0, ..inner };
     let end = inner.nearest(request.anchor);
-    let end = Point::new(end.x, if end.x == request.anchor.x { rect.nearest(request.anchor).y } else { end.y });
+    let above = end.x == request.anchor.x;
+    let end = if above { rect.nearest(request.anchor) } else { end };
     let length = request.anchor.distance(end);
     let gap = rect.nearest(request.anchor).distance(request.anchor) - request.radius;
-    (gap > NEAR && length > 0.0).then(|| {
-        Segment::new(Segment::new(request.anchor, end).at(request.radius.min(length) / length), end)
+    let apart = gap > NEAR || request.height > LIST;
+    (apart && length > 0.0).then(|| {
+        Segment::new(Segment::new(request.anchor, end).at(request.leader.min(length) / length), end)
     })
 }
 
@@ -173,7 +181,7 @@ mod tests {
             let frame = Rect::new(0.0, 0.0, 400.0, 300.0);
             let requests: Vec<Request> = points.iter()
                 .map(|(x, y, radius, width)| Request {
-                    anchor: Point::new(*x, *y), radius: *radius, width: *width, height: 13.0,
+                    anchor: Point::new(*x, *y), radius: *radius, leader: *radius, width: *width, height: 13.0,
                 })
                 .collect();
             let scene = Scene { frame, blocked: vec![Rect::new(150.0, 100.0, 80.0, 14.0)], lines: vec![] };
@@ -193,7 +201,7 @@ mod tests {
     fn a_lone_label_sits_by_its_mark_without_leader() {
         let scene = Scene { frame: Rect::new(0.0, 0.0, 200.0, 100.0), blocked: vec![], lines: vec![] };
         let request =
-            Request { anchor: Point::new(50.0, 50.0), radius: 5.0, width: 40.0, height: 12.0 };
+            Request { anchor: Point::new(50.0, 50.0), radius: 5.0, leader: 5.0, width: 40.0, height: 12.0 };
         let placed = place(&scene, &[request])[0].expect("there is room");
         assert_eq!(placed.leader, None);
         assert!(placed.rect.nearest(request.anchor).distance(request.anchor) < 10.0);

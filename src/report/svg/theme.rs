@@ -148,44 +148,62 @@ fn light(name: &str) -> Option<&'static str> {
     COLORS.iter().find(|(n, ..)| *n == name).map(|(_, light, _)| *light)
 }
 
-/// `property:value;`, a colour first as its light value for old readers, then as a property.
-fn declaration(css: &mut String, property: &str, value: &str) {
+/// How a colour is written: its light value, or its custom property.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Plain,
+    Property,
+}
+
+/// `property:value;`; as a property only what is a colour.
+fn declaration(css: &mut String, property: &str, value: &str, written: Written) {
     let color = value.strip_prefix('@').and_then(|name| Some((name, light(name)?)));
-    let written = match color {
-        Some((name, plain)) => write!(css, "{property}:{plain};{property}:var(--{name});"),
-        None => write!(css, "{property}:{value};"),
+    let text = match (color, written) {
+        (Some((name, _)), Written::Property) => format!("{property}:var(--{name});"),
+        (Some((_, plain)), Written::Plain) => format!("{property}:{plain};"),
+        (None, Written::Plain) => format!("{property}:{value};"),
+        (None, Written::Property) => return,
     };
-    written.expect("invariant: writing to a string cannot fail");
+    css.push_str(&text);
 }
 
 fn properties(css: &mut String, pick: impl Fn(&(&str, &'static str, &'static str)) -> &'static str) {
     css.push_str(".cosim{");
     for color in COLORS {
-        css.push_str(&format!("--{}:{};", color.0, pick(color)));
+        write!(css, "--{}:{};", color.0, pick(color)).expect("invariant: a string takes text");
     }
     css.push_str("}\n");
 }
 
-/// The style sheet of a chart.
+fn rules(css: &mut String, written: Written) {
+    for (selector, declarations) in RULES {
+        let mut body = String::new();
+        declarations.iter().for_each(|(p, v)| declaration(&mut body, p, v, written));
+        let space = if selector.is_empty() { "" } else { " " };
+        if !body.is_empty() {
+            css.push_str(&format!(".cosim{space}{selector}{{{body}}}\n"));
+        }
+    }
+    for (name, ..) in COLORS.iter().filter(|(n, ..)| n.len() < 4 && n.starts_with('c')) {
+        let mut body = String::new();
+        declaration(&mut body, "fill", &format!("@{name}"), written);
+        css.push_str(&format!(".cosim .{name}{{{body}}}\n"));
+    }
+}
+
+/// The style sheet of a chart. Readers without custom properties skip what stands in `@supports`.
 pub(super) fn css() -> String {
     let mut css = String::new();
-    properties(&mut css, |c| c.1);
-    css.push_str("@media (prefers-color-scheme:dark){");
-    properties(&mut css, |c| c.2);
-    css.push_str("}\n");
-    for (selector, declarations) in RULES {
-        css.push_str(&format!(".cosim{}{selector}{{", if selector.is_empty() { "" } else { " " }));
-        declarations.iter().for_each(|(p, v)| declaration(&mut css, p, v));
-        css.push_str("}\n");
-    }
+    rules(&mut css, Written::Plain);
     for text in Type::ALL {
         css.push_str(&format!(".cosim .{}{{font-size:{}px}}\n", text.class(), text.size()));
     }
-    for (name, ..) in COLORS.iter().filter(|(n, ..)| n.len() < 4 && n.starts_with('c')) {
-        css.push_str(&format!(".cosim .{name}{{"));
-        declaration(&mut css, "fill", &format!("@{name}"));
-        css.push_str("}\n");
-    }
+    css.push_str("@supports (--a:0){\n");
+    properties(&mut css, |c| c.1);
+    rules(&mut css, Written::Property);
+    css.push_str("}\n@media (prefers-color-scheme:dark){");
+    properties(&mut css, |c| c.2);
+    css.push_str("}\n");
     css
 }
 
@@ -199,6 +217,6 @@ mod tests {
         for name in values.filter_map(|v| v.strip_prefix('@')) {
             assert!(light(name).is_some(), "{name}");
         }
-        assert!(!css().contains('@') || css().matches('@').count() == 1);
+        assert_eq!(css().matches('@').count(), 2, "only @supports and @media remain");
     }
 }
