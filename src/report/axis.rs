@@ -83,7 +83,7 @@ const STEPS: [(f64, &str); 9] = [
     (1e3, "k"),
     (1.0, ""),
     (1e-3, "m"),
-    (1e-6, "µ"),
+    (1e-6, "u"),
 ];
 
 fn scaled(value: f64, prefixes: Prefixes) -> (f64, &'static str) {

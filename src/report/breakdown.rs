@@ -45,9 +45,13 @@ pub struct BreakdownPart {
 
 const WIDTH: f64 = 960.0;
 const BAR: f64 = 44.0;
-const BAR_STEP: f64 = 74.0;
+const BAR_STEP: f64 = 88.0;
 const BAR_LEFT: f64 = 104.0;
 const ROW: f64 = 21.0;
+/// Offsets of the table's columns in a phase: ends of time and share, start of the bound.
+const TIME: f64 = 84.0;
+const SHARE: f64 = 140.0;
+const BOUND: f64 = 158.0;
 /// Operators with a colour of their own; the rest share the last.
 const COLORS: usize = 11;
 
@@ -124,12 +128,15 @@ impl BreakdownChart {
             let room = WIDTH - MARGIN - 230.0;
             230.0 + room / self.phases.len().max(1) as f64 * index as f64
         };
-        let head = |x: f64, text: &str| {
-            canvas.text(Point::new(x, top + 14.0), &Text::new(text, Type::Small, "strong"));
+        let head = |x: f64, text: &str, align: Align| {
+            let text = Text::new(text, Type::Small, "strong").align(align);
+            canvas.text(Point::new(x, top + 14.0), &text);
         };
-        head(MARGIN + 20.0, "operator");
+        head(MARGIN + 20.0, "operator", Align::Start);
         for (index, phase) in self.phases.iter().enumerate() {
-            head(column(index) + 24.0, &format!("{}: time, share, bound", phase.phase.name()));
+            head(column(index) + TIME, &format!("{} time", phase.phase.name()), Align::End);
+            head(column(index) + SHARE, "share", Align::End);
+            head(column(index) + BOUND, "bound by", Align::Start);
         }
         for (number, row) in rows.iter().enumerate() {
             let base = top + ROW * (number as f64 + 1.0) + 14.0;
@@ -160,15 +167,15 @@ impl BreakdownChart {
 fn draw_cells(canvas: &Canvas, at: Point, phase: &PhaseBreakdown, row: &Row<'_>) {
     let parts = || phase.parts.iter().filter(|p| p.operator == row.operator);
     let Some(first) = parts().next() else {
-        canvas.text(at.shifted(24.0, 0.0), &Text::new("–", Type::Small, "muted"));
+        canvas.text(at.shifted(TIME, 0.0), &Text::new("–", Type::Small, "muted").align(Align::End));
         return;
     };
     let time: Seconds = parts().map(|p| p.time).sum();
     let (share, time) = (percent(phase.share(time)), time.to_string());
-    canvas.text(at.shifted(84.0, 0.0), &Text::new(&time, Type::Small, "text").align(Align::End));
-    canvas.text(at.shifted(140.0, 0.0), &Text::new(&share, Type::Small, "text").align(Align::End));
+    canvas.text(at.shifted(TIME, 0.0), &Text::new(&time, Type::Small, "text").align(Align::End));
+    canvas.text(at.shifted(SHARE, 0.0), &Text::new(&share, Type::Small, "text").align(Align::End));
     let bound = ellipsis(&first.bound, Type::Small.size(), false, 170.0);
-    canvas.text(at.shifted(158.0, 0.0), &Text::new(&bound, Type::Small, "muted"));
+    canvas.text(at.shifted(BOUND, 0.0), &Text::new(&bound, Type::Small, "muted"));
 }
 
 /// One phase: its name and total at the left, its parts in the table's order.
@@ -191,16 +198,21 @@ fn draw_bar(canvas: &Canvas, top: f64, phase: &PhaseBreakdown, rows: &[Row<'_>])
     }
 }
 
-/// Name and share under the part, where they fit.
+/// Name and value under the part, each where it fits.
 fn draw_name(canvas: &Canvas, rect: &Rect, part: &BreakdownPart, share: f64) {
+    let (time, share) = (part.time.to_string(), percent(share));
+    let fits = |text: &Text<'_>| text.width() + 5.0 <= rect.width();
     let name = Text::new(&part.operator, Type::Small, "text");
-    let value = format!("{}, {}", part.time, percent(share));
-    let value = Text::new(&value, Type::Note, "muted");
-    if name.width().max(value.width()) + 4.0 > rect.width() {
+    if !fits(&name) {
         return;
     }
-    canvas.text(Point::new(rect.left + 1.0, rect.bottom + 13.0), &name);
-    canvas.text(Point::new(rect.left + 1.0, rect.bottom + 26.0), &value);
+    canvas.text(Point::new(rect.left + 1.0, rect.bottom + 14.0), &name);
+    for value in [format!("{time}, {share}"), share] {
+        let value = Text::new(&value, Type::Note, "muted");
+        if fits(&value) {
+            return canvas.text(Point::new(rect.left + 1.0, rect.bottom + 28.0), &value);
+        }
+    }
 }
 
 fn tooltip(phase: &PhaseBreakdown, part: &BreakdownPart) -> String {

@@ -4,9 +4,7 @@ use super::axis::{Axis, Better};
 use super::legend::{Entry, SHAPE_REACH, Sample, draw_legend, draw_shape, legend_height};
 use super::logplot::{AxisText, LogPlot, padded};
 use super::page::{MARGIN, draw_head, draw_notes, head_height, note_lines, notes_height};
-use super::svg::{
-    Canvas, Mark, Placed, Point, Rect, Request, Scene, Segment, Text, Type, place,
-};
+use super::svg::{Canvas, Mark, Placed, Point, Rect, Request, Scene, Segment, Text, Type, place};
 
 /// What a comparison shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -211,8 +209,7 @@ impl ComparisonChart {
 
     fn all_notes(&self, labels: &[(usize, Option<Placed>)]) -> Vec<String> {
         let unnamed = labels.iter().filter(|(_, p)| p.is_none());
-        let unnamed: Vec<&str> =
-            unnamed.map(|(i, _)| self.points[*i].label.as_str()).collect();
+        let unnamed: Vec<&str> = unnamed.map(|(i, _)| self.points[*i].label.as_str()).collect();
         let mut notes = vec![];
         if !unnamed.is_empty() {
             notes.push(format!("Drawn without label, for room: {}.", unnamed.join(", ")));
@@ -258,7 +255,7 @@ fn legend_entries(groups: &[&str]) -> Vec<Entry<'static>> {
     };
     let front = Entry {
         sample: Sample::Line("front"),
-        text: "Pareto front: none is better on both axes".to_owned(),
+        text: "Pareto front: no other is better on both axes".to_owned(),
     };
     groups.iter().enumerate().map(group).chain([front]).collect()
 }

@@ -151,7 +151,9 @@ fn section(id: &str, title: &str, body: String) -> String {
     if body.is_empty() {
         return body;
     }
-    format!("<section id=\"{id}\" aria-labelledby=\"{id}-h\">\n<h2 id=\"{id}-h\">{title}</h2>\n{body}</section>\n")
+    format!(
+        "<section id=\"{id}\" aria-labelledby=\"{id}-h\">\n<h2 id=\"{id}-h\">{title}</h2>\n{body}</section>\n"
+    )
 }
 
 const fn class(column: &Column) -> &'static str {
@@ -164,7 +166,11 @@ const fn class(column: &Column) -> &'static str {
 fn head_cell(column: &Column) -> String {
     let name = escape(&column.name);
     let unit = if column.unit.is_empty() { "&nbsp;".to_owned() } else { escape(&column.unit) };
-    format!("<th scope=\"col\"{}>{name}<span class=\"unit\">{unit}</span></th>", class(column))
+    format!(
+        "<th scope=\"col\"{}><span class=\"name\">{name}</span>\
+             <span class=\"unit\">{unit}</span></th>",
+        class(column)
+    )
 }
 
 /// The first cell of a row names it.

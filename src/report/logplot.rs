@@ -124,9 +124,8 @@ mod tests {
 
     #[test]
     fn decades_are_labelled_and_narrow_ranges_get_more() {
-        let labelled = |r| -> Vec<f64> {
-            ticks(&r).iter().filter(|t| t.labelled).map(|t| t.value).collect()
-        };
+        let labelled =
+            |r| -> Vec<f64> { ticks(&r).iter().filter(|t| t.labelled).map(|t| t.value).collect() };
         assert_eq!(labelled(0.5..2000.0), [1.0, 10.0, 100.0, 1000.0]);
         assert_eq!(labelled(0.3..12.0), [0.5, 1.0, 2.0, 5.0, 10.0]);
     }

@@ -6,15 +6,17 @@ mod axis;
 pub mod bars;
 pub mod breakdown;
 pub mod comparison;
+#[cfg(test)]
+mod draft;
 pub mod html;
 mod legend;
 mod logplot;
 mod page;
+#[cfg(test)]
+mod pictures;
 pub mod roofline;
 #[cfg(test)]
 mod samples;
-#[cfg(test)]
-mod draft;
 mod step;
 pub mod svg;
 pub mod table;

@@ -215,10 +215,19 @@ impl RooflineChart {
         let roofs = self.compute_roofs.iter().map(|r| r.label.as_str());
         let roofs: Vec<&str> =
             roofs.chain(self.memory_roofs.iter().map(|r| r.label.as_str())).collect();
-        let points: Vec<String> = self.points.iter().map(|p| {
-            let (label, phase) = (&p.label, p.phase.name());
-            format!("{label} ({phase}): {} at {}, {}", p.attained, p.intensity, percent(p.share))
-        }).collect();
+        let points: Vec<String> = self
+            .points
+            .iter()
+            .map(|p| {
+                let (label, phase) = (&p.label, p.phase.name());
+                format!(
+                    "{label} ({phase}): {} at {}, {}",
+                    p.attained,
+                    p.intensity,
+                    percent(p.share)
+                )
+            })
+            .collect();
         format!("Log-log roofline. Roofs: {}. Operators: {}.", roofs.join(", "), points.join("; "))
     }
 }

@@ -103,10 +103,7 @@ pub(super) fn breakdown() -> BreakdownChart {
     BreakdownChart {
         title: "Llama-2-7B on NVIDIA A100 SXM4 80 GB: where the time goes".to_owned(),
         subtitle: roofline().subtitle,
-        phases: vec![
-            phase(Phase::Prefill, PREFILL, 0.1184),
-            phase(Phase::Decode, DECODE, 7.93e-3),
-        ],
+        phases: vec![phase(Phase::Prefill, PREFILL, 0.1184), phase(Phase::Decode, DECODE, 7.93e-3)],
         notes: vec!["Times are of all 32 layers together.".to_owned()],
     }
 }

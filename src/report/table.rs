@@ -162,7 +162,11 @@ mod tests {
     fn table() -> Table {
         let row = |cells: &[&str]| cells.iter().map(|c| (*c).to_owned()).collect();
         Table {
-            columns: vec![Column::text("device"), Column::number("TPOT", "ms"), Column::text("bound")],
+            columns: vec![
+                Column::text("device"),
+                Column::number("TPOT", "ms"),
+                Column::text("bound"),
+            ],
             rows: vec![row(&["A100 | 80 GB", "7.01", "DRAM"]), row(&["T4", "does not fit"])],
         }
     }

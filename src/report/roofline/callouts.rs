@@ -28,7 +28,12 @@ pub(super) fn callouts(marks: &[(usize, Point, f64)]) -> Vec<Callout> {
                 heap.members.push(*index);
                 heap.reach = heap.reach.max(heap.anchor.distance(*at) + reach);
             }
-            None => all.push(Callout { members: vec![*index], anchor: *at, reach: *reach, largest: *reach }),
+            None => all.push(Callout {
+                members: vec![*index],
+                anchor: *at,
+                reach: *reach,
+                largest: *reach,
+            }),
         }
     }
     all
@@ -46,7 +51,8 @@ impl Callout {
         Request {
             anchor: self.anchor,
             radius: self.reach,
-            leader: self.largest,
+            // A diamond's side is nearer to its centre than its corner.
+            leader: self.largest * std::f64::consts::FRAC_1_SQRT_2,
             width: widest + bullet + 2.0,
             height: LINE * self.members.len() as f64,
         }

@@ -49,7 +49,8 @@ impl Roofs {
     /// Lays out roofs, ridges and labels; `marks` are the operators' places and reaches.
     pub(super) fn new(chart: &RooflineChart, plot: &LogPlot, marks: &[(Point, f64)]) -> Self {
         let ridges = ridges(chart, plot);
-        let main = ridges.iter().filter(|r| r.main).map(|r| r.at).min_by(|a, b| a.y.total_cmp(&b.y));
+        let main =
+            ridges.iter().filter(|r| r.main).map(|r| r.at).min_by(|a, b| a.y.total_cmp(&b.y));
         let drop = main.map(|at| Segment::new(at, Point::new(at.x, plot.frame.bottom)));
         let mut taken: Vec<(Point, f64)> = marks.to_vec();
         taken.extend(ridges.iter().map(|r| (r.at, RIDGE)));
@@ -111,7 +112,8 @@ impl Roofs {
             }
             for roof in &self.roofs {
                 let class = if roof.class == "roof" { "strong halo" } else { "muted halo" };
-                canvas.text(roof.at, &Text::new(&roof.label, Type::Small, class).turned(roof.angle));
+                canvas
+                    .text(roof.at, &Text::new(&roof.label, Type::Small, class).turned(roof.angle));
             }
         });
     }

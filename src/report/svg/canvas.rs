@@ -7,7 +7,9 @@ use super::geometry::{Point, Rect, Segment};
 use super::theme::{TEXTURES, Type, css};
 use plotters::coord::Shift;
 use plotters::drawing::{DrawingArea, IntoDrawingArea};
-use plotters::element::{Circle, CoordMapper, Drawable, PathElement, PointCollection, Polygon, Rectangle};
+use plotters::element::{
+    Circle, CoordMapper, Drawable, PathElement, PointCollection, Polygon, Rectangle,
+};
 use plotters::style::{BLACK, Color, ShapeStyle};
 use std::cell::RefCell;
 use std::rc::Rc;

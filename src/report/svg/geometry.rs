@@ -98,10 +98,7 @@ impl Rect {
 
     /// The point of the rectangle that is closest.
     pub fn nearest(&self, to: Point) -> Point {
-        Point::new(
-            to.x.max(self.left).min(self.right),
-            to.y.max(self.top).min(self.bottom),
-        )
+        Point::new(to.x.max(self.left).min(self.right), to.y.max(self.top).min(self.bottom))
     }
 
     /// The part of a segment inside, by Liang and Barsky.
@@ -149,10 +146,10 @@ impl Segment {
 
     /// Whether two segments cross.
     pub fn crosses(&self, other: &Self) -> bool {
-        let side = |a: Point, b: Point, c: Point| (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x);
-        let split = |s: &Self, t: &Self| {
-            side(s.from, s.to, t.from) * side(s.from, s.to, t.to) < 0.0
-        };
+        let side =
+            |a: Point, b: Point, c: Point| (b.x - a.x) * (c.y - a.y) - (b.y - a.y) * (c.x - a.x);
+        let split =
+            |s: &Self, t: &Self| side(s.from, s.to, t.from) * side(s.from, s.to, t.to) < 0.0;
         split(self, other) && split(other, self)
     }
 

@@ -43,7 +43,8 @@ pub struct Placed {
 }
 
 const GAPS: [f64; 16] = [
-    2.0, 5.0, 9.0, 14.0, 20.0, 27.0, 36.0, 47.0, 60.0, 75.0, 92.0, 112.0, 136.0, 164.0, 196.0, 232.0,
+    2.0, 5.0, 9.0, 14.0, 20.0, 27.0, 36.0, 47.0, 60.0, 75.0, 92.0, 112.0, 136.0, 164.0, 196.0,
+    232.0,
 ];
 const DIRECTIONS: usize = 32;
 const ROUNDS: usize = 4;
@@ -125,7 +126,8 @@ fn cost(
 ) -> Option<f64> {
     let (rect, own) = (&candidate.rect, &requests[index]);
     let room = rect.grown(CLEAR);
-    let covers_mark = |r: &Request| rect.nearest(r.anchor).distance(r.anchor) < r.radius + CLEAR - 0.5;
+    let covers_mark =
+        |r: &Request| rect.nearest(r.anchor).distance(r.anchor) < r.radius + CLEAR - 0.5;
     if !scene.frame.contains(&room)
         || scene.blocked.iter().any(|b| b.overlaps(&room))
         || requests.iter().any(covers_mark)
@@ -155,7 +157,8 @@ fn cost(
 
 /// Whether a leader runs over another mark; marks that overlap its own do not count.
 fn passes(line: &Segment, own: &Request, other: &Request) -> bool {
-    own.anchor.distance(other.anchor) > other.radius && line.distance(other.anchor) < other.radius + 1.0
+    own.anchor.distance(other.anchor) > other.radius
+        && line.distance(other.anchor) < other.radius + 1.0
 }
 
 /// Whether labels overlap or one's leader runs through the other.
@@ -163,7 +166,9 @@ fn clash(a: &Placed, b: &Placed) -> bool {
     let through = |label: &Rect, line: Option<Segment>| {
         line.is_some_and(|l| label.grown(1.0).clip(l).is_some())
     };
-    a.rect.grown(CLEAR).overlaps(&b.rect) || through(&a.rect, b.leader) || through(&b.rect, a.leader)
+    a.rect.grown(CLEAR).overlaps(&b.rect)
+        || through(&a.rect, b.leader)
+        || through(&b.rect, a.leader)
 }
 
 #[cfg(test)]
@@ -199,9 +204,15 @@ mod tests {
 
     #[test]
     fn a_lone_label_sits_by_its_mark_without_leader() {
-        let scene = Scene { frame: Rect::new(0.0, 0.0, 200.0, 100.0), blocked: vec![], lines: vec![] };
-        let request =
-            Request { anchor: Point::new(50.0, 50.0), radius: 5.0, leader: 5.0, width: 40.0, height: 12.0 };
+        let scene =
+            Scene { frame: Rect::new(0.0, 0.0, 200.0, 100.0), blocked: vec![], lines: vec![] };
+        let request = Request {
+            anchor: Point::new(50.0, 50.0),
+            radius: 5.0,
+            leader: 5.0,
+            width: 40.0,
+            height: 12.0,
+        };
         let placed = place(&scene, &[request])[0].expect("there is room");
         assert_eq!(placed.leader, None);
         assert!(placed.rect.nearest(request.anchor).distance(request.anchor) < 10.0);

@@ -66,7 +66,12 @@ const RULES: &[(&str, &[(&str, &str)])] = &[
     (".leader", &[("stroke", "@ceiling"), ("stroke-width", ".75px")]),
     (
         ".prefill",
-        &[("fill", "@prefill"), ("fill-opacity", ".72"), ("stroke", "@bg"), ("stroke-width", "1px")],
+        &[
+            ("fill", "@prefill"),
+            ("fill-opacity", ".72"),
+            ("stroke", "@bg"),
+            ("stroke-width", "1px"),
+        ],
     ),
     (
         ".decode",
@@ -167,7 +172,10 @@ fn declaration(css: &mut String, property: &str, value: &str, written: Written) 
     css.push_str(&text);
 }
 
-fn properties(css: &mut String, pick: impl Fn(&(&str, &'static str, &'static str)) -> &'static str) {
+fn properties(
+    css: &mut String,
+    pick: impl Fn(&(&str, &'static str, &'static str)) -> &'static str,
+) {
     css.push_str(".cosim{");
     for color in COLORS {
         write!(css, "--{}:{};", color.0, pick(color)).expect("invariant: a string takes text");
