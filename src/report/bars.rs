@@ -1,8 +1,10 @@
 //! Accelerators ranked by one number, those without a number at the end with the reason.
 
 use super::axis::{Axis, Better};
-use super::page::{MARGIN, draw_head, draw_notes, head_height, note_lines, notes_height};
-use super::svg::{Align, Canvas, Mark, Point, Rect, Segment, Text, Type, ellipsis, text_width};
+use super::page::{Head, MARGIN, draw_notes, note_lines, notes_height};
+use super::svg::{
+    Align, Canvas, Mark, Point, Rect, Segment, Text, Type, Weight, ellipsis, text_width,
+};
 
 /// What ranked bars show.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,14 +57,15 @@ impl BarsChart {
     /// The chart as an SVG file.
     pub fn to_svg(&self) -> String {
         let (ranked, columns) = (self.ranked(), self.columns());
-        let top = head_height(&self.subtitle) + 26.0;
+        let head = Head::new(&self.title, &self.subtitle, WIDTH);
+        let top = head.height() + 26.0;
         let bottom = top + STEP * ranked.len() as f64 + 8.0;
         let notes = note_lines(&self.notes, WIDTH);
         let canvas = Canvas::new(WIDTH, bottom + notes_height(&notes));
-        draw_head(&canvas, &self.title, &self.subtitle);
-        let head = Point::new(columns.left, top - 10.0);
+        head.draw(&canvas);
+        let name = Point::new(columns.left, top - 10.0);
         let title = self.axis.title();
-        canvas.text(head, &Text::new(&title, Type::Small, "muted"));
+        canvas.text(name, &Text::new(&title, Type::Small, "muted"));
         canvas.group("bars", || {
             for (row, bar) in ranked.iter().enumerate() {
                 self.draw_bar(&canvas, top + STEP * row as f64, bar, &columns);
@@ -89,13 +92,14 @@ impl BarsChart {
     fn columns(&self) -> Columns {
         let size = Type::Small.size();
         let widest = |texts: &mut dyn Iterator<Item = f64>| texts.fold(0.0, f64::max);
-        let names = widest(&mut self.bars.iter().map(|b| text_width(&b.label, size, false)));
+        let names =
+            widest(&mut self.bars.iter().map(|b| text_width(&b.label, size, Weight::Regular)));
         let values = self.bars.iter().filter_map(|b| match b.outcome {
             Outcome::Value(v) if v.is_finite() => Some(v),
             _ => None,
         });
         let values: Vec<f64> = values.collect();
-        let text = |v: &f64| text_width(&self.axis.value(*v), size, false);
+        let text = |v: &f64| text_width(&self.axis.value(*v), size, Weight::Regular);
         let shown = widest(&mut values.iter().map(text));
         let left = MARGIN + names.min(MOST_LABEL) + 10.0;
         let top_value = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
@@ -105,7 +109,7 @@ impl BarsChart {
     fn draw_bar(&self, canvas: &Canvas, top: f64, bar: &Bar, columns: &Columns) {
         let base = top + BAR - 3.0;
         let size = Type::Small.size();
-        let name = ellipsis(&bar.label, size, false, MOST_LABEL);
+        let name = ellipsis(&bar.label, size, Weight::Regular, MOST_LABEL);
         let name = Text::new(&name, Type::Small, "text").align(Align::End);
         canvas.text(Point::new(columns.left - 9.0, base), &name);
         match &bar.outcome {
@@ -120,7 +124,7 @@ impl BarsChart {
             }
             Outcome::Status(reason) => {
                 let room = WIDTH - MARGIN - columns.left - 8.0;
-                let reason = ellipsis(reason, size, false, room);
+                let reason = ellipsis(reason, size, Weight::Regular, room);
                 let at = Point::new(columns.left + 8.0, base);
                 canvas.text(at, &Text::new(&reason, Type::Small, "muted"));
             }

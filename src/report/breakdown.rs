@@ -1,9 +1,9 @@
 //! Where the time goes: one stacked bar per phase, and under it the same as a table.
 
 use super::legend::{Entry, Sample, draw_legend, draw_textured};
-use super::page::{MARGIN, draw_head, draw_notes, head_height, note_lines, notes_height, percent};
+use super::page::{Head, MARGIN, draw_notes, note_lines, notes_height, percent};
 use super::step::{Limit, Phase};
-use super::svg::{Align, Canvas, Mark, Point, Rect, Segment, Text, Type, ellipsis};
+use super::svg::{Align, Canvas, Mark, Point, Rect, Segment, Text, Type, Weight, ellipsis};
 use crate::units::Seconds;
 
 /// What a breakdown shows.
@@ -77,13 +77,14 @@ impl BreakdownChart {
     /// The chart as an SVG file.
     pub fn to_svg(&self) -> String {
         let rows = self.rows();
-        let bars = head_height(&self.subtitle) + 34.0;
+        let head = Head::new(&self.title, &self.subtitle, WIDTH);
+        let bars = head.height() + 34.0;
         let table = bars + BAR_STEP * self.phases.len() as f64 + 16.0;
         let bottom = table + ROW * (rows.len() as f64 + 1.0) + 10.0;
         let notes = note_lines(&self.notes, WIDTH);
         let canvas = Canvas::new(WIDTH, bottom + notes_height(&notes));
-        draw_head(&canvas, &self.title, &self.subtitle);
-        let legend = Point::new(MARGIN, head_height(&self.subtitle));
+        head.draw(&canvas);
+        let legend = Point::new(MARGIN, head.height());
         draw_legend(&canvas, legend, WIDTH - 2.0 * MARGIN, &self.legend_entries());
         for (index, phase) in self.phases.iter().enumerate() {
             let id = format!("{}-bar", phase.phase.name());
@@ -144,7 +145,7 @@ impl BreakdownChart {
             canvas.line(Segment::new(rule[0], rule[1]), Mark::class("grid"));
             let swatch = Rect::new(MARGIN, base - 10.5, 13.0, 13.0);
             canvas.rect(&swatch, Mark::class(&format!("{} edge", row.class)));
-            let name = ellipsis(row.operator, Type::Small.size(), false, 180.0);
+            let name = ellipsis(row.operator, Type::Small.size(), Weight::Regular, 180.0);
             canvas.text(Point::new(MARGIN + 20.0, base), &Text::new(&name, Type::Small, "text"));
             for (index, phase) in self.phases.iter().enumerate() {
                 draw_cells(canvas, Point::new(column(index), base), phase, row);
@@ -174,7 +175,7 @@ fn draw_cells(canvas: &Canvas, at: Point, phase: &PhaseBreakdown, row: &Row<'_>)
     let (share, time) = (percent(phase.share(time)), time.to_string());
     canvas.text(at.shifted(TIME, 0.0), &Text::new(&time, Type::Small, "text").align(Align::End));
     canvas.text(at.shifted(SHARE, 0.0), &Text::new(&share, Type::Small, "text").align(Align::End));
-    let bound = ellipsis(&first.bound, Type::Small.size(), false, 170.0);
+    let bound = ellipsis(&first.bound, Type::Small.size(), Weight::Regular, 170.0);
     canvas.text(at.shifted(BOUND, 0.0), &Text::new(&bound, Type::Small, "muted"));
 }
 

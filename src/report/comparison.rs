@@ -3,7 +3,7 @@
 use super::axis::{Axis, Better};
 use super::legend::{Entry, SHAPE_REACH, Sample, draw_legend, draw_shape, legend_height};
 use super::logplot::{AxisText, LogPlot, padded};
-use super::page::{MARGIN, draw_head, draw_notes, head_height, note_lines, notes_height};
+use super::page::{Head, MARGIN, draw_notes, listed, note_lines, notes_height};
 use super::svg::{Canvas, Mark, Placed, Point, Rect, Request, Scene, Segment, Text, Type, place};
 
 /// What a comparison shows.
@@ -45,7 +45,7 @@ const PLOT_HEIGHT: f64 = 470.0;
 const GUTTER: f64 = 96.0;
 const BELOW: f64 = 52.0;
 /// With more points than this, only the front and the extremes are labelled.
-const CROWDED: usize = 40;
+const CROWDED: usize = 64;
 
 impl ComparisonChart {
     /// The chart as an SVG file.
@@ -57,8 +57,8 @@ impl ComparisonChart {
         let notes = note_lines(&self.all_notes(&labels), WIDTH);
         let bottom = plot.frame.bottom + BELOW;
         let canvas = Canvas::new(WIDTH, bottom + notes_height(&notes));
-        draw_head(&canvas, &self.title, &self.subtitle);
-        let legend = Point::new(MARGIN, head_height(&self.subtitle));
+        self.head().draw(&canvas);
+        let legend = Point::new(MARGIN, self.head().height());
         draw_legend(&canvas, legend, WIDTH - 2.0 * MARGIN, &entries);
         plot.draw_grid(&canvas);
         let line = self.front_line(&plot, &front);
@@ -90,6 +90,10 @@ impl ComparisonChart {
         front
     }
 
+    fn head(&self) -> Head {
+        Head::new(&self.title, &self.subtitle, WIDTH)
+    }
+
     fn groups(&self) -> Vec<&str> {
         let mut groups: Vec<&str> = self.points.iter().map(|p| p.group.as_str()).collect();
         groups.sort_unstable();
@@ -99,7 +103,7 @@ impl ComparisonChart {
 
     fn plot(&self) -> LogPlot {
         let entries = legend_entries(&self.groups());
-        let top = head_height(&self.subtitle) + legend_height(&entries, WIDTH - 2.0 * MARGIN) + 8.0;
+        let top = self.head().height() + legend_height(&entries, WIDTH - 2.0 * MARGIN) + 8.0;
         let left = MARGIN + GUTTER - 14.0;
         let frame = Rect::new(left, top, WIDTH - MARGIN - left, PLOT_HEIGHT);
         let points = || self.points.iter().filter(|p| is_drawn(p));
@@ -209,10 +213,10 @@ impl ComparisonChart {
 
     fn all_notes(&self, labels: &[(usize, Option<Placed>)]) -> Vec<String> {
         let unnamed = labels.iter().filter(|(_, p)| p.is_none());
-        let unnamed: Vec<&str> = unnamed.map(|(i, _)| self.points[*i].label.as_str()).collect();
+        let unnamed: Vec<String> = unnamed.map(|(i, _)| self.points[*i].label.clone()).collect();
         let mut notes = vec![];
         if !unnamed.is_empty() {
-            notes.push(format!("Drawn without label, for room: {}.", unnamed.join(", ")));
+            notes.push(format!("Drawn without label, for room: {}.", listed(&unnamed)));
         }
         let undrawn = self.points.iter().filter(|p| !is_drawn(p));
         let undrawn = undrawn.map(|p| format!("{} (no positive value)", p.label));

@@ -1,33 +1,64 @@
 //! What every chart has around its plot: title and subtitle above, footnotes below.
 
-use super::svg::{Canvas, Point, Text, Type, ellipsis, wrap};
+use super::svg::{Canvas, Point, Text, Type, Weight, wrap};
 
 /// Space at the left and right edge.
 pub(super) const MARGIN: f64 = 28.0;
 const LINE: f64 = 15.5;
 
-/// Draws title and subtitle; what follows may start at [`head_height`].
-pub(super) fn draw_head(canvas: &Canvas, title: &str, subtitle: &str) {
-    let room = canvas.size().0 - 2.0 * MARGIN;
-    canvas.group("head", || {
-        let title = ellipsis(title, Type::Title.size(), true, room);
-        canvas.text(Point::new(MARGIN, 36.0), &Text::new(&title, Type::Title, "title"));
-        let subtitle = ellipsis(subtitle, Type::Subtitle.size(), false, room);
-        if !subtitle.is_empty() {
-            canvas.text(Point::new(MARGIN, 57.0), &Text::new(&subtitle, Type::Subtitle, "muted"));
-        }
-    });
+/// Title and subtitle, in as many lines as they need.
+pub(super) struct Head {
+    title: Vec<String>,
+    subtitle: Vec<String>,
 }
 
-/// Height of title and subtitle.
-pub(super) fn head_height(subtitle: &str) -> f64 {
-    if subtitle.is_empty() { 48.0 } else { 68.0 }
+const TITLE_LINE: f64 = 24.0;
+const SUBTITLE_LINE: f64 = 18.0;
+
+impl Head {
+    pub(super) fn new(title: &str, subtitle: &str, width: f64) -> Self {
+        let room = width - 2.0 * MARGIN;
+        Self {
+            title: wrap(title, Type::Title.size(), Weight::Bold, room),
+            subtitle: wrap(subtitle, Type::Subtitle.size(), Weight::Regular, room),
+        }
+    }
+
+    /// Where what follows may start.
+    pub(super) fn height(&self) -> f64 {
+        let lines = (self.title.len() as f64, self.subtitle.len() as f64);
+        24.0 + TITLE_LINE * lines.0 + SUBTITLE_LINE * lines.1
+    }
+
+    pub(super) fn draw(&self, canvas: &Canvas) {
+        canvas.group("head", || {
+            let mut base = 36.0;
+            for line in &self.title {
+                canvas.text(Point::new(MARGIN, base), &Text::new(line, Type::Title, "title"));
+                base += TITLE_LINE;
+            }
+            for line in &self.subtitle {
+                let text = Text::new(line, Type::Subtitle, "muted");
+                canvas.text(Point::new(MARGIN, base - 3.0), &text);
+                base += SUBTITLE_LINE;
+            }
+        });
+    }
+}
+
+/// Names in a sentence, the first dozen.
+pub(super) fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    match names.len().checked_sub(SHOWN) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..SHOWN].join(", ")),
+    }
 }
 
 /// Footnotes, wrapped to the width of the picture.
 pub(super) fn note_lines(notes: &[String], width: f64) -> Vec<String> {
     let room = width - 2.0 * MARGIN;
-    notes.iter().flat_map(|note| wrap(note, Type::Note.size(), room)).collect()
+    notes.iter().flat_map(|note| wrap(note, Type::Note.size(), Weight::Regular, room)).collect()
 }
 
 /// Height of the footnotes with the space around them.
@@ -52,7 +83,7 @@ pub(super) fn draw_notes(canvas: &Canvas, top: f64, lines: &[String]) {
 pub(super) fn percent(share: f64) -> String {
     let value = share * 100.0;
     match value {
-        v if v == 0.0 => "0 %".to_owned(),
+        0.0 => "0 %".to_owned(),
         v if v < 0.1 => "<0.1 %".to_owned(),
         v if v < 9.95 => format!("{v:.1} %"),
         v => format!("{v:.0} %"),

@@ -3,7 +3,7 @@
 use super::axis::{intensity_tick, rate_tick};
 use super::legend::{Entry, Sample, draw_legend, legend_height};
 use super::logplot::{AxisText, LogPlot, padded};
-use super::page::{MARGIN, draw_head, draw_notes, head_height, note_lines, notes_height, percent};
+use super::page::{Head, MARGIN, draw_notes, listed, note_lines, notes_height, percent};
 use super::step::Phase;
 use super::svg::{Canvas, Mark, Placed, Point, Rect, Request, Text, Type, place};
 use crate::units::{BytesPerSecond, FlopsPerByte, FlopsPerSecond};
@@ -104,11 +104,11 @@ impl RooflineChart {
         let layout = self.layout();
         let bottom = layout.plot.frame.bottom + BELOW;
         let canvas = Canvas::new(WIDTH, bottom + notes_height(&layout.notes));
-        draw_head(&canvas, &self.title, &self.subtitle);
-        let legend = Point::new(MARGIN, head_height(&self.subtitle));
+        self.head().draw(&canvas);
+        let legend = Point::new(MARGIN, self.head().height());
         draw_legend(&canvas, legend, WIDTH - 2.0 * MARGIN, &legend_entries());
         layout.plot.draw_grid(&canvas);
-        layout.roofs.draw(&canvas);
+        layout.roofs.draw_lines(&canvas);
         self.draw_points(&canvas, &layout);
         self.draw_labels(&canvas, &layout);
         let x = "Arithmetic intensity at DRAM (FLOP/B: operations per byte moved)";
@@ -118,6 +118,10 @@ impl RooflineChart {
         layout.plot.draw_axes(&canvas, &x, &y, GUTTER);
         draw_notes(&canvas, bottom, &layout.notes);
         canvas.finish(&format!("{}, {}", self.title, self.subtitle), &self.description())
+    }
+
+    fn head(&self) -> Head {
+        Head::new(&self.title, &self.subtitle, WIDTH)
     }
 
     fn layout(&self) -> Layout {
@@ -130,11 +134,11 @@ impl RooflineChart {
         let places: Vec<(Point, f64)> = marks.iter().map(|(_, at, reach)| (*at, *reach)).collect();
         let roofs = roofs::Roofs::new(self, &plot, &places);
         let callouts = callouts::callouts(&marks);
-        let ridges = roofs.ridges.iter().map(|r| ridge_request(r.at, &r.label));
+        let ridges = roofs.named_ridges().map(|(at, label)| ridge_request(at, label));
         let requests: Vec<Request> =
             ridges.chain(callouts.iter().map(|c| c.request(self))).collect();
         let labels = place(&roofs.scene(plot.frame.grown(-2.0)), &requests);
-        let unnamed = callouts.iter().zip(&labels[roofs.ridges.len()..]);
+        let unnamed = callouts.iter().zip(&labels[roofs.named_ridges().count()..]);
         let unnamed = unnamed.filter(|(_, l)| l.is_none()).flat_map(|(c, _)| &c.members);
         let notes = self.all_notes(&unnamed.copied().collect::<Vec<_>>());
         Layout { plot, roofs, callouts, drawn, labels, notes: note_lines(&notes, WIDTH) }
@@ -143,8 +147,7 @@ impl RooflineChart {
     /// Axes that hold every drawn point and ridge with room around.
     fn plot(&self) -> LogPlot {
         let entries = legend_entries();
-        let top =
-            head_height(&self.subtitle) + legend_height(&entries, WIDTH - 2.0 * MARGIN) + 10.0;
+        let top = self.head().height() + legend_height(&entries, WIDTH - 2.0 * MARGIN) + 10.0;
         let frame = Rect::new(
             MARGIN + GUTTER - 14.0,
             top,
@@ -179,15 +182,16 @@ impl RooflineChart {
     }
 
     fn draw_labels(&self, canvas: &Canvas, layout: &Layout) {
-        let (ridges, points) = layout.labels.split_at(layout.roofs.ridges.len());
+        let (ridges, points) = layout.labels.split_at(layout.roofs.named_ridges().count());
         canvas.group("labels", || {
             for leader in layout.labels.iter().flatten().filter_map(|p| p.leader) {
                 canvas.line(leader, Mark::class("leader"));
             }
-            for (ridge, placed) in layout.roofs.ridges.iter().zip(ridges) {
+            layout.roofs.draw_labels(canvas);
+            for ((_, label), placed) in layout.roofs.named_ridges().zip(ridges) {
                 let Some(Placed { rect, .. }) = placed else { continue };
                 let at = Point::new(rect.left, rect.bottom - 3.0);
-                canvas.text(at, &Text::new(&ridge.label, Type::Small, "muted halo"));
+                canvas.text(at, &Text::new(label, Type::Small, "muted halo"));
             }
             for (callout, placed) in layout.callouts.iter().zip(points) {
                 if let Some(placed) = placed {
@@ -202,10 +206,10 @@ impl RooflineChart {
         let unnamed: Vec<String> = unnamed.iter().map(|i| brief(&self.points[*i])).collect();
         let mut notes = vec![];
         if !silent.is_empty() {
-            notes.push(format!("Not drawn, moves data without FLOPs: {}.", silent.join(", ")));
+            notes.push(format!("Not drawn, moves data without FLOPs: {}.", listed(&silent)));
         }
         if !unnamed.is_empty() {
-            notes.push(format!("Drawn without label, for room: {}.", unnamed.join(", ")));
+            notes.push(format!("Drawn without label, for room: {}.", listed(&unnamed)));
         }
         notes.extend(self.notes.iter().cloned());
         notes

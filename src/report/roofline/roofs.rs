@@ -15,8 +15,9 @@ struct Roof {
 
 /// Where a memory roof meets a compute roof.
 pub(super) struct Ridge {
-    pub(super) at: Point,
-    pub(super) label: String,
+    at: Point,
+    /// Its value; none where many roofs cross and DRAM is not one of them.
+    label: Option<String>,
     tooltip: String,
     main: bool,
 }
@@ -24,7 +25,7 @@ pub(super) struct Ridge {
 /// All roofs of a chart.
 pub(super) struct Roofs {
     roofs: Vec<Roof>,
-    pub(super) ridges: Vec<Ridge>,
+    ridges: Vec<Ridge>,
     drop: Option<Segment>,
     blocked: Vec<Rect>,
 }
@@ -42,6 +43,8 @@ struct Bare {
 /// Distance of a label's baseline from its roof, above and below.
 const ABOVE: f64 = 5.0;
 const BELOW: f64 = -14.0;
+/// With more ridge points than this only DRAM's show their values.
+const NAMED_RIDGES: usize = 8;
 /// Places tried along a roof.
 const TRIES: usize = 24;
 
@@ -56,7 +59,7 @@ impl Roofs {
         taken.extend(ridges.iter().map(|r| (r.at, RIDGE)));
         let bare = [compute_lines(chart, plot), memory_lines(chart, plot)].concat();
         let mut all = Self { roofs: vec![], ridges, drop, blocked: vec![] };
-        let lines: Vec<Segment> = bare.iter().map(|b| b.line).collect();
+        let lines: Vec<Segment> = bare.iter().map(|b| b.line).chain(drop).collect();
         for roof in bare {
             all.add(&plot.frame, &taken, &lines, roof);
         }
@@ -92,14 +95,19 @@ impl Roofs {
         self.roofs.push(Roof { line: bare.line, class: bare.class, label: bare.label, at, angle });
     }
 
+    /// Ridge points that show their value, with it.
+    pub(super) fn named_ridges(&self) -> impl Iterator<Item = (Point, &str)> {
+        self.ridges.iter().filter_map(|r| Some((r.at, r.label.as_deref()?)))
+    }
+
     /// What labels keep clear of, inside the frame.
     pub(super) fn scene(&self, frame: Rect) -> Scene {
         let lines = self.roofs.iter().map(|r| r.line).chain(self.drop).collect();
         Scene { frame, blocked: self.blocked.clone(), lines }
     }
 
-    /// Draws lines, ridge points and the roofs' labels.
-    pub(super) fn draw(&self, canvas: &Canvas) {
+    /// Draws lines and ridge points.
+    pub(super) fn draw_lines(&self, canvas: &Canvas) {
         canvas.group("roofs", || {
             if let Some(drop) = self.drop {
                 canvas.line(drop, Mark::class("drop"));
@@ -110,12 +118,15 @@ impl Roofs {
             for ridge in &self.ridges {
                 canvas.circle(ridge.at, RIDGE, Mark { class: "ridge", tooltip: &ridge.tooltip });
             }
-            for roof in &self.roofs {
-                let class = if roof.class == "roof" { "strong halo" } else { "muted halo" };
-                canvas
-                    .text(roof.at, &Text::new(&roof.label, Type::Small, class).turned(roof.angle));
-            }
         });
+    }
+
+    /// Draws the roofs' labels, over what crosses them.
+    pub(super) fn draw_labels(&self, canvas: &Canvas) {
+        for roof in &self.roofs {
+            let class = if roof.class == "roof" { "strong halo" } else { "muted halo" };
+            canvas.text(roof.at, &Text::new(&roof.label, Type::Small, class).turned(roof.angle));
+        }
     }
 }
 
@@ -158,13 +169,15 @@ fn ranked_memory(chart: &RooflineChart) -> impl Iterator<Item = (Emphasis, &supe
 }
 
 fn ridges(chart: &RooflineChart, plot: &LogPlot) -> Vec<Ridge> {
+    let few = chart.compute_roofs.len() * chart.memory_roofs.len() <= NAMED_RIDGES;
     let pairs = ranked_memory(chart)
         .flat_map(|(rank, memory)| chart.compute_roofs.iter().map(move |c| (rank, memory, c)));
     let ridge = |(rank, memory, compute): (Emphasis, &super::MemoryRoof, &super::ComputeRoof)| {
         let intensity = compute.rate / memory.bandwidth;
+        let named = few || rank == Emphasis::Main;
         Ridge {
             at: plot.at(intensity.get(), compute.rate.get()),
-            label: intensity.to_string(),
+            label: named.then(|| intensity.to_string()),
             tooltip: format!("ridge point {intensity}\n{}\n{}", compute.label, memory.label),
             main: rank == Emphasis::Main && compute.emphasis == Emphasis::Main,
         }

@@ -166,7 +166,7 @@ impl DrawingBackend for SvgBackend {
         text: &str,
         style: &T,
     ) -> Result<(u32, u32), DrawingErrorKind<Infallible>> {
-        let width = super::font::text_width(text, style.size(), false);
+        let width = super::font::text_width(text, style.size(), super::font::Weight::Regular);
         Ok((width.ceil() as u32, style.size().ceil() as u32))
     }
 }

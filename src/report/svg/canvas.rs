@@ -2,7 +2,7 @@
 
 use super::backend::SvgBackend;
 use super::escape::{escape, number};
-use super::font::text_width;
+use super::font::{Weight, text_width};
 use super::geometry::{Point, Rect, Segment};
 use super::theme::{TEXTURES, Type, css};
 use plotters::coord::Shift;
@@ -92,8 +92,15 @@ impl<'a> Text<'a> {
 
     /// Its width in pixels.
     pub fn width(&self) -> f64 {
-        let bold = self.class.contains("title") || self.class.contains("strong");
-        text_width(self.text, self.size.size(), bold)
+        text_width(self.text, self.size.size(), self.weight())
+    }
+
+    /// Classes `title` and `strong` are bold.
+    fn weight(&self) -> Weight {
+        match self.class.split(' ').any(|c| matches!(c, "title" | "strong")) {
+            true => Weight::Bold,
+            false => Weight::Regular,
+        }
     }
 }
 

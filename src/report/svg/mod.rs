@@ -11,7 +11,7 @@ mod theme;
 pub use backend::SvgBackend;
 pub use canvas::{Align, Canvas, Mark, Text};
 pub use escape::escape;
-pub use font::{ellipsis, text_width, wrap};
+pub use font::{Weight, ellipsis, text_width, wrap};
 pub use geometry::{Point, Rect, Segment};
 pub use place::{Placed, Request, Scene, place};
 pub use theme::Type;

@@ -27,7 +27,7 @@ pub struct Request {
 pub struct Scene {
     /// Labels stay inside.
     pub frame: Rect,
-    /// Labels and leaders never cover these.
+    /// Labels never cover these; leaders avoid to run under them.
     pub blocked: Vec<Rect>,
     /// Labels avoid covering these lines, leaders avoid crossing them.
     pub lines: Vec<Segment>,
@@ -142,15 +142,17 @@ fn cost(
     price += if center.y > own.anchor.y + 1.0 { 1.5 } else { 0.0 };
     price += if center.x < own.anchor.x - 1.0 { 1.0 } else { 0.0 };
     if let Some(line) = &candidate.leader {
-        if scene.blocked.iter().any(|b| b.clip(*line).is_some()) {
-            return None;
-        }
+        let under = scene.blocked.iter().filter(|b| b.clip(*line).is_some()).count();
         let others = requests.iter().enumerate().filter(|(i, _)| *i != index);
         let passed = others.filter(|(_, r)| passes(line, own, r)).count();
         let lines = scene.lines.iter().filter(|l| l.crosses(line)).count();
         let leaders = placed.iter().flatten().filter_map(|p| p.leader);
         let leaders = leaders.filter(|l| l.crosses(line)).count();
-        price += 6.0 + 35.0 * passed as f64 + 5.0 * lines as f64 + 120.0 * leaders as f64;
+        price += 6.0
+            + 12.0 * under as f64
+            + 35.0 * passed as f64
+            + 5.0 * lines as f64
+            + 120.0 * leaders as f64;
     }
     Some(price)
 }
