@@ -1,10 +1,12 @@
 //! Accelerators compared on two axes, both logarithmic, with the Pareto front.
 
-use super::axis::{Axis, Better};
+use super::axis::Axis;
 use super::legend::{Entry, SHAPE_REACH, Sample, draw_legend, draw_shape, legend_height};
 use super::logplot::{AxisText, LogPlot, padded};
 use super::page::{Head, MARGIN, draw_notes, listed, note_lines, notes_height};
 use super::svg::{Canvas, Mark, Placed, Point, Rect, Request, Scene, Segment, Text, Type, place};
+
+mod front;
 
 /// What a comparison shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,8 +46,8 @@ const WIDTH: f64 = 960.0;
 const PLOT_HEIGHT: f64 = 470.0;
 const GUTTER: f64 = 96.0;
 const BELOW: f64 = 52.0;
-/// With more points than this, only the front and the extremes are labelled.
-const CROWDED: usize = 64;
+/// A label off the front that finds no room this near is left out.
+const NEARBY: f64 = 40.0;
 
 impl ComparisonChart {
     /// The chart as an SVG file.
@@ -73,23 +75,6 @@ impl ComparisonChart {
         canvas.finish(&self.title, &self.description(&front))
     }
 
-    /// Indices of the points that no other beats on both axes, by x.
-    pub fn front(&self) -> Vec<usize> {
-        let good = |axis: &Axis, v: f64| if axis.better == Better::Lower { -v } else { v };
-        let worth = |p: &ComparisonPoint| (good(&self.x, p.x), good(&self.y, p.y));
-        let beaten = |p: &ComparisonPoint| {
-            let (x, y) = worth(p);
-            let beats = |(ox, oy): (f64, f64)| ox >= x && oy >= y && (ox > x || oy > y);
-            self.points.iter().filter(|o| is_drawn(o)).any(|o| beats(worth(o)))
-        };
-        let points = self.points.iter().enumerate();
-        let mut front: Vec<usize> =
-            points.filter(|(_, p)| is_drawn(p) && !beaten(p)).map(|(i, _)| i).collect();
-        let key = |i: &usize| (self.points[*i].x, self.points[*i].y);
-        front.sort_by(|a, b| key(a).0.total_cmp(&key(b).0).then(key(a).1.total_cmp(&key(b).1)));
-        front
-    }
-
     fn head(&self) -> Head {
         Head::new(&self.title, &self.subtitle, WIDTH)
     }
@@ -111,31 +96,6 @@ impl ComparisonChart {
         LogPlot::new(frame, x, padded(points().map(|p| p.y), 0.12, 0.9))
     }
 
-    /// The front as steps: what is best up to each point.
-    fn front_line(&self, plot: &LogPlot, front: &[usize]) -> Vec<Point> {
-        let places: Vec<Point> = front.iter().map(|i| self.at(plot, *i)).collect();
-        let Some((first, last)) = places.first().zip(places.last()) else { return vec![] };
-        let frame = &plot.frame;
-        let mut line = vec![];
-        // With x spent and y got, the front starts at the bottom and runs on to the right.
-        let spent = (self.x.better, self.y.better) == (Better::Lower, Better::Higher);
-        if spent {
-            line.push(Point::new(first.x, frame.bottom));
-        }
-        for pair in places.windows(2) {
-            line.push(pair[0]);
-            line.push(match self.x.better {
-                Better::Lower => Point::new(pair[1].x, pair[0].y),
-                Better::Higher => Point::new(pair[0].x, pair[1].y),
-            });
-        }
-        line.push(*last);
-        if spent {
-            line.push(Point::new(frame.right, last.y));
-        }
-        line
-    }
-
     fn at(&self, plot: &LogPlot, index: usize) -> Point {
         plot.at(self.points[index].x, self.points[index].y)
     }
@@ -148,34 +108,12 @@ impl ComparisonChart {
         let at = |i: &usize| self.at(plot, *i);
         let around = |i: &usize| Rect::around(at(i), SHAPE_REACH * 1.6, SHAPE_REACH * 1.6);
         let blocked = order[named..].iter().map(around).collect();
-        let requests = order[..named].iter().map(|i| request(at(i), &self.points[*i].label));
+        let farthest = |i: &usize| if front.contains(i) { f64::INFINITY } else { NEARBY };
+        let requests = order[..named].iter();
+        let requests = requests.map(|i| request(at(i), &self.points[*i].label, farthest(i)));
         let scene = Scene { frame: plot.frame.grown(-2.0), blocked, lines };
         let placed = place(&scene, &requests.collect::<Vec<_>>());
         order.into_iter().zip(placed.into_iter().chain(std::iter::repeat(None))).collect()
-    }
-
-    /// Drawn points in the order of their labels' importance, and how many of them get one.
-    fn order(&self, front: &[usize]) -> (Vec<usize>, usize) {
-        let drawn: Vec<usize> =
-            (0..self.points.len()).filter(|i| is_drawn(&self.points[*i])).collect();
-        let mut order = front.to_vec();
-        let (x, y) = (|i: &usize| self.points[*i].x, |i: &usize| self.points[*i].y);
-        let by = |f: &dyn Fn(&usize) -> f64, a: &usize, b: &usize| f(a).total_cmp(&f(b));
-        let extremes = [
-            drawn.iter().min_by(|a, b| by(&x, a, b)),
-            drawn.iter().max_by(|a, b| by(&x, a, b)),
-            drawn.iter().min_by(|a, b| by(&y, a, b)),
-            drawn.iter().max_by(|a, b| by(&y, a, b)),
-        ];
-        for extreme in extremes.into_iter().flatten() {
-            if !order.contains(extreme) {
-                order.push(*extreme);
-            }
-        }
-        let important = order.len();
-        order.extend(drawn.iter().filter(|i| !order[..important].contains(i)).collect::<Vec<_>>());
-        let named = if order.len() > CROWDED { important } else { order.len() };
-        (order, named)
     }
 
     fn draw_points(&self, canvas: &Canvas, plot: &LogPlot, groups: &[&str]) {
@@ -246,10 +184,17 @@ fn is_drawn(point: &ComparisonPoint) -> bool {
     [point.x, point.y].iter().all(|v| *v > 0.0 && v.is_finite())
 }
 
-fn request(anchor: Point, label: &str) -> Request {
+fn request(anchor: Point, label: &str, farthest: f64) -> Request {
     let width = Text::new(label, Type::Small, "strong").width() + 2.0;
     let reach = SHAPE_REACH * 1.15;
-    Request { anchor, radius: reach, leader: reach, width, height: Type::Small.size() + 2.0 }
+    Request {
+        anchor,
+        radius: reach,
+        leader: reach,
+        farthest,
+        width,
+        height: Type::Small.size() + 2.0,
+    }
 }
 
 fn legend_entries(groups: &[&str]) -> Vec<Entry<'static>> {

@@ -1,7 +1,7 @@
 //! The roofline chart: attained rate over arithmetic intensity at DRAM, under the machine's roofs.
 
 use super::axis::{intensity_tick, rate_tick};
-use super::legend::{Entry, Sample, draw_legend, legend_height};
+use super::legend::{draw_legend, legend_height};
 use super::logplot::{AxisText, LogPlot, padded};
 use super::page::{Head, MARGIN, draw_notes, listed, note_lines, notes_height, percent};
 use super::step::Phase;
@@ -9,7 +9,10 @@ use super::svg::{Canvas, Mark, Placed, Point, Rect, Request, Text, Type, place};
 use crate::units::{BytesPerSecond, FlopsPerByte, FlopsPerSecond};
 
 mod callouts;
+mod marks;
 mod roofs;
+
+use marks::{brief, is_drawn, legend_entries, radius, reach, ridge_request, tooltip};
 
 /// What a roofline shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,12 +83,6 @@ const WIDTH: f64 = 960.0;
 const PLOT_HEIGHT: f64 = 486.0;
 const GUTTER: f64 = 108.0;
 const BELOW: f64 = 52.0;
-/// Radius of a marker whose operator takes all of its phase's time.
-const FULL: f64 = 24.0;
-/// Share below which markers no longer shrink.
-const LEAST: f64 = 0.02;
-const RIDGE: f64 = 3.5;
-
 /// Everything that has a place before anything is drawn.
 struct Layout {
     plot: LogPlot,
@@ -234,63 +231,4 @@ impl RooflineChart {
             .collect();
         format!("Log-log roofline. Roofs: {}. Operators: {}.", roofs.join(", "), points.join("; "))
     }
-}
-
-/// Only positive values have a place on logarithmic axes.
-fn is_drawn(point: &RooflinePoint) -> bool {
-    let positive = |v: f64| v > 0.0 && v.is_finite();
-    positive(point.intensity.get()) && positive(point.attained.get())
-}
-
-fn radius(share: f64) -> f64 {
-    FULL * share.clamp(LEAST, 1.0).sqrt()
-}
-
-/// Half diagonal of a diamond with the circle's area.
-fn diamond(share: f64) -> f64 {
-    radius(share) * std::f64::consts::FRAC_PI_2.sqrt()
-}
-
-fn reach(point: &RooflinePoint) -> f64 {
-    match point.phase {
-        Phase::Prefill => radius(point.share),
-        Phase::Decode => diamond(point.share),
-    }
-}
-
-fn ridge_request(anchor: Point, label: &str) -> Request {
-    let width = Text::new(label, Type::Small, "text").width() + 2.0;
-    Request { anchor, radius: RIDGE, leader: RIDGE, width, height: Type::Small.size() + 2.0 }
-}
-
-fn brief(point: &RooflinePoint) -> String {
-    let share = percent(point.share);
-    format!("{} ({} {share}, {})", point.label, point.phase.name(), point.bound)
-}
-
-fn tooltip(point: &RooflinePoint) -> String {
-    let phase = point.phase.name();
-    let mut lines = vec![
-        format!("{} ({phase})", point.label),
-        format!("{} of {phase} time", percent(point.share)),
-        format!("attained {}", point.attained),
-        format!("intensity {} at DRAM", point.intensity),
-        format!("bound: {}", point.bound),
-    ];
-    lines.extend(point.detail.lines().map(str::to_owned));
-    lines.join("\n")
-}
-
-fn legend_entries() -> Vec<Entry<'static>> {
-    let entry = |sample, text: &str| Entry { sample, text: text.to_owned() };
-    let size = |share: f64| Sample::Circle(radius(share), "sample");
-    vec![
-        entry(Sample::Circle(7.0, "prefill"), "prefill operator"),
-        entry(Sample::Diamond(8.5, "decode"), "decode operator"),
-        entry(Sample::Circle(RIDGE, "ridge"), "ridge point"),
-        entry(Sample::None, "area = share of its phase’s time:"),
-        entry(size(LEAST), "≤ 2 %"),
-        entry(size(0.1), "10 %"),
-        entry(size(0.4), "40 %"),
-    ]
 }

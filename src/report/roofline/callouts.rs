@@ -53,6 +53,7 @@ impl Callout {
             radius: self.reach,
             // A diamond's side is nearer to its centre than its corner.
             leader: self.largest * std::f64::consts::FRAC_1_SQRT_2,
+            farthest: f64::INFINITY,
             width: widest + bullet + 2.0,
             height: LINE * self.members.len() as f64,
         }

@@ -1,6 +1,7 @@
 //! The roofs of the chart, the ridge points where they meet, and their labels.
 
-use super::{Emphasis, LogPlot, RIDGE, RooflineChart};
+use super::marks::RIDGE;
+use super::{Emphasis, LogPlot, RooflineChart};
 use crate::report::svg::{Canvas, Mark, Point, Rect, Scene, Segment, Text, Type};
 
 /// A roof with its label along it.

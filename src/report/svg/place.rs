@@ -16,6 +16,8 @@ pub struct Request {
     pub radius: f64,
     /// How far from its centre the leader starts; no more than the reach.
     pub leader: f64,
+    /// How far from its mark the label may stand.
+    pub farthest: f64,
     /// Width of the label.
     pub width: f64,
     /// Height of the label.
@@ -84,7 +86,7 @@ fn cheapest(
 }
 
 fn candidates(request: &Request) -> impl Iterator<Item = Placed> + '_ {
-    GAPS.iter().flat_map(move |gap| {
+    GAPS.iter().filter(|gap| **gap <= request.farthest).flat_map(move |gap| {
         (0..DIRECTIONS).map(move |step| {
             let angle = step as f64 / DIRECTIONS as f64 * std::f64::consts::TAU;
             let (cos, sin) = (angle.cos(), -angle.sin());
@@ -188,7 +190,7 @@ mod tests {
             let frame = Rect::new(0.0, 0.0, 400.0, 300.0);
             let requests: Vec<Request> = points.iter()
                 .map(|(x, y, radius, width)| Request {
-                    anchor: Point::new(*x, *y), radius: *radius, leader: *radius, width: *width, height: 13.0,
+                    anchor: Point::new(*x, *y), radius: *radius, leader: *radius, farthest: 250.0, width: *width, height: 13.0,
                 })
                 .collect();
             let scene = Scene { frame, blocked: vec![Rect::new(150.0, 100.0, 80.0, 14.0)], lines: vec![] };
@@ -212,6 +214,7 @@ mod tests {
             anchor: Point::new(50.0, 50.0),
             radius: 5.0,
             leader: 5.0,
+            farthest: 250.0,
             width: 40.0,
             height: 12.0,
         };
