@@ -3,8 +3,11 @@
 //! Everything downstream (graph, parameter counts, cost) follows from this type and the step that
 //! is run; it knows no number format, no batch and no machine.
 
-/// A decoder-only transformer, checked: made only by [`Architecture::from_yaml`],
-/// [`super::import::config_json`] and [`super::load`], which refuse sizes that do not fit.
+/// A decoder-only transformer, checked.
+///
+/// [`Architecture::from_yaml`], [`super::import::config_json`] and [`super::load`] refuse sizes that
+/// do not fit; what they return has at most 2^60 parameters, so products of two sizes that make a
+/// weight fit 64 bits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
     /// Name in files and on the command line: lower case, digits, dashes, dots.
