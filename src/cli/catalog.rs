@@ -11,27 +11,7 @@ use crate::yaml::Source;
 /// # Errors
 /// An unknown id, an unreadable file, or a model that does not check.
 pub fn architecture(name: &str) -> Result<Architecture, Diagnostic> {
-    if name.ends_with(".json") {
-        let source = files::read(name)?;
-        return model::import::config_json(&source, &model_id(name));
-    }
     model::load(name, &files::read)
-}
-
-/// The id that an imported `config.json` takes: its folder's name.
-pub fn model_id(path: &str) -> String {
-    let mut parts = path.rsplit(['/', '\\']);
-    let file = parts.next().unwrap_or(path).trim_end_matches(".json");
-    let name = if file == "config" { parts.next().unwrap_or("imported") } else { file };
-    let id: String = name
-        .to_lowercase()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' })
-        .collect();
-    match id.trim_matches(['-', '.']) {
-        "" => "imported".to_owned(),
-        id => id.to_owned(),
-    }
 }
 
 /// The text of a profile, by path or bundled id.

@@ -41,8 +41,8 @@ pub fn run(command: &ModelCommand) -> Result<(), Error> {
         ModelCommand::Show { model } => show(model),
         ModelCommand::Import { config, id } => {
             let source = files::read(config)?;
-            let id = id.clone().unwrap_or_else(|| catalog::model_id(config));
-            files::print(&model::import::config_json(&source, &id)?.to_yaml())
+            let id = id.clone().unwrap_or_else(|| model::id_of(config));
+            files::print(&model::import::config_source(&source, &id)?.to_yaml())
         }
         ModelCommand::Schema => files::print(&format!("{:#}\n", model::schema())),
     }

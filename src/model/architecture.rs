@@ -5,8 +5,11 @@
 
 pub use crate::op::{Activation, NormKind, Pairing, RopeScaling};
 
-/// A decoder-only transformer, checked: made only by [`Architecture::from_yaml`],
-/// [`super::import::config_json`] and [`super::load`], which refuse sizes that do not fit.
+/// A decoder-only transformer, checked.
+///
+/// [`Architecture::from_yaml`], [`super::import::config_json`] and [`super::load`] refuse sizes that
+/// do not fit; what they return has at most 2^60 parameters, so products of two sizes that make a
+/// weight fit 64 bits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
     /// Name in files and on the command line: lower case, digits, dashes, dots.
@@ -159,37 +162,5 @@ impl Attention {
     pub fn window(&self, layer: u64) -> Option<u64> {
         let period = self.windows.len().max(1) as u64;
         self.windows.get((layer % period) as usize).copied().flatten()
-    }
-}
-
-impl Activation {
-    /// Lower-case name, as in YAML.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Silu => "silu",
-            Self::GeluTanh => "gelu-tanh",
-            Self::GeluErf => "gelu-erf",
-            Self::Relu => "relu",
-        }
-    }
-}
-
-impl NormKind {
-    /// Lower-case name, as in YAML.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Rms => "rms",
-            Self::Layer => "layer",
-        }
-    }
-}
-
-impl Pairing {
-    /// Lower-case name, as in YAML.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Half => "half",
-            Self::Interleaved => "interleaved",
-        }
     }
 }

@@ -67,7 +67,7 @@ fn is_path(name: &str) -> bool {
 }
 
 /// An id from a path: the file's stem, or of `config.json` the folder's name, in legal characters.
-fn id_of(path: &str) -> String {
+pub fn id_of(path: &str) -> String {
     let mut parts = path.rsplit(['/', '\\']);
     let file = parts.next().unwrap_or_default();
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);

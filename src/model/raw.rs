@@ -7,6 +7,7 @@ use serde::Deserialize;
 /// A decoder-only transformer.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "cosim model")]
 pub(super) struct RawModel {
     /// Name on the command line: lower case, digits, dashes, dots.
     #[schemars(with = "String")]

@@ -19,13 +19,21 @@ impl Architecture {
     /// Malformed YAML, an unknown or missing field, or sizes that do not fit together; each with
     /// its place.
     pub fn from_yaml(source: &Source) -> Result<Self, Diagnostic> {
-        let raw: RawModel = source.parse()?;
+        let raw: RawModel = source.parse().map_err(without_spans)?;
         let model = convert(&raw);
         model.and_then(|m| check(&m).map(|()| m)).map_err(|refusal| {
             let line = place(&raw, refusal.field).unwrap_or_default();
             Diagnostic::new(refusal.message).at(source.place(line)).hint_opt(refusal.hint)
         })
     }
+}
+
+/// The parser's path without the step into [`Spanned`], which no field of a model file is named.
+fn without_spans(mut refusal: Diagnostic) -> Diagnostic {
+    if let Some((path, rest)) = refusal.message.split_once(": ") {
+        refusal.message = format!("{}: {rest}", path.replace(".value", ""));
+    }
+    refusal
 }
 
 fn convert(raw: &RawModel) -> Result<Architecture, Refusal> {

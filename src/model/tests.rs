@@ -46,23 +46,121 @@ fn windows_repeat_over_layers() {
 
 #[test]
 fn sizes_that_do_not_fit_are_refused_at_their_place() {
-    insta::assert_snapshot!(refused("hidden: 64", "hidden: 65"), @"");
-    insta::assert_snapshot!(refused("kv_heads: 2", "kv_heads: 3"), @"");
-    insta::assert_snapshot!(refused("layers: 2", "layers: 0"), @"");
-    insta::assert_snapshot!(refused("layers: 2", "layers: -2"), @"");
-    insta::assert_snapshot!(refused("vocabulary: 256", "vocabulary: 2000000000000"), @"");
-    insta::assert_snapshot!(refused("pairing: half", "pairing: half, rotary_dim: 7"), @"");
-    insta::assert_snapshot!(refused("pairing: half", "pairing: half, rotary_dim: 18"), @"");
-    insta::assert_snapshot!(refused("id: tiny", "id: Tiny Model"), @"");
+    insta::assert_snapshot!(refused("hidden: 64", "hidden: 65"), @r"
+    error: hidden 65 is not divisible by 4 heads
+     --> tiny.yaml:8:21
+      |
+    8 | attention: { heads: 4, kv_heads: 2 }
+      |                     ^^
+      |
+      = help: give `head_dim` where it is not hidden / heads
+    ");
+    insta::assert_snapshot!(refused("kv_heads: 2", "kv_heads: 3"), @r"
+    error: 4 heads are not divisible by 3 kv_heads
+     --> tiny.yaml:8:34
+      |
+    8 | attention: { heads: 4, kv_heads: 3 }
+      |                                  ^
+      |
+      = help: each key-value head serves the same number of query heads
+    ");
+    insta::assert_snapshot!(refused("layers: 2", "layers: 0"), @r"
+    error: `layers` is 0, expected at least 1
+     --> tiny.yaml:6:9
+      |
+    6 | layers: 0
+      |         ^
+    ");
+    insta::assert_snapshot!(refused("layers: 2", "layers: -2"), @r"
+    error: layers: invalid u64
+     --> tiny.yaml:6:9
+      |
+    6 | layers: -2
+      |         ^^
+      |
+      = help: expected a whole number, for instance 4096
+    ");
+    insta::assert_snapshot!(refused("vocabulary: 256", "vocabulary: 2000000000000"), @r"
+    error: `vocabulary` is 2000000000000, larger than 2^40
+     --> tiny.yaml:4:13
+      |
+    4 | vocabulary: 2000000000000
+      |             ^^^^^^^^^^^^^
+      |
+      = help: no published model comes near; is a digit or a separator wrong?
+    ");
+    insta::assert_snapshot!(refused("pairing: half", "pairing: half, rotary_dim: 7"), @r"
+    error: `rotary_dim` is 7 in heads of 16
+     --> tiny.yaml:9:62
+      |
+    9 | osition: { rope: { theta: 10000, pairing: half, rotary_dim: 7 } }
+      |                                                             ^
+      |
+      = help: an even number from 2 to head_dim
+    ");
+    insta::assert_snapshot!(refused("pairing: half", "pairing: half, rotary_dim: 18"), @r"
+    error: `rotary_dim` is 18 in heads of 16
+     --> tiny.yaml:9:62
+      |
+    9 | osition: { rope: { theta: 10000, pairing: half, rotary_dim: 18 } }
+      |                                                             ^^
+      |
+      = help: an even number from 2 to head_dim
+    ");
+    insta::assert_snapshot!(refused("id: tiny", "id: Tiny Model"), @r"
+    error: `Tiny Model` is not a model id
+     --> tiny.yaml:1:5
+      |
+    1 | id: Tiny Model
+      |     ^^^^
+      |
+      = help: up to 64 lower-case letters, digits, dashes and dots, as in `llama-3.1-8b`
+    ");
 }
 
 #[test]
 fn wrong_fields_are_refused_at_their_place() {
-    insta::assert_snapshot!(refused("kv_heads", "kv_head"), @"");
-    insta::assert_snapshot!(refused("activation: silu", "activation: swiglu"), @"");
-    insta::assert_snapshot!(refused("head: { tied: false }", "head: {}"), @"");
-    insta::assert_snapshot!(refused("kind: rms", "kind: layer"), @"");
-    insta::assert_snapshot!(refused("kv_heads: 2", "kv_heads: 2, windows: [all]"), @"");
+    insta::assert_snapshot!(refused("kv_heads", "kv_head"), @r"
+    error: unknown field `kv_head`
+     --> tiny.yaml:8:24
+      |
+    8 | attention: { heads: 4, kv_head: 2 }
+      |                        ^^^^^^^^
+      |
+      = help: did you mean `kv_heads`?
+    ");
+    insta::assert_snapshot!(refused("activation: silu", "activation: swiglu"), @r"
+    error: ffn.activation: unknown value `swiglu`
+      --> tiny.yaml:10:32
+       |
+    10 | ffn: { inner: 128, activation: swiglu, gated: true }
+       |                                ^^^^^^^
+       |
+       = help: did you mean `silu`?
+    ");
+    insta::assert_snapshot!(refused("head: { tied: false }", "head: {}"), @r"
+    error: missing field `tied`
+      --> tiny.yaml:12:7
+       |
+    12 | head: {}
+       |       ^^
+    ");
+    insta::assert_snapshot!(refused("kind: rms", "kind: layer"), @r"
+    error: a layer norm needs `bias: true` or `bias: false`
+      --> tiny.yaml:11:31
+       |
+    11 | norm: { kind: layer, epsilon: 1e-5 }
+       |                               ^^^^
+       |
+       = help: layer norms of GPT, OPT and Falcon have a bias
+    ");
+    insta::assert_snapshot!(refused("kv_heads: 2", "kv_heads: 2, windows: [all]"), @r"
+    error: attention.windows[0]: expected a window in tokens, or `full`
+     --> tiny.yaml:8:47
+      |
+    8 | attention: { heads: 4, kv_heads: 2, windows: [all] }
+      |                                               ^^^^
+    ");
 }
 
 #[test]
@@ -86,7 +184,11 @@ fn no_size_overflows() {
 fn models_load_by_id_or_by_path() {
     let no_files = |_: &str| Err(Diagnostic::new("no such file"));
     assert_eq!(load("llama-3.1-8b", &no_files).expect("bundled").layers, 32);
-    insta::assert_snapshot!(load("llama3.1-8b", &no_files).expect_err("unknown"), @"");
+    insta::assert_snapshot!(load("llama3.1-8b", &no_files).expect_err("unknown"), @r"
+    error: unknown model `llama3.1-8b`
+     |
+     = help: did you mean `llama-3.1-8b` or `llama-3-8b` or `llama-2-13b`?
+    ");
     assert_eq!(load("./m.yaml", &no_files).expect_err("absent").message, "no such file");
 
     let yaml = |path: &str| Ok(Source::new(path, GOOD));
@@ -128,4 +230,15 @@ fn the_schema_describes_the_file() {
     assert!(required.iter().any(|r| r == "attention"), "{schema}");
     assert_eq!(schema["additionalProperties"], false);
     assert!(schema.to_string().contains("sqrt-hidden"), "{schema}");
+}
+
+#[test]
+fn the_published_schema_is_current() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/schema/model.json");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let shown = format!("{:#}\n", schema());
+    assert!(
+        text == shown,
+        "docs/schema/model.json is stale: it should be model::schema() as {{:#}}"
+    );
 }

@@ -22,6 +22,17 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// Lower-case name, as in YAML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Silu => "silu",
+            Self::GeluTanh => "gelu-tanh",
+            Self::GeluErf => "gelu-erf",
+            Self::Relu => "relu",
+            Self::SoftCap(_) => "softcap",
+        }
+    }
+
     /// The value at `x`.
     pub fn apply<S: Scalar>(self, x: S) -> S {
         let c = S::constant;

@@ -14,6 +14,16 @@ pub enum NormKind {
     Layer,
 }
 
+impl NormKind {
+    /// Lower-case name, as in YAML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rms => "rms",
+            Self::Layer => "layer",
+        }
+    }
+}
+
 /// `y = x / rms(x) * w` or `y = (x - mean) / std(x) * w + b`, over groups of `width` elements.
 ///
 /// Shapes: `x: [M, G W]`, `w: [1, W]`, `b: [1, W]`, `y: [M, G W]`; G is 1 for a whole row and the

@@ -15,6 +15,16 @@ pub enum Pairing {
     Interleaved,
 }
 
+impl Pairing {
+    /// Lower-case name, as in YAML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Half => "half",
+            Self::Interleaved => "interleaved",
+        }
+    }
+}
+
 /// How frequencies are stretched for contexts beyond the trained one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RopeScaling {

@@ -107,44 +107,128 @@ fn switches_reach_the_architecture() {
 fn an_unknown_family_is_named() {
     let text = r#"{"architectures": ["MixtralForCausalLM"], "model_type": "mixtral"}"#;
     let shown = config_json(text, "x").expect_err("refused").to_string();
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    error: architecture `MixtralForCausalLM` (model_type `mixtral`) is not supported
+     --> config.json:1:43
+      |
+    1 | {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral"}
+      |                                           ^^^^^^^^^^^^^
+      |
+      = help: supported: falcon, gemma2, gpt2, gptj, llama, mistral, opt, phi3, qwen2, qwen3
+    "#);
     let shown = refused("llama-2-7b", "LlamaForCausalLM", "LlamaForSequenceClassification");
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    error: architecture `LlamaForSequenceClassification` is not supported
+     --> config.json:2:3
+      |
+    2 |   "architectures": [
+      |   ^^^^^^^^^^^^^^^^
+      |
+      = help: of model_type `llama`: LlamaForCausalLM
+    "#);
     let shown = config_json("{}", "x").expect_err("refused").to_string();
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r"
+    error: the file has neither `model_type` nor `architectures`
+     |
+     = help: is this a Hugging Face config.json?
+    ");
 }
 
 #[test]
 fn what_changes_the_mathematics_is_refused_by_name() {
     let shown =
         refused("mistral-7b", r#""vocab_size""#, "\"num_local_experts\": 8,\n  \"vocab_size\"");
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    error: `num_local_experts: 8` is not understood for a `mistral` model
+      --> config.json:23:3
+       |
+    23 |   "num_local_experts": 8,
+       |   ^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: remove the field if it leaves the mathematics alone; else describe the model in cosim's own YAML
+    "#);
     let shown = refused("falcon-7b", r#""alibi": false"#, r#""alibi": true"#);
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    error: `alibi: true` is not supported in a `falcon` model
+     --> config.json:2:3
+      |
+    2 |   "alibi": true,
+      |   ^^^^^^^^
+    "#);
     let shown =
         refused("qwen2.5-7b", r#""use_sliding_window": false"#, r#""use_sliding_window": true"#);
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    error: `use_sliding_window: true` is not supported in a `qwen2` model
+      --> config.json:26:3
+       |
+    26 |   "use_sliding_window": true,
+       |   ^^^^^^^^^^^^^^^^^^^^^
+    "#);
     let shown = refused("opt-13b", "_dim\": 5120", "_dim\": 512");
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    error: `word_embed_proj_dim` 512 is not hidden_size 5120
+      --> config.json:28:3
+       |
+    28 |   "word_embed_proj_dim": 512
+       |   ^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: embeddings projected to another width are not supported
+    "#);
     let longrope = r#""rope_scaling": {"type": "longrope", "long_factor": [1.0]}"#;
     let shown = refused("phi-3-mini", r#""rope_scaling": null"#, longrope);
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    error: rope scaling `longrope` is not supported
+      --> config.json:28:3
+       |
+    28 |   "rope_scaling": {"type": "longrope", "long_factor": [1.0]},
+       |   ^^^^^^^^^^^^^^^
+       |
+       = help: supported: default, linear, llama3, yarn
+    "#);
     let mscale = r#""rope_scaling": {"type": "yarn", "factor": 4, "mscale": 0.7,
         "original_max_position_embeddings": 4096}"#;
     let shown = refused("llama-2-7b", r#""rope_scaling": null"#, mscale);
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    error: `mscale: 0.7` in `rope_scaling` is not understood for a `llama` model
+      --> config.json:18:3
+       |
+    18 |   "rope_scaling": {"type": "yarn", "factor": 4, "mscale": 0.7,
+       |   ^^^^^^^^^^^^^^^
+       |
+       = help: remove the field if it leaves the mathematics alone; else describe the model in cosim's own YAML
+    "#);
 }
 
 #[test]
 fn missing_and_wrong_fields_are_named() {
     let shown = refused("llama-2-7b", "\"hidden_size\": 4096,", "");
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @"error: missing field `hidden_size`, which a `llama` model needs");
     let shown = refused("llama-2-7b", "\"hidden_size\": 4096", "\"hidden_size\": -4096");
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    error: `hidden_size` is -4096, expected a whole number
+     --> config.json:8:3
+      |
+    8 |   "hidden_size": -4096,
+      |   ^^^^^^^^^^^^^^
+    "#);
     let shown = refused("llama-2-7b", "\"num_key_value_heads\": 32", "\"num_key_value_heads\": 5");
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    error: 32 heads are not divisible by 5 kv_heads
+      --> config.json:15:3
+       |
+    15 |   "num_key_value_heads": 5,
+       |   ^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = help: each key-value head serves the same number of query heads
+    "#);
     let shown = refused("llama-2-7b", "\"hidden_size\": 4096,", "\"hidden_size\" 4096,");
-    insta::assert_snapshot!(shown, @"");
+    insta::assert_snapshot!(shown, @r#"
+    error: not a JSON object: expected `:`
+     --> config.json:8:17
+      |
+    8 |   "hidden_size" 4096,
+      |                 ^^^^^
+    "#);
 }
 
 #[test]
@@ -158,6 +242,32 @@ fn hostile_json_is_refused() {
         for key in ["hidden_size\": 4096", "num_attention_heads\": 32", "vocab_size\": 32000"] {
             let (name, _) = key.split_once(':').expect("a field");
             assert!(edited("llama-2-7b", key, &format!("{name}: {size}")).is_err(), "{key} {size}");
+        }
+    }
+}
+
+#[test]
+fn no_value_of_any_field_panics_or_overflows() {
+    let odd: Vec<serde_json::Value> = serde_json::from_str(
+        r#"[null, 0, 1, 2, 3, -1, 1099511627776, 18446744073709551615, 0.5, 1e308, true, false,
+            "x", "", [], ["full_attention"], {}, {"rope_type": "linear", "factor": 0}]"#,
+    )
+    .expect("values");
+    for id in FIXTURES {
+        let whole: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&fixture(id)).expect("an object");
+        for key in whole.keys() {
+            for value in &odd {
+                let mut changed = whole.clone();
+                changed[key] = value.clone();
+                let text = serde_json::Value::Object(changed).to_string();
+                if let Ok(model) = config_json(&text, id) {
+                    assert!(model.parameters().total > 0);
+                    let yaml = model.to_yaml();
+                    let again = Architecture::from_yaml(&Source::new("printed", yaml.as_str()));
+                    assert_eq!(again.unwrap_or_else(|e| panic!("{e}\n{yaml}")), model);
+                }
+            }
         }
     }
 }
