@@ -3,10 +3,11 @@
 use super::case::{Case, CaseArgs};
 use super::error::Error;
 use super::files;
+use super::terminal;
 use crate::cost::{CostReport, Economics, Memory, Remedy, Request};
 use crate::dtype::Scheme;
 use crate::mapping::Plan;
-use crate::report::{Align, EstimateContext, Table, estimate_json};
+use crate::report::{Column, EstimateContext, Table, estimate_json};
 use crate::units::{Dollars, DollarsPerHour, Watts};
 use std::fmt::Write;
 
@@ -65,17 +66,17 @@ fn remedy(case: &Case, report: &CostReport) -> Option<Remedy> {
 
 fn table(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> String {
     let mut text = heading(case);
-    let mut table = Table::new(&[("", Align::Left), ("", Align::Right), ("", Align::Left)]);
+    let mut table = Table::new(vec![Column::text(""), Column::number("", ""), Column::text("")]);
     for row in time_rows(case, report, context) {
-        table.row(row);
+        table.rows.push(row.to_vec());
     }
     for row in memory_rows(report) {
-        table.row(row);
+        table.rows.push(row.to_vec());
     }
     for row in cost_rows(case, context) {
-        table.row(row);
+        table.rows.push(row.to_vec());
     }
-    text += &table.to_terminal();
+    text += &table.to_terminal(terminal::shape());
     text += &remarks(context);
     text
 }

@@ -4,10 +4,11 @@ use super::case::{Case, CaseArgs};
 use super::error::Error;
 use super::estimate::{evaluate, heading};
 use super::files;
+use super::terminal;
 use crate::cost::{CostReport, Estimator, OperatorCost, PhaseCost};
 use crate::diagnostic::Diagnostic;
 use crate::hardware::{Fidelity, Machine};
-use crate::report::{Align, EstimateContext, Table, estimate_json, formula, share_bar};
+use crate::report::{Column, EstimateContext, Table, estimate_json, formula, share_bar};
 use std::fmt::Write;
 
 /// Arguments of `cosim explain`.
@@ -54,7 +55,7 @@ fn all_operators(
     for (phase, light) in report.phases.iter().zip(&ideal.phases) {
         let steps = if phase.steps > 1 { format!(", mean of {} steps", phase.steps) } else { String::new() };
         let _ = writeln!(text, "\n{}: {}{steps}", phase.phase.name(), phase.step_time);
-        text += &phase_table(phase, light, context).to_terminal();
+        text += &phase_table(phase, light, context).to_terminal(terminal::shape());
     }
     text += "\nbytes pass every level: ";
     text += &context.levels.join(", ");
@@ -63,20 +64,20 @@ fn all_operators(
 }
 
 fn phase_table(phase: &PhaseCost, ideal: &PhaseCost, context: &EstimateContext<'_>) -> Table {
-    let mut table = Table::new(&[
-        ("operator", Align::Left),
-        ("count", Align::Right),
-        ("operations", Align::Right),
-        ("bytes", Align::Right),
-        ("FLOP/B", Align::Right),
-        ("time", Align::Right),
-        ("share", Align::Right),
-        ("", Align::Left),
-        ("bound", Align::Left),
-        ("% light", Align::Right),
+    let mut table = Table::new(vec![
+        Column::text("operator"),
+        Column::number("count", ""),
+        Column::number("operations", ""),
+        Column::number("bytes", ""),
+        Column::number("FLOP/B", ""),
+        Column::number("time", ""),
+        Column::number("share", ""),
+        Column::text(""),
+        Column::text("bound"),
+        Column::number("% light", ""),
     ]);
     for (operator, light) in phase.operators.iter().zip(&ideal.operators) {
-        table.row([
+        table.rows.push(vec![
             operator.name.clone(),
             operator.count.to_string(),
             operator.flops().to_string(),

@@ -3,8 +3,9 @@
 use super::catalog;
 use super::error::Error;
 use super::files;
+use super::terminal;
 use crate::hardware::{self, Fidelity, Hardware, Machine};
-use crate::report::{Align, Table};
+use crate::report::{Column, Table};
 use clap::Subcommand;
 
 /// What to do with hardware profiles.
@@ -53,19 +54,19 @@ fn list(json: bool) -> Result<(), Error> {
             .collect();
         return files::print(&format!("{:#}\n", serde_json::Value::from(ids)));
     }
-    let mut table = Table::new(&[
-        ("id", Align::Left),
-        ("name", Align::Left),
-        ("16-bit matrix", Align::Right),
-        ("DRAM", Align::Right),
-        ("bandwidth", Align::Right),
-        ("TDP", Align::Right),
-        ("$ / h", Align::Right),
+    let mut table = Table::new(vec![
+        Column::text("id"),
+        Column::text("name"),
+        Column::number("16-bit matrix", ""),
+        Column::number("DRAM", ""),
+        Column::number("bandwidth", ""),
+        Column::number("TDP", ""),
+        Column::number("$ / h", ""),
     ]);
     for device in &devices {
-        table.row(list_row(device));
+        table.rows.push(list_row(device).to_vec());
     }
-    files::print(&table.to_terminal())
+    files::print(&table.to_terminal(terminal::shape()))
 }
 
 fn list_row(device: &Hardware) -> [String; 7] {
@@ -89,29 +90,29 @@ fn show(device: &Hardware, json: bool) -> Result<(), Error> {
         let rows: Vec<_> = device
             .describe()
             .iter()
-            .map(|r| serde_json::json!({"path": &*r.path, "value": &*r.value, "basis": r.basis, "citation": r.citation.as_deref(), "note": r.note.as_deref()}))
+            .map(|r| serde_json::json!({"path": &*r.path, "value": &*r.value, "basis": r.basis, "citation": &*r.citation, "note": r.note.as_deref()}))
             .collect();
         return files::print(&format!("{:#}\n", serde_json::Value::from(rows)));
     }
-    let mut table = Table::new(&[
-        ("figure", Align::Left),
-        ("value", Align::Right),
-        ("basis", Align::Left),
-        ("citation", Align::Left),
-        ("note", Align::Left),
+    let mut table = Table::new(vec![
+        Column::text("figure"),
+        Column::number("value", ""),
+        Column::text("basis"),
+        Column::text("citation"),
+        Column::text("note"),
     ]);
     for row in device.describe() {
         let text = |t: &Option<std::sync::Arc<str>>| t.as_deref().unwrap_or("").to_owned();
-        table.row([
+        table.rows.push(vec![
             row.path.to_string(),
             row.value.to_string(),
-            row.basis.map_or(String::new(), |b| b.to_string()),
-            text(&row.citation),
+            row.basis.to_string(),
+            row.citation.to_string(),
             text(&row.note),
         ]);
     }
     let machine = Machine::compile(device, Fidelity::Realistic);
-    let mut text = format!("{} ({})\n{}", device.name, device.id, table.to_terminal());
+    let mut text = format!("{} ({})\n{}", device.name, device.id, table.to_terminal(terminal::shape()));
     for missing in &machine.not_modelled {
         text += &format!("not modelled: {missing}\n");
     }

@@ -10,8 +10,10 @@ mod graph;
 mod hardware;
 mod model;
 mod page;
+mod page_charts;
 mod roofline;
 mod sweep;
+mod terminal;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use error::Error;

@@ -3,10 +3,11 @@
 use super::catalog;
 use super::error::Error;
 use super::files;
+use super::terminal;
 use crate::dtype::Scheme;
 use crate::mapping::Plan;
 use crate::model::{self, Architecture, BuildOptions};
-use crate::report::{Align, Table};
+use crate::report::{Column, Table};
 use clap::Subcommand;
 
 /// What to do with models.
@@ -74,17 +75,17 @@ fn list(json: bool) -> Result<(), Error> {
             .collect();
         return files::print(&format!("{:#}\n", serde_json::Value::from(models)));
     }
-    let mut table = Table::new(&[
-        ("id", Align::Left),
-        ("parameters", Align::Right),
-        ("16-bit weights", Align::Right),
-        ("KV / token", Align::Right),
-        ("heads / KV", Align::Right),
-        ("layers", Align::Right),
-        ("context", Align::Right),
+    let mut table = Table::new(vec![
+        Column::text("id"),
+        Column::number("parameters", ""),
+        Column::number("16-bit weights", ""),
+        Column::number("KV / token", ""),
+        Column::number("heads / KV", ""),
+        Column::number("layers", ""),
+        Column::number("context", ""),
     ]);
     for (a, footprint) in &rows {
-        table.row([
+        table.rows.push(vec![
             a.id.clone(),
             footprint.parameters.to_string(),
             format!("{:.3} GiB", footprint.weights.total.get() / f64::from(1 << 30)),
@@ -94,7 +95,7 @@ fn list(json: bool) -> Result<(), Error> {
             a.max_context.to_string(),
         ]);
     }
-    files::print(&table.to_terminal())
+    files::print(&table.to_terminal(terminal::shape()))
 }
 
 fn show(name: &str) -> Result<(), Error> {

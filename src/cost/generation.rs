@@ -144,6 +144,11 @@ impl DecodeSpan {
         self.last - self.first + 1
     }
 
+    /// The step in the middle of the span.
+    pub fn middle(&self) -> Step {
+        self.step(self.first + (self.last - self.first) / 2)
+    }
+
     /// The step at a context of the span.
     pub(super) fn step(&self, context: u64) -> Step {
         Step::decode(self.batch, context).expect("invariant: the span was checked at both ends")

@@ -77,6 +77,11 @@ impl Plan {
         plan
     }
 
+    /// Whether a kernel holds a node of that name.
+    pub fn has_node(&self, kernel: usize, name: &str) -> bool {
+        self.nodes[self.kernels[kernel].nodes.clone()].iter().any(|n| n.name == name)
+    }
+
     /// A name that no kernel has yet: a number behind it where it repeats.
     fn free_name(&self, name: String) -> String {
         let taken = |name: &str| self.kernels.iter().any(|k| k.name == name);

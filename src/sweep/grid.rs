@@ -31,6 +31,10 @@ pub enum GridError {
 pub struct Variant {
     /// Profile id.
     pub id: Arc<str>,
+    /// Name of the product.
+    pub name: String,
+    /// Who makes it.
+    pub vendor: String,
     /// Values of the hardware axes, in the axes' order.
     pub settings: Vec<String>,
     /// The machine.

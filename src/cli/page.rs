@@ -1,0 +1,150 @@
+//! What a sweep writes beside its CSV: charts, the index page, and the table on the terminal.
+
+use super::error::Error;
+use super::page_charts::{comparisons, device_charts};
+use crate::par::Pool;
+use crate::report::html::{Card, Cell, Figure, SweepPage};
+use crate::report::{Column, Table};
+use crate::sweep::{Grid, Row};
+use crate::workload::Scenario;
+
+/// Rows that the page and the terminal show; the CSV has all.
+const PAGE_ROWS: u64 = 1000;
+const TERMINAL_ROWS: usize = 80;
+/// Devices that get charts of their own.
+const CARDS: usize = 200;
+
+/// Texts to write, and to print.
+pub struct SweepReport {
+    /// File name in the report folder, and its text.
+    pub files: Vec<(String, String)>,
+    /// The table for the terminal.
+    pub table: Table,
+    /// Lines under it.
+    pub remarks: Vec<String>,
+}
+
+pub fn render(
+    scenario: &Scenario,
+    grid: &Grid,
+    command: &str,
+    pool: &Pool,
+) -> Result<SweepReport, Error> {
+    let mut rows = vec![];
+    let mut table = Table::new(columns(grid));
+    grid.for_each(0..grid.len().min(PAGE_ROWS), |_, row| {
+        let cells = cells(row);
+        if table.rows.len() < TERMINAL_ROWS {
+            table.rows.push(cells.iter().map(|c| c.text.clone()).collect());
+        }
+        rows.push(cells);
+    });
+    let (mut files, overview) = comparisons(scenario, grid);
+    let shown: Vec<usize> = (0..grid.variants.len().min(CARDS)).collect();
+    let charts = pool.map(&shown, |&device| device_charts(scenario, grid, device));
+    let mut cards: Vec<Card> = vec![];
+    for charts in charts {
+        let (card, svgs) = charts?;
+        cards.push(card);
+        files.extend(svgs);
+    }
+    let mut remarks = vec![];
+    if grid.len() > table.rows.len() as u64 {
+        remarks.push(format!("the first {} of {} points; sweep.csv has all", table.rows.len(), grid.len()));
+    }
+    let page = page(scenario, grid, command, rows, overview, cards);
+    files.push(("index.html".to_owned(), page.to_html()));
+    Ok(SweepReport { files, table, remarks })
+}
+
+fn page(
+    scenario: &Scenario,
+    grid: &Grid,
+    command: &str,
+    rows: Vec<Vec<Cell>>,
+    overview: Vec<Figure>,
+    cards: Vec<Card>,
+) -> SweepPage {
+    let mut notes = vec![
+        "Rates are dense datasheet peaks times stated efficiencies; each device lists its own and what is not modelled. TTFT has no queueing; TPOT is the mean of the decode steps.".to_owned(),
+        "Energy is TDP x time; money is the profile's hourly price x time, one device fully used. Blank: no figure.".to_owned(),
+        "Charts show the first technique and the first traffic point of each device.".to_owned(),
+    ];
+    if grid.len() > PAGE_ROWS {
+        notes.push(format!("The table shows the first {PAGE_ROWS} of {} points; sweep.csv has all.", grid.len()));
+    }
+    if grid.variants.len() > CARDS {
+        notes.push(format!("Charts are drawn for the first {CARDS} of {} devices.", grid.variants.len()));
+    }
+    let what = if scenario.description.is_empty() { &scenario.name } else { &scenario.description };
+    SweepPage {
+        title: format!("{}: {what}", scenario.name),
+        command: command.to_owned(),
+        summary_columns: columns(grid),
+        rows,
+        overview,
+        cards,
+        notes,
+    }
+}
+
+fn columns(grid: &Grid) -> Vec<Column> {
+    let mut columns = vec![Column::text("hardware")];
+    columns.extend(grid.hardware_paths.iter().map(|p| Column::text(p.trim_start_matches("hardware."))));
+    columns.extend([
+        Column::text("model"),
+        Column::text("quant"),
+        Column::number("batch", ""),
+        Column::number("prompt", "tok"),
+        Column::number("output", "tok"),
+        Column::number("TTFT", "ms"),
+        Column::number("TPOT", "ms"),
+        Column::number("throughput", "tok/s"),
+        Column::text("decode bound"),
+        Column::number("memory", "GiB"),
+        Column::number("of", "GiB"),
+        Column::number("max batch", ""),
+        Column::number("energy", "J/tok"),
+        Column::number("cost", "$/Mtok"),
+        Column::text("status"),
+    ]);
+    columns
+}
+
+fn cells(row: &Row<'_>) -> Vec<Cell> {
+    let count = |n: u64| Cell::number(n.to_string(), n as f64);
+    let mut cells = vec![Cell::link(row.variant.id.to_string(), row.variant.id.to_string())];
+    cells.extend(row.variant.settings.iter().map(Cell::text));
+    cells.push(Cell::text(&row.technique.model));
+    cells.push(Cell::text(row.technique.scheme.name()));
+    cells.extend([row.traffic.batch, row.traffic.prompt, row.traffic.output].map(count));
+    let figures = row.figures.as_ref();
+    let timed = figures.filter(|_| row.status.shows_times());
+    let times = timed.map(|f| &f.summary);
+    let ms = |t: crate::units::Seconds| t.get() * 1e3;
+    cells.push(number(times.and_then(|s| s.prefill).map(ms)));
+    cells.push(number(times.and_then(|s| s.decode_step).map(ms)));
+    let tokens = row.traffic.batch as f64 * row.traffic.output as f64;
+    cells.push(number(times.map(|s| tokens / s.total.get())));
+    cells.push(Cell::text(times.and_then(|s| s.decode_bound).map_or("", |b| b.name("memory"))));
+    let gib = |b: crate::units::Bytes| b.get() / f64::from(1 << 30);
+    cells.push(number(figures.map(|f| gib(f.summary.memory.total()))));
+    cells.push(number(figures.map(|f| gib(f.capacity.capacity))));
+    cells.push(figures.map_or_else(Cell::default, |f| count(f.capacity.max_batch)));
+    cells.push(number(timed.and_then(|f| f.economics.energy_per_token).map(|v| v.get())));
+    cells.push(number(timed.and_then(|f| f.economics.per_million).map(|v| v.get())));
+    cells.push(Cell::text(row.status.text()));
+    cells
+}
+
+/// Three significant digits or more, blank where there is no value.
+fn number(value: Option<f64>) -> Cell {
+    let Some(value) = value else { return Cell::default() };
+    let text = match value.abs() {
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        v if v >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    };
+    Cell::number(text, value)
+}

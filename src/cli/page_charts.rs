@@ -1,0 +1,203 @@
+//! The charts of a sweep: devices compared, and a roofline and breakdown for each.
+
+use super::error::Error;
+use crate::cost::{Economics, Request};
+use crate::report::bars::{Bar, BarsChart, Outcome};
+use crate::report::comparison::{ComparisonChart, ComparisonPoint};
+use crate::report::html::{Card, Figure};
+use crate::report::{Axis, Better, CaseCharts, EstimateContext, Prefixes, describe};
+use crate::sweep::{Grid, Row, Variant};
+use crate::workload::Scenario;
+
+type Files = Vec<(String, String)>;
+
+/// Throughput against price and power, and ranked time per output token.
+pub fn comparisons(scenario: &Scenario, grid: &Grid) -> (Files, Vec<Figure>) {
+    let per_device = grid.points_per_block() * grid.techniques.len() as u64;
+    let mut first: Vec<(String, &Variant, Option<f64>, Option<f64>, String)> = vec![];
+    for (i, variant) in grid.variants.iter().enumerate() {
+        let index = i as u64 * per_device;
+        grid.for_each(index..index + 1, |_, row| {
+            let label = label(variant);
+            let (throughput, tpot) = speeds(row);
+            first.push((label, variant, throughput, tpot, row.status.text().to_owned()));
+        });
+    }
+    let subtitle = subtitle(scenario, grid);
+    let against = |title: &str, x: Axis, unit: &str, value: &dyn Fn(&Variant) -> Option<f64>| {
+        let mut chart = ComparisonChart {
+            title: title.to_owned(),
+            subtitle: subtitle.clone(),
+            x,
+            y: Axis::new("Throughput", "tok/s", Prefixes::Si, Better::Higher),
+            points: vec![],
+            omitted: vec![],
+            notes: vec![],
+        };
+        for (label, variant, throughput, _, status) in &first {
+            match (value(variant), throughput) {
+                (Some(x), Some(y)) => chart.points.push(ComparisonPoint {
+                    label: label.clone(),
+                    x,
+                    y: *y,
+                    group: variant.vendor.clone(),
+                    detail: format!("{y:.1} tok/s at {x} {unit}"),
+                }),
+                (None, Some(_)) => chart.omitted.push((label.clone(), format!("no {unit} figure"))),
+                (_, None) => chart.omitted.push((label.clone(), status.clone())),
+            }
+        }
+        chart.to_svg()
+    };
+    let price = Axis::new("Price", "$/h", Prefixes::Plain, Better::Lower);
+    let power = Axis::new("TDP", "W", Prefixes::Plain, Better::Lower);
+    let money = against("Throughput against price", price, "$/h", &|v| v.price.map(|p| p.get()));
+    let watts = against("Throughput against power", power, "W", &|v| v.power.map(|p| p.get()));
+    let bars = BarsChart {
+        title: "Time per output token".to_owned(),
+        subtitle,
+        axis: Axis::new("TPOT", "s", Prefixes::Si, Better::Lower),
+        bars: first
+            .iter()
+            .map(|(label, _, throughput, tpot, status)| Bar {
+                label: label.clone(),
+                outcome: tpot.map_or_else(|| Outcome::Status(status.clone()), Outcome::Value),
+                detail: throughput.map_or_else(String::new, |t| format!("{t:.1} tok/s")),
+            })
+            .collect(),
+        notes: vec![],
+    };
+    let named = |file: &str, alt: &str| Figure {
+        file: file.to_owned(),
+        alt: alt.to_owned(),
+        caption: alt.to_owned(),
+    };
+    let figures = vec![
+        named("throughput-per-dollar.svg", "Throughput against the hourly price of each accelerator"),
+        named("throughput-per-watt.svg", "Throughput against the power of each accelerator"),
+        named("tpot.svg", "Time per output token of each accelerator"),
+    ];
+    let texts = [money, watts, bars.to_svg()];
+    (figures.iter().map(|f| f.file.clone()).zip(texts).collect(), figures)
+}
+
+fn speeds(row: &Row<'_>) -> (Option<f64>, Option<f64>) {
+    let summary = row.figures.as_ref().filter(|_| row.status.shows_times()).map(|f| f.summary);
+    let tokens = row.traffic.batch as f64 * row.traffic.output as f64;
+    let throughput = summary.map(|s| tokens / s.total.get());
+    (throughput, summary.and_then(|s| s.decode_step).map(|t| t.get()))
+}
+
+fn label(variant: &Variant) -> String {
+    if variant.settings.is_empty() {
+        return variant.id.to_string();
+    }
+    format!("{} ({})", variant.id, variant.settings.join(", "))
+}
+
+/// The file stem of a variant's charts.
+fn stem(grid: &Grid, device: usize) -> String {
+    let variant = &grid.variants[device];
+    match variant.settings.is_empty() {
+        true => variant.id.to_string(),
+        false => {
+            let same = grid.variants[..device].iter().filter(|v| v.id == variant.id).count();
+            format!("{}-{}", variant.id, same + 1)
+        }
+    }
+}
+
+fn subtitle(scenario: &Scenario, grid: &Grid) -> String {
+    let technique = &grid.techniques[0];
+    let mut text = None;
+    grid.for_each(0..1, |_, row| {
+        let crate::workload::Traffic { batch, prompt, output } = row.traffic;
+        text = Some(describe(&Request::Generation { batch, prompt, output }));
+    });
+    format!("{}: {}, {}, {}", scenario.name, technique.model, technique.scheme, text.unwrap_or_default())
+}
+
+/// The card and SVG files of one device, at its first technique and traffic point.
+pub fn device_charts(
+    scenario: &Scenario,
+    grid: &Grid,
+    device: usize,
+) -> Result<(Card, Files), Error> {
+    let variant = &grid.variants[device];
+    let index = device as u64 * grid.points_per_block() * grid.techniques.len() as u64;
+    let block = grid.block(index);
+    let row = grid.row(&block, 0);
+    let stem = stem(grid, device);
+    let mut card = Card {
+        title: variant.name.clone(),
+        anchor: variant.id.to_string(),
+        facts: facts(variant, &row),
+        figures: vec![],
+    };
+    let Some(estimator) = block.estimator().filter(|_| row.status.shows_times()) else {
+        return Ok((card, vec![]));
+    };
+    let crate::workload::Traffic { batch, prompt, output } = row.traffic;
+    let request = Request::Generation { batch, prompt, output };
+    let report = estimator.report(&request)?;
+    let context = EstimateContext {
+        model: &row.technique.model,
+        hardware: &variant.id,
+        quant: row.technique.scheme.name(),
+        levels: variant.machine.level_names().collect(),
+        slowest_level: &variant.machine.levels[estimator.slowest_index()].name,
+        economics: Economics::new(&request, &report.summary, variant.power, variant.price),
+        provenance: estimator.provenance(),
+        not_modelled: &variant.machine.not_modelled,
+        fallbacks: &variant.machine.fallbacks,
+        remedy: None,
+        shows_times: true,
+    };
+    let charts = CaseCharts {
+        model: &row.technique.model,
+        device: &variant.name,
+        machine: &variant.machine,
+        estimator,
+        report: &report,
+        context: &context,
+    };
+    let names = [format!("roofline-{stem}.svg"), format!("breakdown-{stem}.svg")];
+    let svgs = [charts.roofline().to_svg(), charts.breakdown().to_svg()];
+    let captions = ["Roofline", "Time by operator"];
+    card.figures = names
+        .iter()
+        .zip(captions)
+        .map(|(file, caption)| Figure {
+            file: file.clone(),
+            alt: format!("{caption} of {} on {}", row.technique.model, variant.name),
+            caption: format!("{caption}, {}", scenario.name),
+        })
+        .collect();
+    Ok((card, names.into_iter().zip(svgs).collect()))
+}
+
+fn facts(variant: &Variant, row: &Row<'_>) -> Vec<(String, String)> {
+    let fact = |name: &str, value: String| (name.to_owned(), value);
+    let mut facts = vec![];
+    if !variant.settings.is_empty() {
+        facts.push(fact("changed", variant.settings.join(", ")));
+    }
+    if !matches!(row.status, crate::sweep::Status::Ok) {
+        facts.push(fact("status", row.status.text().to_owned()));
+    }
+    if let Some(figures) = row.figures.as_ref().filter(|_| row.status.shows_times()) {
+        let summary = &figures.summary;
+        facts.extend(summary.prefill.map(|t| fact("TTFT", t.to_string())));
+        facts.extend(summary.decode_step.map(|t| fact("TPOT", t.to_string())));
+        facts.push(fact("memory", format!("{} of {}", summary.memory.total(), figures.capacity.capacity)));
+        facts.push(fact("largest batch", figures.capacity.max_batch.to_string()));
+    }
+    facts.extend(row.basis.map(|b| fact("basis", b.to_string())));
+    if !variant.machine.fallbacks.is_empty() {
+        facts.push(fact("fallbacks", variant.machine.fallbacks.join("; ")));
+    }
+    if !variant.machine.not_modelled.is_empty() {
+        facts.push(fact("not modelled", variant.machine.not_modelled.join("; ")));
+    }
+    facts
+}
