@@ -4,5 +4,6 @@
 pub mod diagnostic;
 pub mod dtype;
 pub mod provenance;
+pub mod report;
 pub mod units;
 pub mod yaml;
