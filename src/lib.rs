@@ -14,8 +14,6 @@ pub mod op;
 pub mod par;
 pub mod provenance;
 pub mod report;
-pub mod sweep;
-pub mod tensor;
 pub mod units;
 pub mod workload;
 pub mod yaml;

@@ -5,12 +5,7 @@
 mod axis;
 pub mod bars;
 pub mod breakdown;
-pub mod case;
 pub mod comparison;
-#[cfg(test)]
-mod draft;
-mod estimate_json;
-mod formula;
 pub mod html;
 mod legend;
 mod logplot;
@@ -24,9 +19,5 @@ mod step;
 pub mod svg;
 pub mod table;
 
-pub use case::{CaseCharts, describe};
-pub use estimate_json::{EstimateContext, estimate_json};
-pub use formula::formula;
 pub use axis::{Axis, Better, Prefixes};
-pub use step::Limit;
-pub use table::{Column, ColumnKind, Table, Terminal, share_bar};
+pub use step::{Limit, Phase};

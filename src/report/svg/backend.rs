@@ -170,3 +170,28 @@ impl DrawingBackend for SvgBackend {
         Ok((width.ceil() as u32, style.size().ceil() as u32))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::report::svg::{Canvas, Mark};
+    use plotters::element::PathElement;
+    use plotters::style::{BLACK, Color, IntoFont, RED, TextStyle};
+
+    #[test]
+    fn plotters_draws_between_pixels_with_class_and_tooltip() {
+        let canvas = Canvas::new(100.0, 50.0);
+        canvas.pen(Mark { class: "roof", tooltip: "2 TB/s & more" });
+        let line = PathElement::new(vec![(16, 8), (1600, 17)], BLACK.filled());
+        canvas.area().draw(&line).expect("drawn");
+        canvas.pen(Mark::default());
+        canvas.area().draw(&PathElement::new(vec![(0, 0), (16, 16)], RED)).expect("drawn");
+        let style = TextStyle::from(("sans-serif", 160).into_font());
+        canvas.area().draw_text("<x>", &style, (160, 160)).expect("drawn");
+        let svg = canvas.finish("t", "d");
+        let classed = "<line x1=\"1\" y1=\"0.5\" x2=\"100\" y2=\"1.06\" class=\"roof\">\
+                       <title>2 TB/s &amp; more</title></line>";
+        assert!(svg.contains(classed), "{svg}");
+        assert!(svg.contains("stroke=\"#ff0000\""), "{svg}");
+        assert!(svg.contains("font-size=\"10\"") && svg.contains(">&lt;x&gt;</text>"), "{svg}");
+    }
+}
