@@ -14,6 +14,8 @@ pub mod op;
 pub mod par;
 pub mod provenance;
 pub mod report;
+pub mod sweep;
+pub mod tensor;
 pub mod units;
 pub mod workload;
 pub mod yaml;

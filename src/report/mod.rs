@@ -5,7 +5,10 @@
 mod axis;
 pub mod bars;
 pub mod breakdown;
+pub mod case;
 pub mod comparison;
+mod estimate_json;
+mod formula;
 pub mod html;
 mod legend;
 mod logplot;
@@ -20,4 +23,8 @@ pub mod svg;
 pub mod table;
 
 pub use axis::{Axis, Better, Prefixes};
-pub use step::{Limit, Phase};
+pub use case::{CaseCharts, describe};
+pub use estimate_json::{EstimateContext, estimate_json};
+pub use formula::formula;
+pub use step::Limit;
+pub use table::{Column, ColumnKind, Table, Terminal, share_bar};

@@ -1,23 +1,6 @@
 //! The two phases of generation and what limits an operator in them, as charts tell them apart.
 
-/// Which part of generation an operator ran in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// The prompt, all tokens at once.
-    Prefill,
-    /// One token per sequence.
-    Decode,
-}
-
-impl Phase {
-    /// Lower-case name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Prefill => "prefill",
-            Self::Decode => "decode",
-        }
-    }
-}
+pub use crate::cost::Phase;
 
 /// What limits an operator, as a kind: the texture of its bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
