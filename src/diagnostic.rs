@@ -93,7 +93,7 @@ impl fmt::Display for Diagnostic {
                     .collect::<Vec<_>>()
                     .join("\n")
             }
-            None => text,
+            None => text.lines().filter(|l| l.trim() != "|").collect::<Vec<_>>().join("\n"),
         };
         f.write_str(&text)
     }

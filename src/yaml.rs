@@ -88,7 +88,9 @@ impl Source {
         });
         let (message, hint) = reword(error.without_snippet());
         let named = ["unknown field", "missing field"].iter().any(|m| message.starts_with(m));
-        let field = path.filter(|p| *p != "." && !p.is_empty() && !named);
+        // A spanned value is a struct to serde; its `value` is not a field of the file.
+        let field = path.map(|p| p.trim_end_matches(".value").trim_end_matches(".?"));
+        let field = field.filter(|p| !["", ".", "?"].contains(p) && !named);
         let message = match field {
             Some(field) => format!("{}: {message}", clip(field)),
             None => message,
@@ -109,6 +111,10 @@ fn reword(error: &serde_yaml::Error) -> (String, Option<String>) {
         }
         E::SerdeMissingField { field, .. } => (format!("missing field `{field}`"), None),
         E::Message { msg, .. } => (msg.chars().take(300).collect(), None),
+        E::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().map_or(String::new(), |k| format!(" `{}`", clip(k)));
+            (format!("duplicate key{key}"), Some("a key stands once in a mapping".to_owned()))
+        }
         E::Budget { .. } => (
             "the YAML nests too deeply, or expands to too many nodes".to_owned(),
             Some(format!("cosim's files nest at most 6 deep; the limit is {MAX_DEPTH}")),

@@ -11,7 +11,7 @@ use crate::mapping::Plan;
 use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet};
 use crate::op::Sampler;
 use crate::units::{Dollars, DollarsPerHour};
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 /// One phase alone.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -50,6 +50,7 @@ pub struct ModelArgs {
 
 /// A request on a device.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").required(true).args(["prompt", "phase"])))]
 pub struct CaseArgs {
     #[command(flatten)]
     pub model: ModelArgs,
@@ -60,13 +61,13 @@ pub struct CaseArgs {
     #[arg(long, allow_negative_numbers = true, value_parser = positive)]
     pub batch: u64,
     /// Prompt tokens per sequence
-    #[arg(long, allow_negative_numbers = true, value_parser = positive, requires = "output", conflicts_with = "phase")]
+    #[arg(long, allow_negative_numbers = true, value_parser = positive, requires = "output")]
     pub prompt: Option<u64>,
     /// Generated tokens per sequence
     #[arg(long, allow_negative_numbers = true, value_parser = positive, requires = "prompt")]
     pub output: Option<u64>,
     /// One phase alone, at --context
-    #[arg(long, value_enum, requires = "context", required_unless_present = "prompt")]
+    #[arg(long, value_enum, requires = "context")]
     pub phase: Option<PhaseArg>,
     /// Tokens attended to: the prompt of a prefill; cached tokens and the new one of a decode step
     #[arg(long, allow_negative_numbers = true, value_parser = positive, requires = "phase")]
@@ -133,7 +134,17 @@ impl CaseArgs {
         let price = named_price(&machine, self.price.as_deref())?;
         let request = self.request()?;
         let (api_price, allow_oom) = (self.api_price, self.allow_oom);
-        Ok(Case { architecture, hardware, machine, graph, plan, request, price, api_price, allow_oom })
+        Ok(Case {
+            architecture,
+            hardware,
+            machine,
+            graph,
+            plan,
+            request,
+            price,
+            api_price,
+            allow_oom,
+        })
     }
 
     fn request(&self) -> Result<Request, Error> {
@@ -196,8 +207,10 @@ pub fn positive(text: &str) -> Result<u64, String> {
 }
 
 fn api_price(text: &str) -> Result<ApiPrice, String> {
-    let number = |part: &str| part.trim().parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0);
+    let number =
+        |part: &str| part.trim().parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0);
     let pair = text.split_once(',').and_then(|(i, o)| Some((number(i)?, number(o)?)));
-    let (input, output) = pair.ok_or("expected two prices in $ per 1000 tokens, such as 0.03,0.06")?;
+    let (input, output) =
+        pair.ok_or("expected two prices in $ per 1000 tokens, such as 0.03,0.06")?;
     Ok(ApiPrice { input: Dollars::new(input), output: Dollars::new(output) })
 }

@@ -8,7 +8,7 @@ use crate::cost::{CostReport, Economics, Memory, Remedy, Request};
 use crate::dtype::Scheme;
 use crate::mapping::Plan;
 use crate::report::{Column, EstimateContext, Table, estimate_json};
-use crate::units::{Dollars, DollarsPerHour, Watts};
+use crate::units::{Bytes, Dollars, DollarsPerHour, Watts};
 use std::fmt::Write;
 
 /// Arguments of `cosim estimate`.
@@ -25,9 +25,8 @@ pub fn run(args: &EstimateArgs) -> Result<(), Error> {
     let case = args.case.load()?;
     let (report, context) = evaluate(&case)?;
     let text = if args.json {
-        estimate_json(&report, &context).map_err(|e| {
-            Error::from(crate::diagnostic::Diagnostic::new(e.to_string()))
-        })?
+        estimate_json(&report, &context)
+            .map_err(|e| Error::from(crate::diagnostic::Diagnostic::new(e.to_string())))?
     } else {
         table(&case, &report, &context)
     };
@@ -47,7 +46,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         levels: case.machine.level_names().collect(),
         slowest_level: &case.machine.levels[estimator.slowest_index()].name,
         economics: Economics::new(&case.request, &report.summary, power, price),
-        provenance: estimator.provenance(),
+        provenance: estimator.provenance(report.summary.bounds),
         not_modelled: &case.machine.not_modelled,
         fallbacks: &case.machine.fallbacks,
         remedy: remedy(case, &report),
@@ -66,7 +65,11 @@ fn remedy(case: &Case, report: &CostReport) -> Option<Remedy> {
 
 fn table(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> String {
     let mut text = heading(case);
-    let mut table = Table::new(vec![Column::text(""), Column::number("", ""), Column::text("")]);
+    let mut table = Table::new(vec![
+        Column::text("figure"),
+        Column::number("value", ""),
+        Column::text("remark"),
+    ]);
     for row in time_rows(case, report, context) {
         table.rows.push(row.to_vec());
     }
@@ -87,8 +90,12 @@ pub fn heading(case: &Case) -> String {
         Request::Generation { batch, prompt, output } => {
             format!("batch {batch}, {prompt} prompt + {output} output tokens")
         }
-        Request::Prefill { batch, context } => format!("prefill of batch {batch} x {context} tokens"),
-        Request::Decode { batch, context } => format!("decode step of batch {batch} at context {context}"),
+        Request::Prefill { batch, context } => {
+            format!("prefill of batch {batch} x {context} tokens")
+        }
+        Request::Decode { batch, context } => {
+            format!("decode step of batch {batch} at context {context}")
+        }
     };
     let fidelity = match case.machine.fidelity {
         crate::hardware::Fidelity::Ideal => " (ideal: efficiencies 1, overheads 0)",
@@ -129,9 +136,12 @@ fn time_rows(case: &Case, report: &CostReport, context: &EstimateContext<'_>) ->
     rows
 }
 
+fn gib(bytes: Bytes) -> String {
+    format!("{:.3} GiB", bytes.get() / f64::from(1 << 30))
+}
+
 fn memory_rows(report: &CostReport) -> Vec<Line> {
     let (memory, capacity) = (&report.summary.memory, &report.capacity);
-    let gib = |bytes: crate::units::Bytes| format!("{:.3} GiB", bytes.get() / f64::from(1 << 30));
     let fits = if capacity.fits { "fits" } else { "DOES NOT FIT" };
     vec![
         line("weights", gib(memory.weights), ""),
@@ -151,15 +161,24 @@ fn cost_rows(case: &Case, context: &EstimateContext<'_>) -> Vec<Line> {
         Some(energy) => line("energy", format!("{energy} / token"), "TDP x time (derived)"),
         None => line("energy", "-", "no TDP: no figure"),
     }];
-    let money = |value: Option<Dollars>| value.map_or("-".to_owned(), |v| format!("{:.3} $", v.get()));
+    let money =
+        |value: Option<Dollars>| value.map_or("-".to_owned(), |v| format!("{:.3} $", v.get()));
     let source = match &case.price {
         Ok((name, price)) => format!("at {name}, {price}"),
         Err(reason) => reason.clone(),
     };
     rows.push(line("cost / M tokens", money(economics.per_million), source));
     if matches!(case.request, Request::Generation { .. }) {
-        rows.push(line("  input", money(economics.per_million_input), "prefill time / prompt tokens"));
-        rows.push(line("  output", money(economics.per_million_output), "decode time / output tokens"));
+        rows.push(line(
+            "  input",
+            money(economics.per_million_input),
+            "prefill time / prompt tokens",
+        ));
+        rows.push(line(
+            "  output",
+            money(economics.per_million_output),
+            "decode time / output tokens",
+        ));
     }
     rows.extend(api_row(case, economics));
     rows
@@ -177,9 +196,11 @@ fn api_row(case: &Case, economics: &Economics) -> Option<Line> {
 fn remarks(context: &EstimateContext<'_>) -> String {
     let mut text = String::new();
     if let Some(remedy) = &context.remedy {
-        let _ = writeln!(text, "It does not fit by {}. What would:", remedy.excess_bytes);
+        let _ = writeln!(text, "It does not fit by {}. What would:", gib(remedy.excess_bytes));
         match remedy.largest_batch {
-            Some(batch) => { let _ = writeln!(text, "  batch {batch} or less on one device"); }
+            Some(batch) => {
+                let _ = writeln!(text, "  batch {batch} or less on one device");
+            }
             None => text += "  no batch: the weights alone are too large\n",
         }
         let _ = writeln!(text, "  {} such devices, split evenly", remedy.fewest_devices);

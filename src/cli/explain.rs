@@ -29,8 +29,12 @@ pub fn run(args: &ExplainArgs) -> Result<(), Error> {
     let (report, context) = evaluate(&case)?;
     if !context.shows_times {
         let total = report.summary.memory.total();
-        let message = format!("{total} do not fit the {} of {}", report.capacity.capacity, case.machine.id);
-        let hint = format!("--allow-oom explains it all the same; the largest batch is {}", report.capacity.max_batch);
+        let message =
+            format!("{total} do not fit the {} of {}", report.capacity.capacity, case.machine.id);
+        let hint = format!(
+            "--allow-oom explains it all the same; the largest batch is {}",
+            report.capacity.max_batch
+        );
         return Err(Diagnostic::new(message).hint(hint).into());
     }
     if args.json {
@@ -53,7 +57,11 @@ fn all_operators(
     let ideal = Estimator::new(&case.plan, &ideal_machine)?.report(&case.request)?;
     let mut text = heading(case);
     for (phase, light) in report.phases.iter().zip(&ideal.phases) {
-        let steps = if phase.steps > 1 { format!(", mean of {} steps", phase.steps) } else { String::new() };
+        let steps = if phase.steps > 1 {
+            format!(", mean of {} steps", phase.steps)
+        } else {
+            String::new()
+        };
         let _ = writeln!(text, "\n{}: {}{steps}", phase.phase.name(), phase.step_time);
         text += &phase_table(phase, light, context).to_terminal(terminal::shape());
     }
@@ -112,7 +120,14 @@ fn one_operator(
         let matching = |o: &&OperatorCost| o.name == name || case.plan.has_node(o.kernel, name);
         for operator in phase.operators.iter().filter(matching) {
             found = true;
-            text += &formula(&case.plan, &case.machine, &estimator, phase.phase, operator.kernel, &step);
+            text += &formula(
+                &case.plan,
+                &case.machine,
+                &estimator,
+                phase.phase,
+                operator.kernel,
+                &step,
+            );
         }
     }
     let names = report.phases.iter().flat_map(|p| &p.operators).map(|o| o.name.as_str());

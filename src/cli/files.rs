@@ -24,9 +24,8 @@ pub fn read(path: &str) -> Result<Source, Diagnostic> {
     if bytes.len() > MAX_BYTES {
         return Err(fail(format!("it is larger than {MAX_BYTES} bytes")));
     }
-    let text = String::from_utf8(bytes).map_err(|e| {
-        fail(format!("byte {} is not UTF-8", e.utf8_error().valid_up_to()))
-    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|e| fail(format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;
     Ok(Source::new(path, text))
 }
 

@@ -16,8 +16,8 @@ pub struct GraphArgs {
     #[arg(long, value_enum, default_value = "dot")]
     format: Format,
     /// File to write instead of standard output
-    #[arg(short, long)]
-    output: Option<PathBuf>,
+    #[arg(short = 'o', long = "file", value_name = "FILE")]
+    file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -34,7 +34,7 @@ pub fn run(args: &GraphArgs) -> Result<(), Error> {
         Format::Dot => graph.to_dot(),
         Format::Json => format!("{:#}\n", graph.to_json()),
     };
-    match &args.output {
+    match &args.file {
         Some(path) => files::write(path, &text),
         None => files::print(&text),
     }

@@ -112,7 +112,8 @@ fn show(device: &Hardware, json: bool) -> Result<(), Error> {
         ]);
     }
     let machine = Machine::compile(device, Fidelity::Realistic);
-    let mut text = format!("{} ({})\n{}", device.name, device.id, table.to_terminal(terminal::shape()));
+    let mut text =
+        format!("{} ({})\n{}", device.name, device.id, table.to_terminal(terminal::shape()));
     for missing in &machine.not_modelled {
         text += &format!("not modelled: {missing}\n");
     }

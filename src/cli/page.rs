@@ -50,7 +50,11 @@ pub fn render(
     }
     let mut remarks = vec![];
     if grid.len() > table.rows.len() as u64 {
-        remarks.push(format!("the first {} of {} points; sweep.csv has all", table.rows.len(), grid.len()));
+        remarks.push(format!(
+            "the first {} of {} points; sweep.csv has all",
+            table.rows.len(),
+            grid.len()
+        ));
     }
     let page = page(scenario, grid, command, rows, overview, cards);
     files.push(("index.html".to_owned(), page.to_html()));
@@ -71,10 +75,16 @@ fn page(
         "Charts show the first technique and the first traffic point of each device.".to_owned(),
     ];
     if grid.len() > PAGE_ROWS {
-        notes.push(format!("The table shows the first {PAGE_ROWS} of {} points; sweep.csv has all.", grid.len()));
+        notes.push(format!(
+            "The table shows the first {PAGE_ROWS} of {} points; sweep.csv has all.",
+            grid.len()
+        ));
     }
     if grid.variants.len() > CARDS {
-        notes.push(format!("Charts are drawn for the first {CARDS} of {} devices.", grid.variants.len()));
+        notes.push(format!(
+            "Charts are drawn for the first {CARDS} of {} devices.",
+            grid.variants.len()
+        ));
     }
     let what = if scenario.description.is_empty() { &scenario.name } else { &scenario.description };
     SweepPage {
@@ -90,7 +100,9 @@ fn page(
 
 fn columns(grid: &Grid) -> Vec<Column> {
     let mut columns = vec![Column::text("hardware")];
-    columns.extend(grid.hardware_paths.iter().map(|p| Column::text(p.trim_start_matches("hardware."))));
+    columns.extend(
+        grid.hardware_paths.iter().map(|p| Column::text(p.trim_start_matches("hardware."))),
+    );
     columns.extend([
         Column::text("model"),
         Column::text("quant"),

@@ -73,7 +73,10 @@ pub fn comparisons(scenario: &Scenario, grid: &Grid) -> (Files, Vec<Figure>) {
         caption: alt.to_owned(),
     };
     let figures = vec![
-        named("throughput-per-dollar.svg", "Throughput against the hourly price of each accelerator"),
+        named(
+            "throughput-per-dollar.svg",
+            "Throughput against the hourly price of each accelerator",
+        ),
         named("throughput-per-watt.svg", "Throughput against the power of each accelerator"),
         named("tpot.svg", "Time per output token of each accelerator"),
     ];
@@ -114,7 +117,13 @@ fn subtitle(scenario: &Scenario, grid: &Grid) -> String {
         let crate::workload::Traffic { batch, prompt, output } = row.traffic;
         text = Some(describe(&Request::Generation { batch, prompt, output }));
     });
-    format!("{}: {}, {}, {}", scenario.name, technique.model, technique.scheme, text.unwrap_or_default())
+    format!(
+        "{}: {}, {}, {}",
+        scenario.name,
+        technique.model_name,
+        technique.scheme,
+        text.unwrap_or_default()
+    )
 }
 
 /// The card and SVG files of one device, at its first technique and traffic point.
@@ -147,14 +156,14 @@ pub fn device_charts(
         levels: variant.machine.level_names().collect(),
         slowest_level: &variant.machine.levels[estimator.slowest_index()].name,
         economics: Economics::new(&request, &report.summary, variant.power, variant.price),
-        provenance: estimator.provenance(),
+        provenance: estimator.provenance(report.summary.bounds),
         not_modelled: &variant.machine.not_modelled,
         fallbacks: &variant.machine.fallbacks,
         remedy: None,
         shows_times: true,
     };
     let charts = CaseCharts {
-        model: &row.technique.model,
+        model: &row.technique.model_name,
         device: &variant.name,
         machine: &variant.machine,
         estimator,
@@ -169,7 +178,7 @@ pub fn device_charts(
         .zip(captions)
         .map(|(file, caption)| Figure {
             file: file.clone(),
-            alt: format!("{caption} of {} on {}", row.technique.model, variant.name),
+            alt: format!("{caption} of {} on {}", row.technique.model_name, variant.name),
             caption: format!("{caption}, {}", scenario.name),
         })
         .collect();
@@ -189,10 +198,13 @@ fn facts(variant: &Variant, row: &Row<'_>) -> Vec<(String, String)> {
         let summary = &figures.summary;
         facts.extend(summary.prefill.map(|t| fact("TTFT", t.to_string())));
         facts.extend(summary.decode_step.map(|t| fact("TPOT", t.to_string())));
-        facts.push(fact("memory", format!("{} of {}", summary.memory.total(), figures.capacity.capacity)));
+        facts.push(fact(
+            "memory",
+            format!("{} of {}", summary.memory.total(), figures.capacity.capacity),
+        ));
         facts.push(fact("largest batch", figures.capacity.max_batch.to_string()));
     }
-    facts.extend(row.basis.map(|b| fact("basis", b.to_string())));
+    facts.extend(row.figures.map(|f| fact("basis", f.basis.to_string())));
     if !variant.machine.fallbacks.is_empty() {
         facts.push(fact("fallbacks", variant.machine.fallbacks.join("; ")));
     }

@@ -15,8 +15,8 @@ pub struct RooflineArgs {
     #[command(flatten)]
     case: CaseArgs,
     /// SVG file to write
-    #[arg(short, long)]
-    output: PathBuf,
+    #[arg(short = 'o', long = "svg", value_name = "FILE")]
+    svg: PathBuf,
     /// What to draw
     #[arg(long, value_enum, default_value = "roofline")]
     chart: Chart,
@@ -35,7 +35,10 @@ pub fn run(args: &RooflineArgs) -> Result<(), Error> {
     let (report, context) = evaluate(&case)?;
     if !context.shows_times {
         let message = format!("{} do not fit {}", report.summary.memory.total(), case.machine.id);
-        let hint = format!("--allow-oom draws it all the same; the largest batch is {}", report.capacity.max_batch);
+        let hint = format!(
+            "--allow-oom draws it all the same; the largest batch is {}",
+            report.capacity.max_batch
+        );
         return Err(Diagnostic::new(message).hint(hint).into());
     }
     let estimator = case.estimator()?;
@@ -51,6 +54,6 @@ pub fn run(args: &RooflineArgs) -> Result<(), Error> {
         Chart::Roofline => charts.roofline().to_svg(),
         Chart::Breakdown => charts.breakdown().to_svg(),
     };
-    files::write(&args.output, &svg)?;
-    files::print(&format!("wrote {}\n", args.output.display()))
+    files::write(&args.svg, &svg)?;
+    files::print(&format!("wrote {}\n", args.svg.display()))
 }

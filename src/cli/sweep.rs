@@ -46,10 +46,13 @@ pub struct SweepArgs {
 }
 
 pub fn run(args: &SweepArgs) -> Result<(), Error> {
-    let names = if args.workloads.is_empty() { vec!["chat".to_owned()] } else { args.workloads.clone() };
-    let axes: Result<Vec<Axis>, Diagnostic> = args.settings.iter().map(|s| Axis::parse(s)).collect();
+    let names =
+        if args.workloads.is_empty() { vec!["chat".to_owned()] } else { args.workloads.clone() };
+    let axes: Result<Vec<Axis>, Diagnostic> =
+        args.settings.iter().map(|s| Axis::parse(s)).collect();
     let axes = axes?;
-    let pool = Pool::new(args.jobs).map_err(|e| Diagnostic::new(format!("--jobs {}: {e}", args.jobs)))?;
+    let pool =
+        Pool::new(args.jobs).map_err(|e| Diagnostic::new(format!("--jobs {}: {e}", args.jobs)))?;
     let mut scenarios = vec![];
     for name in &names {
         let mut scenario = workload::load(name, &files::read)?;
@@ -131,7 +134,11 @@ fn write_all(
     streamed?;
     if args.csv_only {
         csv.finish()?;
-        return files::print(&format!("{} points: {}\n", grid.len(), folder.join("sweep.csv").display()));
+        return files::print(&format!(
+            "{} points: {}\n",
+            grid.len(),
+            folder.join("sweep.csv").display()
+        ));
     }
     let report = page::render(scenario, grid, &command(args), pool)?;
     for (name, text) in &report.files {
@@ -161,7 +168,9 @@ fn command(args: &SweepArgs) -> String {
 }
 
 fn progress(points: u64, name: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} [{bar:40}] {human_pos}/{human_len} points, {per_sec}, {eta} left");
+    let style = ProgressStyle::with_template(
+        "{msg} [{bar:40}] {human_pos}/{human_len} points, {per_sec}, {eta} left",
+    );
     let bar = ProgressBar::new(points).with_message(name.to_owned());
     match style {
         Ok(style) => bar.with_style(style.progress_chars("=> ")),

@@ -76,3 +76,24 @@ pub(super) fn longest(times: &[f64; 4]) -> Resource {
     }
     longest
 }
+
+/// The bounds that occur among the kernels of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BoundSet(u8);
+
+impl BoundSet {
+    /// Adds a bound.
+    pub fn insert(&mut self, bound: Bound) {
+        self.0 |= 1 << bound.index();
+    }
+
+    /// Whether a bound occurs.
+    pub const fn contains(self, bound: Bound) -> bool {
+        self.0 & (1 << bound.index()) != 0
+    }
+
+    /// What occurs in either.
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}

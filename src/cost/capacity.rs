@@ -41,8 +41,7 @@ impl Estimator<'_> {
         let per_sequence = (memory.kv + memory.activations) / request.batch() as f64;
         let room = capacity.get() - memory.weights.get();
         // Cache and activations are proportional to the batch, so the largest batch is a quotient.
-        let max_batch =
-            if room > 0.0 { (room / per_sequence.get()).floor() as u64 } else { 0 };
+        let max_batch = if room > 0.0 { (room / per_sequence.get()).floor() as u64 } else { 0 };
         Capacity { capacity, fits: memory.total() <= capacity, max_batch }
     }
 }

@@ -1,10 +1,10 @@
 //! A plan bound to a machine: per node the seconds per operation, ready for any step.
 
-use super::bound::Bound;
+use super::bound::{Bound, BoundSet, Resource};
 use super::kernel::KernelCost;
 use crate::hardware::{Engine, EngineClass, Machine, MissingEngine, OriginId, Rate};
-use crate::provenance::Basis;
 use crate::mapping::{Plan, PlanKernel};
+use crate::provenance::Basis;
 use crate::tensor::Step;
 
 /// A plan that a machine cannot run.
@@ -56,9 +56,8 @@ impl<'a> Estimator<'a> {
             let engine = if node.compute == plan.scheme.projection { &projection } else { &high };
             (1.0 / engine.rate.effective().get(), engine.class == EngineClass::Vector)
         });
-        let inverse = |rate: &Option<Rate>| {
-            rate.as_ref().map_or(0.0, |r| 1.0 / r.effective().get())
-        };
+        let inverse =
+            |rate: &Option<Rate>| rate.as_ref().map_or(0.0, |r| 1.0 / r.effective().get());
         let (slowest, memory) = slowest_level(machine);
         Ok(Self {
             plan,
@@ -73,21 +72,36 @@ impl<'a> Estimator<'a> {
         })
     }
 
-    /// The weakest basis among the rates that this estimate uses, and the inputs that cause it.
-    pub fn provenance(&self) -> Provenance {
-        let machine = self.machine;
-        let level = &machine.levels[self.slowest];
-        let mut used: Vec<(Basis, OriginId)> =
-            self.engines.iter().map(|e| (e.rate.basis, e.rate.origin)).collect();
-        used.extend([&machine.vector, &machine.special].into_iter().flatten().map(|r| (r.basis, r.origin)));
-        used.push((level.basis, level.origin));
-        if self.launch > 0.0 {
-            used.push((machine.kernel_launch.basis, machine.kernel_launch.origin));
-        }
-        let basis = used.iter().map(|(b, _)| *b).max().unwrap_or(Basis::Assumed);
+    /// The inputs behind a bound: basis and origin of each.
+    fn inputs(&self, bound: Bound) -> impl Iterator<Item = (Basis, OriginId)> + '_ {
+        let rate = |rate: &Option<Rate>| rate.map(|r| (r.basis, r.origin));
+        let [projection, high] = self.engines.map(|e| (e.rate.basis, e.rate.origin));
+        let level = &self.machine.levels[self.slowest];
+        let launch = self.machine.kernel_launch;
+        let found: [Option<(Basis, OriginId)>; 2] = match bound {
+            Bound::Resource(Resource::Matrix) => [Some(projection), Some(high)],
+            Bound::Resource(Resource::Vector) => [rate(&self.machine.vector), None],
+            Bound::Resource(Resource::Special) => [rate(&self.machine.special), None],
+            Bound::Resource(Resource::Memory) => [Some((level.basis, level.origin)), None],
+            Bound::Overhead => [(self.launch > 0.0).then_some((launch.basis, launch.origin)), None],
+        };
+        found.into_iter().flatten()
+    }
+
+    /// The weakest basis among the inputs that the times of a request depend on: the rates that
+    /// bound a kernel of it, and the launch, which every kernel pays.
+    pub fn basis(&self, bounds: BoundSet) -> Basis {
+        let used = Bound::ALL.into_iter().filter(|b| bounds.contains(*b) || *b == Bound::Overhead);
+        used.flat_map(|b| self.inputs(b)).map(|(b, _)| b).max().unwrap_or(Basis::Datasheet)
+    }
+
+    /// [`Self::basis`] with the inputs that cause it.
+    pub fn provenance(&self, bounds: BoundSet) -> Provenance {
+        let basis = self.basis(bounds);
+        let used = Bound::ALL.into_iter().filter(|b| bounds.contains(*b) || *b == Bound::Overhead);
         let mut because: Vec<String> = vec![];
-        for (_, origin) in used.iter().filter(|(b, _)| *b == basis) {
-            let path = &machine.origin(*origin).path;
+        for (_, origin) in used.flat_map(|b| self.inputs(b)).filter(|(b, _)| *b == basis) {
+            let path = &self.machine.origin(origin).path;
             if !because.contains(path) {
                 because.push(path.clone());
             }
@@ -143,8 +157,13 @@ impl<'a> Estimator<'a> {
 
 /// The level whose effective bandwidth is lowest, and its seconds per byte.
 fn slowest_level(machine: &Machine) -> (usize, f64) {
-    let times = machine.levels.iter().enumerate().filter_map(|(i, level)| {
-        level.effective().map(|bandwidth| (i, 1.0 / bandwidth.get()))
-    });
-    times.fold((machine.dram, 0.0), |slowest, level| if level.1 > slowest.1 { level } else { slowest })
+    let times = machine
+        .levels
+        .iter()
+        .enumerate()
+        .filter_map(|(i, level)| level.effective().map(|bandwidth| (i, 1.0 / bandwidth.get())));
+    times.fold(
+        (machine.dram, 0.0),
+        |slowest, level| if level.1 > slowest.1 { level } else { slowest },
+    )
 }

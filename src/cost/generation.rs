@@ -1,6 +1,6 @@
 //! A whole request batch: prefill, the decode steps behind it, and the memory that they need.
 
-use super::bound::Bound;
+use super::bound::{Bound, BoundSet};
 use super::estimator::Estimator;
 use super::kernel::KernelCost;
 use super::span;
@@ -74,6 +74,8 @@ pub struct Summary {
     pub prefill_bound: Option<Bound>,
     /// What most of the decode time is spent on.
     pub decode_bound: Option<Bound>,
+    /// Everything that bounds some kernel: the inputs that the times depend on.
+    pub bounds: BoundSet,
 }
 
 impl Request {
@@ -155,6 +157,14 @@ impl DecodeSpan {
     }
 }
 
+/// Seconds of a step, what most of them are spent on, and every bound that occurs.
+#[derive(Debug, Clone, Copy)]
+struct PhaseTime {
+    time: f64,
+    most: Bound,
+    seen: BoundSet,
+}
+
 impl Estimator<'_> {
     /// Times, bounds and memory of a request.
     ///
@@ -165,18 +175,21 @@ impl Estimator<'_> {
         let prefill_time = prefill.as_ref().map(|step| self.step_time(step));
         let decode_time = decode.map(|span| self.span_time(&span));
         let steps = decode.map_or(0.0, |span| span.steps() as f64);
-        let total = prefill_time.map_or(0.0, |(t, _)| t) + decode_time.map_or(0.0, |(t, _)| t) * steps;
+        let phase = |time: Option<PhaseTime>| time.map_or(0.0, |p| p.time);
+        let total = phase(prefill_time) + phase(decode_time) * steps;
+        let seen = |time: Option<PhaseTime>| time.map_or_else(BoundSet::default, |p| p.seen);
         Ok(Summary {
-            prefill: prefill_time.map(|(t, _)| Seconds::new(t)),
-            decode_step: decode_time.map(|(t, _)| Seconds::new(t)),
+            prefill: prefill_time.map(|p| Seconds::new(p.time)),
+            decode_step: decode_time.map(|p| Seconds::new(p.time)),
             total: Seconds::new(total),
             memory: Memory::of(&self.plan.footprint, request)?,
-            prefill_bound: prefill_time.map(|(_, b)| b),
-            decode_bound: decode_time.map(|(_, b)| b),
+            prefill_bound: prefill_time.map(|p| p.most),
+            decode_bound: decode_time.map(|p| p.most),
+            bounds: seen(prefill_time).union(seen(decode_time)),
         })
     }
 
-    fn step_time(&self, step: &Step) -> (f64, Bound) {
+    fn step_time(&self, step: &Step) -> PhaseTime {
         self.total(|kernel| {
             let cost = self.kernel(kernel, step);
             (self.time(&cost), self.bound(&cost))
@@ -184,7 +197,7 @@ impl Estimator<'_> {
     }
 
     /// Mean time of the steps of a span, and what most of it is spent on.
-    fn span_time(&self, span: &DecodeSpan) -> (f64, Bound) {
+    fn span_time(&self, span: &DecodeSpan) -> PhaseTime {
         let first = span.step(span.first);
         self.total(|kernel| {
             let cost = self.kernel(kernel, &first);
@@ -212,17 +225,19 @@ impl Estimator<'_> {
         (mean * (1.0 / steps), longest / steps + self.launch)
     }
 
-    fn total(&self, cost: impl Fn(&PlanKernel) -> (f64, Bound)) -> (f64, Bound) {
+    fn total(&self, cost: impl Fn(&PlanKernel) -> (f64, Bound)) -> PhaseTime {
         let mut by_bound = [0.0; Bound::ALL.len()];
         let mut total = 0.0;
+        let mut seen = BoundSet::default();
         for kernel in &self.plan.kernels {
             let (time, bound) = cost(kernel);
             let time = time * kernel.count as f64;
             by_bound[bound.index()] += time;
+            seen.insert(bound);
             total += time;
         }
         let most = (0..by_bound.len()).rev().max_by(|&a, &b| by_bound[a].total_cmp(&by_bound[b]));
-        (total, Bound::ALL[most.unwrap_or(0)])
+        PhaseTime { time: total, most: Bound::ALL[most.unwrap_or(0)], seen }
     }
 }
 

@@ -13,7 +13,7 @@ mod kernel;
 mod report;
 mod span;
 
-pub use bound::{Bound, Resource};
+pub use bound::{Bound, BoundSet, Resource};
 pub use capacity::{Capacity, Remedy};
 pub use economics::{ApiPrice, Economics};
 pub use estimator::{EstimateError, Estimator, Provenance};

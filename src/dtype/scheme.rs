@@ -201,7 +201,8 @@ impl std::str::FromStr for Scheme {
         };
         // The longest base wins: `fp8-e5m2-kv8` starts with the base `fp8-e5m2`.
         let ends = name.match_indices('-').map(|(i, _)| i).chain([name.len()]);
-        let base = ends.filter_map(|end| Some((end, Self::base(&name[..end])?))).last();
+        let bases = ends.filter_map(|end| Some((end, Self::base(&name[..end])?)));
+        let base = bases.max_by_key(|(end, _)| *end);
         let Some((end, mut scheme)) = base else {
             return Err(fail("it does not start with a format or w<bits>a<bits>".to_owned()));
         };

@@ -52,9 +52,8 @@ impl<S: Scalar> Run<'_, S> {
     fn iteration(&mut self, body: &[NodeId], region: &Region, iteration: u64) {
         for &id in body {
             let node = self.graph.node(id);
-            let layer = region.carry.map(|_| {
-                region.first_layer + iteration * region.layers + node.layer
-            });
+            let layer =
+                region.carry.map(|_| region.first_layer + iteration * region.layers + node.layer);
             let value = match &node.kind {
                 Kind::Source(Source::Weight | Source::Input | Source::Cache) => {
                     let rows = node.ty.rows.extent(self.step) as usize;
@@ -64,8 +63,8 @@ impl<S: Scalar> Run<'_, S> {
                 Kind::Carry => self.carried(id, region, iteration),
                 Kind::Apply(op) => self.apply(id, op),
             };
-            let is_cache = matches!(node.kind, Kind::Apply(_))
-                && matches!(node.ty.role, Role::KvCache { .. });
+            let is_cache =
+                matches!(node.kind, Kind::Apply(_)) && matches!(node.ty.role, Role::KvCache { .. });
             if is_cache || (self.keep)(&node.name) {
                 self.kept.insert((layer, node.name.clone()), value.clone());
             }

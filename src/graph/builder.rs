@@ -68,9 +68,8 @@ impl Builder {
     ) -> Result<NodeId, GraphError> {
         let (name, op) = (name.into(), op.into());
         let types: Vec<TensorType> = operands.iter().map(|&o| self.graph.node(o).ty).collect();
-        let ty = op
-            .infer(&types)
-            .map_err(|source| GraphError::Infer { node: name.clone(), source })?;
+        let ty =
+            op.infer(&types).map_err(|source| GraphError::Infer { node: name.clone(), source })?;
         let id = self.push(name, Kind::Apply(op), ty);
         for (position, operand) in operands.iter().enumerate() {
             self.graph.dag.add_edge(operand.0, id.0, position);

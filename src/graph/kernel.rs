@@ -31,7 +31,10 @@ impl Graph {
             match (open, fused) {
                 (Some(kernel), _) => kernel.nodes.push(id),
                 (None, Some((name, first))) => {
-                    kernels.push((Some(*first), Kernel { name: name.clone(), nodes: vec![id], count }));
+                    kernels.push((
+                        Some(*first),
+                        Kernel { name: name.clone(), nodes: vec![id], count },
+                    ));
                 }
                 (None, None) => {
                     let name = node.name.clone();
@@ -47,15 +50,19 @@ impl Graph {
         let crosses = |n: &NodeId| {
             back.is_some_and(|b| kernel.nodes.contains(&b) && self.reads_across_iterations(b, *n))
         };
-        let (next, this): (Vec<NodeId>, Vec<NodeId>) = kernel.nodes.iter().partition(|n| crosses(n));
+        let (next, this): (Vec<NodeId>, Vec<NodeId>) =
+            kernel.nodes.iter().partition(|n| crosses(n));
         if next.is_empty() {
             return vec![kernel];
         }
         let once = |nodes: &[NodeId]| {
-            nodes.iter().map(|&n| {
-                let name = self.node(n).name.clone();
-                Kernel { name, nodes: vec![n], count: 1 }
-            }).collect::<Vec<_>>()
+            nodes
+                .iter()
+                .map(|&n| {
+                    let name = self.node(n).name.clone();
+                    Kernel { name, nodes: vec![n], count: 1 }
+                })
+                .collect::<Vec<_>>()
         };
         let mut parts = once(&next);
         if kernel.count > 1 {

@@ -116,7 +116,8 @@ fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
         .collect();
     let mut sets: Vec<LiveSet> = vec![];
     for (_, now, _) in &spans {
-        let mut set = LiveSet { per_token: 0.0, per_logit_row: 0.0, per_pair: 0.0, mask: Mask::Full };
+        let mut set =
+            LiveSet { per_token: 0.0, per_logit_row: 0.0, per_pair: 0.0, mask: Mask::Full };
         for (id, _, _) in spans.iter().filter(|(_, from, to)| from <= now && now <= to) {
             let ty = graph.node(*id).ty;
             let bytes = formats.bits_per_element(*id) * ty.width as f64 / 8.0;

@@ -64,9 +64,8 @@ impl<'a> Formats<'a> {
     }
 
     fn is_projection(&self, node: NodeId) -> bool {
-        let weight = |o: &NodeId| {
-            self.graph.node(*o).ty.role == Role::Weight(WeightKind::Projection)
-        };
+        let weight =
+            |o: &NodeId| self.graph.node(*o).ty.role == Role::Weight(WeightKind::Projection);
         matches!(self.graph.node(node).kind, Kind::Apply(_))
             && self.graph.operands(node).iter().any(weight)
     }
@@ -74,8 +73,8 @@ impl<'a> Formats<'a> {
     fn feeds_projections_only(&self, value: NodeId) -> bool {
         let readers = self.graph.readers(value);
         !readers.is_empty()
-            && readers.iter().all(|&r| {
-                matches!(self.graph.op(r), Some(Op::MatMul(_))) && self.is_projection(r)
-            })
+            && readers
+                .iter()
+                .all(|&r| matches!(self.graph.op(r), Some(Op::MatMul(_))) && self.is_projection(r))
     }
 }

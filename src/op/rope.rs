@@ -100,7 +100,8 @@ impl Rope {
             }
             Some(RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, .. }) => {
                 let dimension = |rotations: f64| {
-                    r * (original_context as f64 / (rotations * 2.0 * PI)).ln() / (2.0 * self.theta.ln())
+                    r * (original_context as f64 / (rotations * 2.0 * PI)).ln()
+                        / (2.0 * self.theta.ln())
                 };
                 let first = dimension(beta_fast).floor().max(0.0);
                 let last = dimension(beta_slow).ceil().min(r - 1.0).max(first + 1e-3);

@@ -164,7 +164,9 @@ pub fn describe(request: &Request) -> String {
         Request::Generation { batch, prompt, output } => {
             format!("batch {batch}, {prompt} prompt + {output} output tokens")
         }
-        Request::Prefill { batch, context } => format!("prefill of batch {batch} x {context} tokens"),
+        Request::Prefill { batch, context } => {
+            format!("prefill of batch {batch} x {context} tokens")
+        }
         Request::Decode { batch, context } => {
             format!("decode step of batch {batch} at context {context}")
         }

@@ -25,15 +25,21 @@ pub fn formula(
         .iter()
         .map(|g| format!("{} sequences x {} new tokens behind {} cached", g.count, g.new, g.past))
         .collect();
-    let mut text =
-        format!("\n{} / {}, one of {} launches; {}\n", phase.name(), planned.name, planned.count, groups.join(" + "));
+    let mut text = format!(
+        "\n{} / {}, one of {} launches; {}\n",
+        phase.name(),
+        planned.name,
+        planned.count,
+        groups.join(" + ")
+    );
     for node in &plan.nodes[planned.nodes.clone()] {
         node_lines(&mut text, node, step);
     }
     time_lines(&mut text, machine, estimator, &cost);
     let time = cost.longest() + machine.kernel_launch.value.get();
     let total = Seconds::new(time * planned.count as f64);
-    let _ = writeln!(text, "  time   = {} x {} launches = {total}", Seconds::new(time), planned.count);
+    let _ =
+        writeln!(text, "  time   = {} x {} launches = {total}", Seconds::new(time), planned.count);
     text
 }
 
@@ -85,11 +91,20 @@ fn time_lines(text: &mut String, machine: &Machine, estimator: &Estimator<'_>, c
     let [projection, high] = estimator.engines();
     for engine in [projection, high].iter().take(if projection == high { 1 } else { 2 }) {
         let rate = engine.rate;
-        let _ = writeln!(text, "  {} matrix rate = {} x {:.3} = {}", engine.format, rate.peak, rate.efficiency.get(), rate.effective());
+        let _ = writeln!(
+            text,
+            "  {} matrix rate = {} x {:.3} = {}",
+            engine.format,
+            rate.peak,
+            rate.efficiency.get(),
+            rate.effective()
+        );
     }
     let level = &machine.levels[estimator.slowest_index()];
     let bandwidth = match (level.bandwidth, level.effective()) {
-        (Some(peak), Some(effective)) => format!("{peak} x {:.3} = {effective}", level.efficiency.get()),
+        (Some(peak), Some(effective)) => {
+            format!("{peak} x {:.3} = {effective}", level.efficiency.get())
+        }
         _ => "no figure".to_owned(),
     };
     let _ = writeln!(text, "  {} bandwidth = {bandwidth}", level.name);

@@ -3,7 +3,6 @@
 use super::grid::Grid;
 use super::row::{Figures, Row};
 use crate::model::{AttentionKernel, FusionSet};
-use crate::provenance::Basis;
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -11,10 +10,26 @@ use std::ops::Range;
 const KEYS: &[&str] =
     &["hardware", "model", "quant", "attention", "fusion", "batch", "prompt", "output"];
 const FIGURES: &[&str] = &[
-    "status", "fits", "ttft_s", "tpot_s", "prefill_s", "decode_tok_s", "throughput_tok_s",
-    "prefill_bound", "decode_bound", "weights_bytes", "kv_bytes", "activation_bytes",
-    "total_bytes", "capacity_bytes", "max_batch", "energy_j_per_token", "usd_per_mtok",
-    "usd_per_mtok_input", "usd_per_mtok_output", "basis",
+    "status",
+    "fits",
+    "ttft_s",
+    "tpot_s",
+    "prefill_s",
+    "decode_tok_s",
+    "throughput_tok_s",
+    "prefill_bound",
+    "decode_bound",
+    "weights_bytes",
+    "kv_bytes",
+    "activation_bytes",
+    "total_bytes",
+    "capacity_bytes",
+    "max_batch",
+    "energy_j_per_token",
+    "usd_per_mtok",
+    "usd_per_mtok_input",
+    "usd_per_mtok_output",
+    "basis",
 ];
 
 /// Column names of a grid's CSV.
@@ -68,7 +83,7 @@ pub fn write_row<W: std::io::Write>(
         Some(figures) => write_figures(writer, row, figures, text)?,
         None => (2..FIGURES.len()).try_for_each(|_| writer.write_field(""))?,
     }
-    writer.write_field(row.basis.map_or("", Basis::name))?;
+    writer.write_field(row.figures.map_or("", |f| f.basis.name()))?;
     writer.write_record(None::<&[u8]>)
 }
 
@@ -78,7 +93,7 @@ fn write_figures<W: std::io::Write>(
     figures: &Figures,
     text: &mut String,
 ) -> csv::Result<()> {
-    let Figures { summary, capacity, economics } = figures;
+    let Figures { summary, capacity, economics, .. } = figures;
     let shown = row.status.shows_times();
     let (batch, output) = (row.traffic.batch as f64, row.traffic.output as f64);
     let prefill = summary.prefill.map(|t| t.get());

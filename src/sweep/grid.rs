@@ -9,7 +9,6 @@ use crate::hardware::Machine;
 use crate::mapping::Plan;
 use crate::model::{Architecture, BuildOptions};
 use crate::op::Sampler;
-use crate::provenance::Basis;
 use crate::units::{DollarsPerHour, Watts};
 use crate::workload::{Axis, Scenario, Setting, Traffic};
 use std::ops::Range;
@@ -50,6 +49,8 @@ pub struct Variant {
 pub struct Technique {
     /// Model id.
     pub model: String,
+    /// Name of the model.
+    pub model_name: String,
     /// Scheme.
     pub scheme: Scheme,
     /// `flash` or `naive`, and `default` or `none`.
@@ -78,7 +79,6 @@ pub struct Block<'a> {
     variant: &'a Variant,
     technique: &'a Technique,
     estimator: Result<Estimator<'a>, EstimateError>,
-    basis: Option<Basis>,
 }
 
 /// Most combinations of settings other than traffic.
@@ -137,8 +137,7 @@ impl Grid {
         let variant = &self.variants[(block / self.techniques.len() as u64) as usize];
         let technique = &self.techniques[(block % self.techniques.len() as u64) as usize];
         let estimator = Estimator::new(&technique.plan, &variant.machine);
-        let basis = estimator.as_ref().ok().map(|e| e.provenance().basis);
-        Block { variant, technique, estimator, basis }
+        Block { variant, technique, estimator }
     }
 
     /// Evaluates consecutive points, binding each plan to its machine once.
@@ -158,7 +157,7 @@ impl Grid {
     /// The point of a block with the given place among its traffic.
     pub fn row<'a>(&self, block: &Block<'a>, traffic: u64) -> Row<'a> {
         let traffic = self.traffic_at(traffic);
-        Row::new(block.variant, block.technique, traffic, (&block.estimator, block.basis), self.allow_oom)
+        Row::new(block.variant, block.technique, traffic, &block.estimator, self.allow_oom)
     }
 
     fn traffic_at(&self, mut index: u64) -> Traffic {
@@ -210,8 +209,7 @@ impl Variant {
     /// # Errors
     /// Absurdly many combinations.
     pub fn settings(scenario: &Scenario) -> Result<Vec<Vec<(String, Setting)>>, Diagnostic> {
-        let axes: Vec<Axis> =
-            scenario.axes.iter().filter(|a| a.is_hardware()).cloned().collect();
+        let axes: Vec<Axis> = scenario.axes.iter().filter(|a| a.is_hardware()).cloned().collect();
         let all = combinations(&axes)?;
         Ok(all.into_iter().map(|c| c.into_iter().cloned().collect()).collect())
     }
@@ -233,5 +231,11 @@ fn technique(
         sampler: Sampler::Greedy,
     };
     let plan = Plan::new(&architecture.graph(&options)?, &scenario.scheme);
-    Ok(Technique { model: architecture.id, scheme: scenario.scheme, options, plan })
+    Ok(Technique {
+        model: architecture.id,
+        model_name: architecture.name,
+        scheme: scenario.scheme,
+        options,
+        plan,
+    })
 }

@@ -35,10 +35,8 @@ pub fn stream<E>(
     let mut start = 0;
     while start < total {
         let end = total.min(start + stride);
-        let chunks: Vec<Range<u64>> = (start..end)
-            .step_by(CHUNK as usize)
-            .map(|from| from..end.min(from + CHUNK))
-            .collect();
+        let chunks: Vec<Range<u64>> =
+            (start..end).step_by(CHUNK as usize).map(|from| from..end.min(from + CHUNK)).collect();
         let rendered = pool.map(&chunks, |chunk| csv::render(grid, chunk.clone()));
         for (bytes, chunk) in rendered.iter().zip(&chunks) {
             consume(bytes, chunk.end - chunk.start)?;

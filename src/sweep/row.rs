@@ -31,8 +31,6 @@ pub struct Row<'a> {
     pub status: Status,
     /// Figures, unless an engine is missing.
     pub figures: Option<Figures>,
-    /// How well the inputs are known.
-    pub basis: Option<Basis>,
 }
 
 /// The figures of a point.
@@ -44,6 +42,8 @@ pub struct Figures {
     pub capacity: Capacity,
     /// Energy and money.
     pub economics: Economics,
+    /// The weakest basis among the inputs that the times depend on.
+    pub basis: Basis,
 }
 
 impl Status {
@@ -67,14 +67,14 @@ impl<'a> Row<'a> {
         variant: &'a Variant,
         technique: &'a Technique,
         traffic: Traffic,
-        (estimator, basis): (&Result<Estimator<'_>, EstimateError>, Option<Basis>),
+        estimator: &Result<Estimator<'_>, EstimateError>,
         allow_oom: bool,
     ) -> Self {
         let (status, figures) = match estimator {
             Err(error) => (Status::MissingEngine(error.to_string()), None),
             Ok(estimator) => evaluate(variant, traffic, estimator, allow_oom),
         };
-        Self { variant, technique, traffic, status, figures, basis }
+        Self { variant, technique, traffic, status, figures }
     }
 }
 
@@ -96,5 +96,6 @@ fn evaluate(
         (false, true) => Status::OutOfMemoryAllowed,
         (false, false) => Status::OutOfMemory,
     };
-    (status, Some(Figures { summary, capacity, economics }))
+    let basis = estimator.basis(summary.bounds);
+    (status, Some(Figures { summary, capacity, economics, basis }))
 }

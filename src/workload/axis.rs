@@ -42,7 +42,13 @@ pub struct Axis {
 
 /// Paths that are not below `hardware.`.
 const PATHS: &[&str] = &[
-    "model", "quant", "attention", "fusion", "kv_cache.format", "traffic.batch", "traffic.prompt",
+    "model",
+    "quant",
+    "attention",
+    "fusion",
+    "kv_cache.format",
+    "traffic.batch",
+    "traffic.prompt",
     "traffic.output",
 ];
 

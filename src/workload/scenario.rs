@@ -65,9 +65,10 @@ impl Scenario {
                 .hint(format!("for instance `{example}`"))
         };
         let model = raw.model.as_ref().ok_or_else(|| missing("model", "model: llama-3-8b"))?;
-        let traffic = raw.traffic.as_ref().ok_or_else(|| {
-            missing("traffic", "traffic: {batch: 8, prompt: 1024, output: 256}")
-        })?;
+        let traffic = raw
+            .traffic
+            .as_ref()
+            .ok_or_else(|| missing("traffic", "traffic: {batch: 8, prompt: 1024, output: 256}"))?;
         let number = |field: &Option<Spanned<u64>>, name: &str| -> Result<u64, Diagnostic> {
             let value = field
                 .as_ref()
@@ -125,8 +126,9 @@ pub(super) fn choice<T: Copy>(
 fn scheme(raw: &RawScenario, source: &Source) -> Result<Scheme, Diagnostic> {
     let base = match &raw.quant {
         None => Scheme::sixteen_bit(),
-        Some(text) => parse_scheme(&text.value)
-            .map_err(|d| d.at(source.place(Position::from(text))))?,
+        Some(text) => {
+            parse_scheme(&text.value).map_err(|d| d.at(source.place(Position::from(text))))?
+        }
     };
     let Some(kv) = raw.kv_cache.as_ref().and_then(|kv| kv.format.as_ref()) else {
         return Ok(base);

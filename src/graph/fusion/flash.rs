@@ -7,10 +7,8 @@ use crate::op::Op;
 pub(super) const FUSION: Fusion = Fusion { name: "flash", find };
 
 fn find(graph: &Graph) -> Vec<Vec<NodeId>> {
-    let scores = graph
-        .nodes()
-        .map(|(id, _)| id)
-        .filter(|&id| matches!(graph.op(id), Some(Op::Scores(_))));
+    let scores =
+        graph.nodes().map(|(id, _)| id).filter(|&id| matches!(graph.op(id), Some(Op::Scores(_))));
     scores
         .map(|scores| {
             let softmax = graph.readers(scores);

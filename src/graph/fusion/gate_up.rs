@@ -9,10 +9,8 @@ pub(super) const GATED: Fusion = Fusion {
     find: |graph| find(graph, |op| matches!(op, Op::Gate(_))),
 };
 
-pub(super) const PLAIN: Fusion = Fusion {
-    name: "up+activation",
-    find: |graph| find(graph, |op| matches!(op, Op::Activate(_))),
-};
+pub(super) const PLAIN: Fusion =
+    Fusion { name: "up+activation", find: |graph| find(graph, |op| matches!(op, Op::Activate(_))) };
 
 fn find(graph: &Graph, is_activation: fn(&Op) -> bool) -> Vec<Vec<NodeId>> {
     let nodes = graph.nodes().map(|(id, _)| id);

@@ -23,8 +23,7 @@ pub struct Fusion {
 }
 
 /// Applied unless `--no-fusion` (A5).
-pub const DEFAULT: &[&Fusion] =
-    &[
+pub const DEFAULT: &[&Fusion] = &[
     &gate_up::GATED,
     &gate_up::PLAIN,
     &rope_kv_append::ROTARY,
@@ -56,4 +55,3 @@ impl Fusion {
         }
     }
 }
-

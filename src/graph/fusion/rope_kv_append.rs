@@ -4,7 +4,8 @@ use super::Fusion;
 use crate::graph::{Graph, NodeId};
 use crate::op::Op;
 
-pub(super) const ROTARY: Fusion = Fusion { name: "rope+kv_append", find: |graph| find(graph, true) };
+pub(super) const ROTARY: Fusion =
+    Fusion { name: "rope+kv_append", find: |graph| find(graph, true) };
 
 pub(super) const PLAIN: Fusion = Fusion { name: "kv_append", find: |graph| find(graph, false) };
 

@@ -49,8 +49,7 @@ impl Wiring<'_> {
                 };
                 let attention = self.attention(for_attention, window)?;
                 let ffn = self.ffn(for_ffn)?;
-                let delta =
-                    self.builder.apply("block.merge", Add { width }, &[attention, ffn])?;
+                let delta = self.builder.apply("block.merge", Add { width }, &[attention, ffn])?;
                 self.builder.apply("block.add", Add { width }, &[x, delta])
             }
         }

@@ -91,8 +91,7 @@ impl Wiring<'_> {
         bias: bool,
     ) -> Result<NodeId, GraphError> {
         let kind = WeightKind::Projection;
-        let mut operands =
-            vec![x, self.weight(&format!("{name}.weight"), kind, outputs, inputs)];
+        let mut operands = vec![x, self.weight(&format!("{name}.weight"), kind, outputs, inputs)];
         if bias {
             operands.push(self.weight(&format!("{name}.bias"), WeightKind::Bias, 1, outputs));
         }
@@ -122,8 +121,7 @@ impl Wiring<'_> {
         let (vocabulary, width) = (self.arch.vocabulary, self.arch.hidden);
         let ids = TensorType { rows: Dim::Tokens, width: 1, role: Role::TokenIds };
         let ids = self.builder.source("token_ids", Source::Input, ids);
-        let table =
-            self.weight("embed.tokens.weight", WeightKind::Embedding, vocabulary, width);
+        let table = self.weight("embed.tokens.weight", WeightKind::Embedding, vocabulary, width);
         let scale = self.arch.embedding.scale;
         let embedding = Embedding { vocabulary, width, scale };
         let x = self.builder.apply("embed.tokens", embedding, &[ids, table])?;
