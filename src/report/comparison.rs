@@ -157,11 +157,17 @@ impl ComparisonChart {
             notes.push(format!("Drawn without label, for room: {}.", listed(&unnamed)));
         }
         let undrawn = self.points.iter().filter(|p| !is_drawn(p));
-        let undrawn = undrawn.map(|p| format!("{} (no positive value)", p.label));
-        let omitted = self.omitted.iter().map(|(label, reason)| format!("{label} ({reason})"));
-        let omitted: Vec<String> = omitted.chain(undrawn).collect();
-        if !omitted.is_empty() {
-            notes.push(format!("Not shown: {}.", omitted.join(", ")));
+        let undrawn = undrawn.map(|p| (p.label.as_str(), "no positive value"));
+        let omitted = self.omitted.iter().map(|(label, reason)| (label.as_str(), reason.as_str()));
+        let mut by_reason: Vec<(&str, Vec<&str>)> = vec![];
+        for (label, reason) in omitted.chain(undrawn) {
+            match by_reason.iter_mut().find(|(r, _)| *r == reason) {
+                Some((_, labels)) => labels.push(label),
+                None => by_reason.push((reason, vec![label])),
+            }
+        }
+        for (reason, labels) in by_reason {
+            notes.push(format!("Not shown, {reason}: {}.", labels.join(", ")));
         }
         notes.extend(self.notes.iter().cloned());
         notes

@@ -16,6 +16,8 @@ pub enum Status {
     OutOfMemoryAllowed,
     /// The device has no engine for the format.
     MissingEngine(String),
+    /// The lengths are beyond what can be counted.
+    Refused(String),
 }
 
 /// One evaluated point.
@@ -52,7 +54,7 @@ impl Status {
         match self {
             Self::Ok => "ok",
             Self::OutOfMemory | Self::OutOfMemoryAllowed => "out of memory",
-            Self::MissingEngine(why) => why,
+            Self::MissingEngine(why) | Self::Refused(why) => why,
         }
     }
 
@@ -71,7 +73,9 @@ impl<'a> Row<'a> {
         allow_oom: bool,
     ) -> Self {
         let (status, figures) = match estimator {
-            Err(error) => (Status::MissingEngine(error.to_string()), None),
+            Err(EstimateError::MissingEngine(missing)) => {
+                (Status::MissingEngine(format!("no {} engine", missing.wanted)), None)
+            }
             Ok(estimator) => evaluate(variant, traffic, estimator, allow_oom),
         };
         Self { variant, technique, traffic, status, figures }
@@ -87,7 +91,7 @@ fn evaluate(
     let request = Request::Generation { batch, prompt, output };
     let summary = match estimator.summary(&request) {
         Ok(summary) => summary,
-        Err(error) => return (Status::MissingEngine(error.to_string()), None),
+        Err(error) => return (Status::Refused(error.to_string()), None),
     };
     let capacity = estimator.capacity(&request, &summary.memory);
     let economics = Economics::new(&request, &summary, variant.power, variant.price);
