@@ -18,6 +18,8 @@ const CARDS: usize = 200;
 pub struct SweepReport {
     /// File name in the report folder, and its text.
     pub files: Vec<(String, String)>,
+    /// What every row of the table shares.
+    pub heading: String,
     /// The table for the terminal.
     pub table: Table,
     /// Lines under it.
@@ -31,14 +33,13 @@ pub fn render(
     pool: &Pool,
 ) -> Result<SweepReport, Error> {
     let mut rows = vec![];
-    let mut table = Table::new(columns(grid));
-    grid.for_each(0..grid.len().min(PAGE_ROWS), |_, row| {
-        let cells = cells(row);
-        if table.rows.len() < TERMINAL_ROWS {
-            table.rows.push(cells.iter().map(|c| c.text.clone()).collect());
-        }
-        rows.push(cells);
-    });
+    grid.for_each(0..grid.len().min(PAGE_ROWS), |_, row| rows.push(cells(row)));
+    let (columns, rows, constant) = without_constants(columns(grid), rows);
+    let text = |row: &Vec<Cell>| row.iter().map(|c| c.text.clone()).collect();
+    let table = Table {
+        columns: columns.clone(),
+        rows: rows.iter().take(TERMINAL_ROWS).map(text).collect(),
+    };
     let (mut files, overview) = comparisons(scenario, grid);
     let shown: Vec<usize> = (0..grid.variants.len().min(CARDS)).collect();
     let charts = pool.map(&shown, |&device| device_charts(scenario, grid, device));
@@ -56,16 +57,16 @@ pub fn render(
             grid.len()
         ));
     }
-    let page = page(scenario, grid, command, rows, overview, cards);
+    let page = page(scenario, grid, command, (columns, rows, &constant), overview, cards);
     files.push(("index.html".to_owned(), page.to_html()));
-    Ok(SweepReport { files, table, remarks })
+    Ok(SweepReport { files, heading: constant, table, remarks })
 }
 
 fn page(
     scenario: &Scenario,
     grid: &Grid,
     command: &str,
-    rows: Vec<Vec<Cell>>,
+    (summary_columns, rows, constant): (Vec<Column>, Vec<Vec<Cell>>, &str),
     overview: Vec<Figure>,
     cards: Vec<Card>,
 ) -> SweepPage {
@@ -87,15 +88,43 @@ fn page(
         ));
     }
     let what = if scenario.description.is_empty() { &scenario.name } else { &scenario.description };
+    if !constant.is_empty() {
+        notes.insert(0, format!("The same in every row: {constant}."));
+    }
     SweepPage {
         title: format!("{}: {what}", scenario.name),
         command: command.to_owned(),
-        summary_columns: columns(grid),
+        summary_columns,
         rows,
         overview,
         cards,
         notes,
     }
+}
+
+/// Columns that say what was asked and hold one value throughout go into a line of text.
+fn without_constants(
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+) -> (Vec<Column>, Vec<Vec<Cell>>, String) {
+    let asked = ["model", "quant", "batch", "prompt", "output"];
+    let constant = |i: usize| {
+        asked.contains(&columns[i].name.as_str())
+            && rows.iter().all(|r| r[i].text == rows[0][i].text)
+    };
+    let (gone, kept): (Vec<usize>, Vec<usize>) = (0..columns.len()).partition(|&i| constant(i));
+    let shared = gone.iter().filter_map(|&i| {
+        let text = &rows.first()?[i].text;
+        Some(format!("{} {text} {}", columns[i].name, columns[i].unit).trim_end().to_owned())
+    });
+    let shared: Vec<String> = shared.collect();
+    let rows = rows.into_iter().map(|row| {
+        let cells = row.into_iter().enumerate();
+        cells.filter(|(i, _)| kept.contains(i)).map(|(_, cell)| cell).collect()
+    });
+    let rows = rows.collect();
+    let columns = kept.iter().map(|&i| columns[i].clone()).collect();
+    (columns, rows, shared.join(", "))
 }
 
 fn columns(grid: &Grid) -> Vec<Column> {

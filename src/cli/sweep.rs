@@ -145,7 +145,8 @@ fn write_all(
         files::write(&folder.join(name), text)?;
     }
     csv.finish()?;
-    let mut text = report.table.to_terminal(terminal::shape());
+    let mut text = format!("{}: {}\n", scenario.name, report.heading);
+    text += &report.table.to_terminal(terminal::shape());
     for line in &report.remarks {
         text += &format!("{line}\n");
     }
