@@ -1,3 +1,5 @@
 //! Integration tests: physics, properties, semantics, external goldens, command line.
 
+mod semantics;
+mod support;
 mod work_is_metered;
