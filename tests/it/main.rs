@@ -1,5 +1,7 @@
 //! Integration tests: physics, properties, semantics, external goldens, command line.
 
+mod laws;
+mod physics;
 mod semantics;
 mod support;
 mod work_is_metered;

@@ -30,7 +30,10 @@ fn close(found: &[f64], expected: &[f64]) -> Result<(), TestCaseError> {
 }
 
 fn same_cache(found: &Sequence, expected: &Sequence) -> Result<(), TestCaseError> {
-    prop_assert_eq!(found.cache.keys().collect::<Vec<_>>(), expected.cache.keys().collect::<Vec<_>>());
+    prop_assert_eq!(
+        found.cache.keys().collect::<Vec<_>>(),
+        expected.cache.keys().collect::<Vec<_>>()
+    );
     for (found, expected) in found.cache.values().zip(expected.cache.values()) {
         close(found, expected)?;
     }
@@ -232,8 +235,7 @@ fn a_window_shorter_than_the_context_is_not_causal() {
     let mut model = crate::support::models::llama_2_7b();
     (model.hidden, model.vocabulary, model.layers, model.ffn.inner) = (8, 11, 2, 8);
     (model.attention.heads, model.attention.kv_heads, model.attention.head_dim) = (2, 1, 4);
-    model.position =
-        cosim::model::Position::Learned { positions: 16, offset: 0 };
+    model.position = cosim::model::Position::Learned { positions: 16, offset: 0 };
     let (causal, _) = prefilled(&model, 7, &[6]);
     model.attention.windows = vec![Some(5)];
     let (sliding, _) = prefilled(&model, 7, &[6]);

@@ -25,7 +25,8 @@ impl<S: Scalar> TensorSource<S> for Inputs {
         let given: Option<Vec<f64>> = match ty.role {
             Role::TokenIds => Some(self.tokens.iter().map(|&t| t as f64).collect()),
             Role::KvCache { .. } => {
-                let node = name.name.strip_suffix(".past").expect("a cache is named after its node");
+                let node =
+                    name.name.strip_suffix(".past").expect("a cache is named after its node");
                 self.cache.get(&(name.layer, node.to_owned())).cloned()
             }
             Role::Weight(_) | Role::Activation => None,

@@ -1,0 +1,313 @@
+//! The laws of roofline fidelity, over random models, devices, schemes and scenarios.
+
+use crate::support::cases;
+use crate::support::machines::{ALL, Factors, runs, scaled, step_time};
+use crate::support::random::{architectures, large, steps};
+use cosim::cost::{Estimator, Request, Summary};
+use cosim::dtype::Scheme;
+use cosim::hardware::{Fidelity, Hardware, Machine};
+use cosim::mapping::Plan;
+use cosim::model::{Architecture, AttentionKernel, BuildOptions, FusionSet, Position};
+use cosim::tensor::{Group, Mask, Step};
+use proptest::prelude::*;
+
+/// Relative error of sums in another order.
+const ROUNDING: f64 = 1e-12;
+
+/// A model under techniques on a device.
+#[derive(Debug, Clone)]
+struct Case {
+    model: Architecture,
+    options: BuildOptions,
+    scheme: Scheme,
+    /// With its rates scaled at random.
+    hardware: Hardware,
+}
+
+fn factors(range: std::ops::Range<f64>) -> impl Strategy<Value = Factors> {
+    let one = move || prop_oneof![1 => Just(1.0), 2 => range.clone()];
+    let all = (one(), one(), one(), one(), one());
+    all.prop_map(|(matrix, vector, special, dram, inner_levels)| Factors {
+        matrix,
+        vector,
+        special,
+        dram,
+        inner_levels,
+    })
+}
+
+fn every_scheme() -> impl Iterator<Item = Scheme> {
+    let more = ["w4a16-g32-kv4", "w8a8-kv8", "w4a8-g128", "w8a16-g64-zp"];
+    let names = Scheme::examples().iter().copied().chain(more);
+    names.map(|name| name.parse().expect("a scheme"))
+}
+
+fn every_option() -> impl Strategy<Value = BuildOptions> {
+    let attention = prop_oneof![Just(AttentionKernel::Flash), Just(AttentionKernel::Naive)];
+    let fusions = prop_oneof![Just(FusionSet::Default), Just(FusionSet::None)];
+    (attention, fusions).prop_map(|(attention, fusions)| BuildOptions {
+        attention,
+        fusions,
+        ..BuildOptions::default()
+    })
+}
+
+prop_compose! {
+    fn any_case()(
+        model in architectures(&large()),
+        options in every_option(),
+        device in 0..ALL.len(),
+        k in factors(0.1..8.0),
+        scheme in any::<prop::sample::Index>(),
+    ) -> Case {
+        let hardware = scaled(&ALL[device], k);
+        let machine = Machine::compile(&hardware, Fidelity::Ideal);
+        let schemes: Vec<Scheme> = every_scheme().filter(|s| runs(&machine, s)).collect();
+        Case { model, options, scheme: scheme.get(&schemes).clone(), hardware }
+    }
+}
+
+fn requests() -> impl Strategy<Value = Request> {
+    let (batch, tokens) = (|| 1..300u64, || 1..9000u64);
+    prop_oneof![
+        (batch(), tokens()).prop_map(|(batch, context)| Request::Prefill { batch, context }),
+        (batch(), tokens()).prop_map(|(batch, context)| Request::Decode { batch, context }),
+        (batch(), tokens(), 1..3000u64).prop_map(|(batch, prompt, output)| Request::Generation {
+            batch,
+            prompt,
+            output
+        }),
+    ]
+}
+
+impl Case {
+    fn plan(&self) -> Plan {
+        Plan::new(&self.model.graph(&self.options).expect("a random model types"), &self.scheme)
+    }
+
+    fn on<R>(&self, fidelity: Fidelity, f: impl FnOnce(&Plan, &Machine, &Estimator<'_>) -> R) -> R {
+        let (plan, machine) = (self.plan(), Machine::compile(&self.hardware, fidelity));
+        f(&plan, &machine, &Estimator::new(&plan, &machine).expect("the scheme runs"))
+    }
+
+    fn summary(&self, request: &Request) -> Summary {
+        self.on(Fidelity::Ideal, |_, _, e| e.summary(request).expect("valid"))
+    }
+
+    fn time(&self, request: &Request) -> f64 {
+        self.summary(request).total.get()
+    }
+
+    fn step_time(&self, fidelity: Fidelity, step: &Step) -> f64 {
+        self.on(fidelity, |plan, machine, e| step_time(plan, machine, e, step))
+    }
+
+    /// Bytes that move in one step.
+    fn bytes(&self, step: &Step) -> f64 {
+        self.on(Fidelity::Ideal, |plan, _, e| {
+            plan.kernels.iter().map(|k| e.kernel(k, step).bytes * k.count as f64).sum()
+        })
+    }
+
+    /// Matrix operations of a step, from the configuration.
+    fn flops(&self, step: &Step) -> f64 {
+        let (m, a) = (&self.model, &self.model.attention);
+        let matrices = if m.ffn.gated { 3 } else { 2 };
+        let (q, kv) = (a.heads * a.head_dim, a.kv_heads * a.head_dim);
+        let layer = m.hidden * (2 * q + 2 * kv + matrices * m.ffn.inner);
+        let pairs = (0..m.layers as usize).map(|layer| {
+            let window = a.windows[layer % a.windows.len()];
+            step.pairs(window.map_or(Mask::Causal, |window| Mask::Sliding { window }))
+        });
+        2.0 * step.tokens() * (m.layers * layer) as f64
+            + 4.0 * q as f64 * pairs.sum::<f64>()
+            + 2.0 * step.batch() * (m.hidden * m.vocabulary) as f64
+    }
+
+    /// Bytes of weights that every step reads: all but tables of which it reads single rows.
+    fn read_weights(&self, plan: &Plan) -> f64 {
+        let weights = plan.footprint.weights;
+        let table = match self.model.position {
+            Position::Learned { positions, .. } => {
+                self.scheme.plain.total_bits(positions, self.model.hidden) / 8.0
+            }
+            Position::Rope { .. } => 0.0,
+        };
+        (weights.total - weights.embedding_only).get() - table
+    }
+}
+
+/// At most the other, within rounding.
+macro_rules! prop_at_most {
+    ($small:expr, $large:expr) => {
+        let (small, large) = ($small, $large);
+        prop_assert!(small <= large * (1.0 + ROUNDING), "{} is above {}", small, large);
+    };
+}
+
+proptest! {
+    #![proptest_config(cases(96))]
+
+    #[test]
+    fn never_below_the_memory_floor(
+        case in any_case(), batch in 1..300u64, context in 1..9000u64,
+    ) {
+        let step = Step::decode(batch, context).expect("valid");
+        case.on(Fidelity::Ideal, |plan, machine, e| {
+            let cache = plan.footprint.kv(batch as f64, context).get();
+            let bandwidth = machine.levels[machine.dram].bandwidth.expect("checked").get();
+            let floor = (case.read_weights(plan) + cache) / bandwidth;
+            prop_at_most!(floor, step_time(plan, machine, e, &step));
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn never_below_the_compute_floor(case in any_case(), step in steps(40, 2000, 8000)) {
+        case.on(Fidelity::Ideal, |plan, machine, e| {
+            let peaks = e.engines().iter().map(|engine| engine.rate.peak.get());
+            let floor = case.flops(&step) / peaks.fold(0.0, f64::max);
+            prop_at_most!(floor, step_time(plan, machine, e, &step));
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn fused_is_never_slower_nor_larger(
+        case in any_case(), request in requests(), step in steps(40, 2000, 8000),
+    ) {
+        let with = |attention, fusions| {
+            let options = BuildOptions { attention, fusions, ..case.options };
+            Case { options, ..case.clone() }
+        };
+        let default = with(case.options.attention, FusionSet::Default);
+        let none = with(case.options.attention, FusionSet::None);
+        let flash = with(AttentionKernel::Flash, case.options.fusions);
+        let naive = with(AttentionKernel::Naive, case.options.fusions);
+        for (fused, unfused) in [(default, none), (flash, naive)] {
+            let (a, b) = (fused.summary(&request), unfused.summary(&request));
+            prop_at_most!(a.total.get(), b.total.get());
+            prop_at_most!(a.memory.total().get(), b.memory.total().get());
+            for fidelity in [Fidelity::Ideal, Fidelity::Realistic] {
+                prop_at_most!(fused.step_time(fidelity, &step), unfused.step_time(fidelity, &step));
+            }
+            prop_at_most!(fused.bytes(&step), unfused.bytes(&step));
+        }
+    }
+
+    #[test]
+    fn fewer_key_heads_are_never_slower_nor_larger(
+        case in any_case(), request in requests(), step in steps(40, 2000, 8000),
+    ) {
+        let mut full = case.clone();
+        full.model.attention.kv_heads = full.model.attention.heads;
+        let (few, many) = (case.summary(&request), full.summary(&request));
+        prop_at_most!(few.total.get(), many.total.get());
+        prop_at_most!(few.memory.total().get(), many.memory.total().get());
+        let ideal = Fidelity::Ideal;
+        prop_at_most!(case.step_time(ideal, &step), full.step_time(ideal, &step));
+    }
+
+    #[test]
+    fn twice_the_batch_takes_at_most_twice_and_at_least_once(
+        case in any_case(), request in requests(), step in steps(40, 2000, 8000),
+    ) {
+        let once = case.time(&request);
+        let twice = case.time(&request.with_batch(2 * request.batch()));
+        prop_at_most!(twice, 2.0 * once);
+        prop_at_most!(once, twice);
+        let doubled = step.groups().iter().map(|g| Group { count: 2 * g.count, ..*g });
+        let doubled = case.step_time(Fidelity::Ideal, &Step::mixed(doubled).expect("valid"));
+        prop_at_most!(doubled, 2.0 * case.step_time(Fidelity::Ideal, &step));
+    }
+
+    #[test]
+    fn fewer_bits_are_never_more_bytes(
+        case in any_case(), request in requests(), step in steps(40, 2000, 8000),
+        group in prop_oneof![Just(""), Just("-g32"), Just("-g128"), Just("-g100-zp")],
+    ) {
+        let with = |scheme: String| Case { scheme: scheme.parse().expect("valid"), ..case.clone() };
+        let weights = [4, 8].map(|bits| with(format!("w{bits}a16{group}")));
+        let cache = [4, 8].map(|bits| with(format!("w8a16{group}-kv{bits}")));
+        for [few, many] in [weights, cache] {
+            prop_at_most!(few.bytes(&step), many.bytes(&step));
+            let memory = |case: &Case| case.summary(&request).memory;
+            let (few, many) = (memory(&few), memory(&many));
+            prop_at_most!(few.weights.get(), many.weights.get());
+            prop_at_most!(few.kv.get(), many.kv.get());
+            prop_at_most!(few.total().get(), many.total().get());
+        }
+    }
+
+    #[test]
+    fn twice_all_rates_take_half_the_time(case in any_case(), request in requests()) {
+        let hardware = scaled(&case.hardware, Factors::uniform(2.0));
+        let fast = Case { hardware, ..case.clone() }.time(&request);
+        prop_assert!((2.0 * fast / case.time(&request) - 1.0).abs() < ROUNDING);
+    }
+
+    #[test]
+    fn more_of_any_rate_is_never_slower(
+        case in any_case(), request in requests(), k in factors(1.0..4.0),
+    ) {
+        let fast = Case { hardware: scaled(&case.hardware, k), ..case.clone() };
+        for fidelity in [Fidelity::Ideal, Fidelity::Realistic] {
+            let time = |case: &Case| {
+                case.on(fidelity, |_, _, e| e.summary(&request).expect("valid").total.get())
+            };
+            prop_at_most!(time(&fast), time(&case));
+        }
+    }
+
+    #[test]
+    fn a_longer_context_is_never_faster_nor_smaller(
+        case in any_case(), request in requests(), more in 1..500u64,
+    ) {
+        let longer: Vec<Request> = match request {
+            Request::Prefill { batch, context } => {
+                vec![Request::Prefill { batch, context: context + more }]
+            }
+            Request::Decode { batch, context } => {
+                vec![Request::Decode { batch, context: context + more }]
+            }
+            Request::Generation { batch, prompt, output } => vec![
+                Request::Generation { batch, prompt: prompt + more, output },
+                Request::Generation { batch, prompt, output: output + more },
+            ],
+        };
+        let short = case.summary(&request);
+        for longer in longer {
+            let long = case.summary(&longer);
+            prop_at_most!(short.total.get(), long.total.get());
+            prop_at_most!(short.memory.total().get(), long.memory.total().get());
+            if let (Some(short), Some(long)) = (short.decode_step, long.decode_step) {
+                prop_at_most!(short.get(), long.get());
+            }
+        }
+    }
+
+    #[test]
+    fn prefill_of_one_token_is_decode_at_context_one(case in any_case(), batch in 1..300u64) {
+        let prefill = case.summary(&Request::Prefill { batch, context: 1 });
+        let decode = case.summary(&Request::Decode { batch, context: 1 });
+        prop_assert_eq!(prefill.prefill, decode.decode_step);
+        prop_assert_eq!(prefill.prefill_bound, decode.decode_bound);
+        prop_assert_eq!(prefill.memory, decode.memory);
+    }
+
+    #[test]
+    fn the_largest_batch_is_the_largest_that_fits(case in any_case(), request in requests()) {
+        case.on(Fidelity::Ideal, |_, _, e| {
+            let fits = |batch| {
+                let request = request.with_batch(batch);
+                let memory = e.summary(&request).expect("valid").memory;
+                e.capacity(&request, &memory).fits
+            };
+            let memory = e.summary(&request).expect("valid").memory;
+            let largest = e.capacity(&request, &memory).max_batch;
+            prop_assert!(largest == 0 || fits(largest), "{} does not fit", largest);
+            prop_assert!(!fits(largest + 1), "{} fits too", largest + 1);
+            Ok(())
+        })?;
+    }
+}
