@@ -1,6 +1,8 @@
 //! Integration tests: physics, properties, semantics, external goldens, command line.
 
 mod laws;
+mod layers;
+mod one_graph;
 mod physics;
 mod semantics;
 mod support;

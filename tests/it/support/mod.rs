@@ -1,5 +1,6 @@
 //! What several tests share: known and random models, machines, and the executor's inputs.
 
+pub mod case;
 pub mod machines;
 pub mod models;
 pub mod random;

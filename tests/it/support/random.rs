@@ -1,8 +1,8 @@
 //! Random models and steps.
 
 use cosim::model::{
-    Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Pairing,
-    Position, RopeScaling,
+    Activation, Architecture, Attention, AttentionKernel, Block, BuildOptions, Embedding, Ffn,
+    FusionSet, Head, Norm, NormKind, Pairing, Position, RopeScaling,
 };
 use cosim::tensor::{Group, Step};
 use proptest::option::of;
@@ -151,4 +151,14 @@ pub fn steps(count: u64, new: u64, past: u64) -> impl Strategy<Value = Step> {
         let groups = groups.into_iter().map(|(count, new, past)| Group { count, new, past });
         Step::mixed(groups).expect("valid")
     })
+}
+
+/// Every attention kernel with every set of fusions.
+pub fn all_options() -> Vec<BuildOptions> {
+    let kernels = [AttentionKernel::Flash, AttentionKernel::Naive];
+    let options = kernels.into_iter().flat_map(|attention| {
+        let fusions = [FusionSet::Default, FusionSet::None];
+        fusions.map(|fusions| BuildOptions { attention, fusions, ..BuildOptions::default() })
+    });
+    options.collect()
 }
