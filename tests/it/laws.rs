@@ -13,6 +13,11 @@ use proptest::prelude::*;
 /// Relative error of sums in another order.
 const ROUNDING: f64 = 1e-12;
 
+/// Numbers at the edges of what a request can say.
+fn absurd() -> impl Strategy<Value = u64> {
+    prop_oneof![0..3u64, (1 << 32) - 1..(1 << 32) + 2u64, u64::MAX - 2..=u64::MAX]
+}
+
 /// At most the other, within rounding.
 macro_rules! prop_at_most {
     ($small:expr, $large:expr) => {
@@ -183,6 +188,27 @@ proptest! {
             let largest = e.capacity(&request, &memory).max_batch;
             prop_assert!(largest == 0 || fits(largest), "{} does not fit", largest);
             prop_assert!(!fits(largest + 1), "{} fits too", largest + 1);
+            Ok(())
+        })?;
+    }
+
+    #[test]
+    fn absurd_requests_are_refused(
+        case in any_case(), numbers in prop::array::uniform3(absurd()),
+    ) {
+        let [batch, prompt, output] = numbers;
+        let all = [
+            Request::Prefill { batch, context: prompt },
+            Request::Decode { batch, context: prompt },
+            Request::Generation { batch, prompt, output },
+        ];
+        case.on(Fidelity::Ideal, |_, _, e| {
+            for request in all {
+                if let Ok(summary) = e.summary(&request) {
+                    prop_assert!(summary.total.get().is_finite() && summary.total.get() > 0.0);
+                    prop_assert!(summary.memory.total().get().is_finite());
+                }
+            }
             Ok(())
         })?;
     }

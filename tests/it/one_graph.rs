@@ -2,12 +2,15 @@
 //! the executor runs it.
 
 use crate::support::cases;
+use crate::support::machines::{machine, step_time};
 use crate::support::random::{all_options, architectures, steps, tiny};
-use crate::support::sequences::Inputs;
+use crate::support::sequences::{Inputs, LOGITS};
+use cosim::cost::Estimator;
 use cosim::dtype::Scheme;
 use cosim::exec::run;
+use cosim::hardware::Fidelity;
 use cosim::mapping::Plan;
-use cosim::model::BuildOptions;
+use cosim::model::{Architecture, Attention, BuildOptions, FusionSet};
 use cosim::op::meter::{Metered, metered};
 use cosim::op::scalar::Scalar;
 use cosim::tensor::{Role, Step, TensorName, TensorSource, TensorType};
@@ -89,5 +92,43 @@ proptest! {
             .sum();
         let kept = values.kept.values().map(Vec::len).sum::<usize>() as u64 - dropped;
         prop_assert_eq!(plan.footprint.kv(batch as f64, prompt).get(), 2.0 * kept as f64);
+    }
+
+    #[test]
+    fn a_repeated_layer_is_as_many_layers(
+        model in architectures(&tiny()), step in steps(3, 4, 5), seed: u64,
+    ) {
+        let windows = model.attention.windows.iter().copied().cycle();
+        let windows = windows.take(model.layers as usize).collect();
+        let attention = Attention { windows, ..model.attention.clone() };
+        let unrolled = Architecture { attention, ..model.clone() };
+        let tokens = (0..step.tokens() as u64).map(|i| i % model.vocabulary).collect();
+        let inputs = Inputs { seed, tokens, ..Inputs::default() };
+        let machine = machine("a100-sxm-80gb", Fidelity::Realistic);
+        for options in all_options() {
+            let [folded, unrolled] = [&model, &unrolled].map(|m| m.graph(&options).expect("types"));
+            let values = |graph| run::<f64>(graph, &step, &inputs, &|name| name == LOGITS);
+            prop_assert_eq!(values(&folded), values(&unrolled));
+            let [folded, unrolled] =
+                [&folded, &unrolled].map(|g| Plan::new(g, &Scheme::sixteen_bit()));
+            let time = |plan| {
+                let estimator = Estimator::new(plan, &machine).expect("16-bit");
+                step_time(plan, &machine, &estimator, &step)
+            };
+            let (slow, fast) = (time(&folded), time(&unrolled));
+            let launches = |plan: &Plan| plan.kernels.iter().map(|k| k.count).sum::<u64>();
+            let more = launches(&folded) - launches(&unrolled);
+            // Behind the last whole pattern no kernel reaches into what is left of it: adds and
+            // norms run on their own there.
+            let seam = model.layers % model.attention.windows.len() as u64 > 0
+                && model.layers >= model.attention.windows.len() as u64;
+            if seam && options.fusions == FusionSet::Default {
+                prop_assert!((1..=3).contains(&more) && slow > fast, "{} {} {}", more, slow, fast);
+            } else {
+                prop_assert!(more == 0 && (slow / fast - 1.0).abs() < 1e-12, "{} {}", slow, fast);
+            }
+            let activations = |plan: &Plan| plan.footprint.activations(&step);
+            prop_assert_eq!(activations(&folded), activations(&unrolled));
+        }
     }
 }

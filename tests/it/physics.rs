@@ -1,10 +1,11 @@
 //! Closed forms: times, bytes and operations that are known from a configuration and a data sheet.
 
+use crate::support::case::any_case;
 use crate::support::cases;
 use crate::support::machines::{ALL, machine, step_time};
 use crate::support::models::{llama_2_7b, llama_3_8b, opt_13b};
 use crate::support::random::{architectures, large, steps};
-use cosim::cost::{Bound, Estimator, Request, Resource, Summary};
+use cosim::cost::{Bound, CostReport, Estimator, Request, Resource, Summary};
 use cosim::dtype::{Format, Scheme};
 use cosim::graph::{Builder, Source};
 use cosim::hardware::{Fidelity, Machine};
@@ -171,7 +172,7 @@ fn extents(model: &Architecture, name: &str) -> (u64, u64) {
 }
 
 proptest! {
-    #![proptest_config(cases(64))]
+    #![proptest_config(cases(512))]
 
     #[test]
     fn a_projection_is_2mnk(model in architectures(&large()), step in steps(40, 500, 500)) {
@@ -192,32 +193,30 @@ proptest! {
 
     #[test]
     fn a_mean_decode_step_is_the_sum_over_the_steps(
-        model in architectures(&large()),
-        device in 0..ALL.len(),
+        case in any_case(),
         ideal: bool,
-        (batch, prompt, output) in (1..200u64, 1..4000u64, 2..400u64),
+        batch in 1..200u64,
+        prompt in prop_oneof![1..50u64, 1..4000u64],
+        output in 2..400u64,
     ) {
         let fidelity = if ideal { Fidelity::Ideal } else { Fidelity::Realistic };
-        let machine = Machine::compile(&ALL[device], fidelity);
-        let plan = sixteen_bit(&model, FusionSet::Default);
-        let estimator = Estimator::new(&plan, &machine).expect("16-bit");
-        let request = Request::Generation { batch, prompt, output };
-        let found = estimator.summary(&request).expect("valid");
-        let time = |step: Step| step_time(&plan, &machine, &estimator, &step);
-        let prefill = time(Step::prefill(batch, prompt).expect("valid"));
-        let decode: f64 = (prompt + 1..prompt + output)
-            .map(|context| time(Step::decode(batch, context).expect("valid")))
-            .sum();
-        let near = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
-        prop_assert!(near(found.decode_step.expect("decodes").get(), decode / (output - 1) as f64));
-        prop_assert!(near(found.prefill.expect("prefill").get(), prefill));
-        prop_assert!(near(found.total.get(), prefill + decode));
-        let report = estimator.report(&request).expect("valid");
-        for (phase, steps) in report.phases.iter().zip([1, output - 1]) {
-            prop_assert_eq!(phase.steps, steps);
-        }
-        let itemised: f64 =
-            report.phases.iter().map(|p| p.step_time.get() * p.steps as f64).sum();
-        prop_assert!(near(itemised, prefill + decode));
+        case.on(fidelity, |plan, machine, estimator| {
+            let time = |step: Step| step_time(plan, machine, estimator, &step);
+            let prefill = time(Step::prefill(batch, prompt).expect("valid"));
+            let decode: f64 = (prompt + 1..prompt + output)
+                .map(|context| time(Step::decode(batch, context).expect("valid")))
+                .sum();
+            let near = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
+            let report = estimator.report(&Request::Generation { batch, prompt, output });
+            let CostReport { summary, phases, .. } = report.expect("valid");
+            let step = summary.decode_step.expect("decodes").get();
+            prop_assert!(near(step, decode / (output - 1) as f64));
+            prop_assert!(near(summary.prefill.expect("prefills").get(), prefill));
+            prop_assert!(near(summary.total.get(), prefill + decode));
+            prop_assert_eq!(phases.iter().map(|p| p.steps).collect::<Vec<_>>(), [1, output - 1]);
+            let itemised: f64 = phases.iter().map(|p| p.step_time.get() * p.steps as f64).sum();
+            prop_assert!(near(itemised, prefill + decode));
+            Ok(())
+        })?;
     }
 }
