@@ -91,7 +91,7 @@ impl Request {
     /// Longest context of a sequence.
     pub const fn longest_context(&self) -> u64 {
         match *self {
-            Self::Generation { prompt, output, .. } => prompt + output,
+            Self::Generation { prompt, output, .. } => prompt.saturating_add(output),
             Self::Prefill { context, .. } | Self::Decode { context, .. } => context,
         }
     }
@@ -114,7 +114,8 @@ impl Request {
             Self::Generation { output: 0, .. } => Err(RequestError::NoOutput),
             Self::Generation { batch, prompt, output } => {
                 let prefill = Step::prefill(batch, prompt)?;
-                let span = DecodeSpan { batch, first: prompt + 1, last: prompt + output - 1 };
+                let last = prompt.saturating_add(output - 1);
+                let span = DecodeSpan { batch, first: prompt + 1, last };
                 if output > 1 {
                     Step::decode(batch, span.last)?;
                 }

@@ -141,15 +141,14 @@ impl<'a> Scope<'a> {
         })
     }
 
-    /// Made in this kernel, or read by an earlier node of it. A cache always comes from memory.
+    /// Made or read by an earlier node of this kernel. A cache always comes from memory.
     fn is_on_chip(&self, operand: NodeId, reader: NodeId) -> bool {
         if matches!(self.graph.node(operand).ty.role, Role::KvCache { .. }) {
             return false;
         }
         let value = self.value_before(operand);
-        let made_here = self.kernel.nodes.contains(&value);
-        let earlier = self.kernel.nodes.iter().take_while(|&&n| n != reader);
-        made_here || earlier.into_iter().any(|&n| self.graph.operands(n).contains(&operand))
+        let mut earlier = self.kernel.nodes.iter().take_while(|&&n| n != reader);
+        earlier.any(|&n| n == value || self.graph.operands(n).contains(&operand))
     }
 
     /// The value behind a carried one, where this kernel holds the iteration before.
@@ -161,9 +160,10 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Read by a node outside this kernel, kept in the cache, or a result of the step.
+    /// Read by another than a later node of this kernel, kept in the cache, or a result of the step.
     fn is_written(&self, id: NodeId) -> bool {
-        let inside: BTreeSet<NodeId> = self.kernel.nodes.iter().copied().collect();
+        let later = self.kernel.nodes.iter().skip_while(|&&n| n != id).skip(1);
+        let inside: BTreeSet<NodeId> = later.copied().collect();
         matches!(self.graph.node(id).ty.role, Role::KvCache { .. })
             || self.graph.outputs().contains(&id)
             || self.graph.readers(id).iter().any(|r| !inside.contains(r))

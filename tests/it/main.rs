@@ -1,5 +1,11 @@
 //! Integration tests: physics, properties, semantics, external goldens, command line.
 
+mod laws;
+mod layers;
+mod one_graph;
+mod physics;
 mod readme;
 mod schemas;
+mod semantics;
+mod support;
 mod work_is_metered;

@@ -127,9 +127,8 @@ fn an_unknown_family_is_named() {
       = help: of model_type `llama`: LlamaForCausalLM
     "#);
     let shown = config_json("{}", "x").expect_err("refused").to_string();
-    insta::assert_snapshot!(shown, @r"
+    insta::assert_snapshot!(shown, @"
     error: the file has neither `model_type` nor `architectures`
-     |
      = help: is this a Hugging Face config.json?
     ");
 }

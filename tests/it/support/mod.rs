@@ -1,0 +1,14 @@
+//! What several tests share: known and random models, machines, and the executor's inputs.
+
+pub mod case;
+pub mod machines;
+pub mod models;
+pub mod random;
+pub mod sequences;
+
+use proptest::test_runner::Config;
+
+/// So many cases, nothing written to disk.
+pub fn cases(cases: u32) -> Config {
+    Config { cases, failure_persistence: None, ..Config::default() }
+}

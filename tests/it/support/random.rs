@@ -1,0 +1,164 @@
+//! Random models and steps.
+
+use cosim::model::{
+    Activation, Architecture, Attention, AttentionKernel, Block, BuildOptions, Embedding, Ffn,
+    FusionSet, Head, Norm, NormKind, Pairing, Position, RopeScaling,
+};
+use cosim::tensor::{Group, Step};
+use proptest::option::of;
+use proptest::prelude::*;
+use std::ops::Range;
+
+/// From where to where the extents of a random model lie.
+#[derive(Debug, Clone)]
+pub struct Extents {
+    pub layers: Range<u64>,
+    pub hidden: Range<u64>,
+    pub vocabulary: Range<u64>,
+    pub inner: Range<u64>,
+    pub kv_heads: Range<u64>,
+    /// Query heads per key head.
+    pub group: Range<u64>,
+    /// Half the elements of a head.
+    pub half_dim: Range<u64>,
+    pub window: Range<u64>,
+    /// Rows of a learned position table.
+    pub positions: u64,
+}
+
+/// Models that the executor runs in no time.
+pub fn tiny() -> Extents {
+    Extents {
+        layers: 1..5,
+        hidden: 2..7,
+        vocabulary: 2..12,
+        inner: 1..8,
+        kv_heads: 1..3,
+        group: 1..4,
+        half_dim: 1..4,
+        window: 1..9,
+        positions: 64,
+    }
+}
+
+/// Models of the size of real ones.
+pub fn large() -> Extents {
+    Extents {
+        layers: 1..100,
+        hidden: 64..9000,
+        vocabulary: 500..260_000,
+        inner: 64..30_000,
+        kv_heads: 1..33,
+        group: 1..9,
+        half_dim: 8..129,
+        window: 1..6000,
+        positions: 40_000,
+    }
+}
+
+fn attention(e: &Extents) -> impl Strategy<Value = Attention> + use<> {
+    let heads = (e.kv_heads.clone(), e.group.clone(), e.half_dim.clone());
+    let windows = prop::collection::vec(of(e.window.clone()), 1..4);
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (heads, flags, of(Just(50.0)), windows).prop_map(
+        |((kv_heads, group, half), (qkv_bias, out_bias, qk_norm), softcap, windows)| Attention {
+            heads: kv_heads * group,
+            kv_heads,
+            head_dim: 2 * half,
+            qkv_bias,
+            out_bias,
+            qk_norm,
+            scale: 1.0 / (2.0 * half as f64).sqrt(),
+            softcap,
+            windows,
+        },
+    )
+}
+
+/// Learned positions, or a rotation of some of a head's elements.
+fn position(positions: u64) -> impl Strategy<Value = (u64, Position)> {
+    let scaling = prop_oneof![Just(None), Just(Some(RopeScaling::Linear { factor: 2.0 }))];
+    let pairing = prop_oneof![Just(Pairing::Half), Just(Pairing::Interleaved)];
+    (any::<bool>(), 1..200u64, 0..3u64, pairing, scaling).prop_map(
+        move |(learned, part, offset, pairing, scaling)| {
+            let position = match learned {
+                true => Position::Learned { positions, offset },
+                false => Position::Rope { theta: 1e4, rotary_dim: 0, pairing, scaling },
+            };
+            (part, position)
+        },
+    )
+}
+
+fn ffn(inner: Range<u64>) -> impl Strategy<Value = Ffn> {
+    let activation = prop_oneof![
+        Just(Activation::Silu),
+        Just(Activation::GeluTanh),
+        Just(Activation::GeluErf),
+        Just(Activation::Relu)
+    ];
+    (inner, activation, any::<bool>(), any::<bool>())
+        .prop_map(|(inner, activation, gated, bias)| Ffn { inner, activation, gated, bias })
+}
+
+fn norm() -> impl Strategy<Value = Norm> {
+    let kind = prop_oneof![Just(NormKind::Rms), Just(NormKind::Layer)];
+    (kind, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(kind, unit_offset, bias, post)| Norm { kind, epsilon: 1e-5, unit_offset, bias, post },
+    )
+}
+
+/// Any model within the extents.
+pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<> {
+    let block = prop_oneof![
+        2 => Just(Block::Sequential),
+        1 => (1..3u64).prop_map(|norms| Block::Parallel { norms })
+    ];
+    let head = (any::<bool>(), any::<bool>(), of(Just(30.0)))
+        .prop_map(|(tied, bias, softcap)| Head { tied, bias, softcap });
+    let sizes = (e.layers.clone(), e.hidden.clone(), e.vocabulary.clone());
+    let parts = (attention(e), position(e.positions), ffn(e.inner.clone()), norm());
+    (sizes, parts, block, head, of(Just(2.0))).prop_map(
+        |((layers, hidden, vocabulary), (attention, position, ffn, norm), block, head, scale)| {
+            let (part, mut position) = position;
+            if let Position::Rope { rotary_dim, .. } = &mut position {
+                *rotary_dim = 2 * (1 + part % (attention.head_dim / 2));
+            }
+            Architecture {
+                id: "random".into(),
+                name: "random".into(),
+                source: "proptest".into(),
+                vocabulary,
+                hidden,
+                layers,
+                max_context: 40_000,
+                attention,
+                position,
+                ffn,
+                norm,
+                block,
+                head,
+                embedding: Embedding { scale },
+            }
+        },
+    )
+}
+
+/// Steps of groups with up to these many sequences, new and past tokens.
+pub fn steps(count: u64, new: u64, past: u64) -> impl Strategy<Value = Step> {
+    let group = (1..=count, 1..=new, 0..=past);
+    prop::collection::vec(group, 1..4).prop_map(|groups| {
+        let groups = groups.into_iter().map(|(count, new, past)| Group { count, new, past });
+        Step::mixed(groups).expect("valid")
+    })
+}
+
+/// Every attention kernel with every set of fusions.
+pub fn all_options() -> Vec<BuildOptions> {
+    let kernels = [AttentionKernel::Flash, AttentionKernel::Naive];
+    let options = kernels.into_iter().flat_map(|attention| {
+        let fusions = [FusionSet::Default, FusionSet::None];
+        fusions.map(|fusions| BuildOptions { attention, fusions, ..BuildOptions::default() })
+    });
+    options.collect()
+}
