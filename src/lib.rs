@@ -1,5 +1,4 @@
 //! cosim: hardware/software co-design simulator and cost model for LLM inference.
-#![warn(missing_docs)]
 
 pub mod cli;
 pub mod cost;

@@ -11,77 +11,108 @@ use crate::workload::Scenario;
 
 type Files = Vec<(String, String)>;
 
+/// A device's first point.
+struct Contender<'a> {
+    label: String,
+    variant: &'a Variant,
+    throughput: Option<f64>,
+    tpot: Option<f64>,
+    status: String,
+}
+
 /// Throughput against price and power, and ranked time per output token.
 pub fn comparisons(scenario: &Scenario, grid: &Grid) -> (Files, Vec<Figure>) {
-    let per_device = grid.points_per_block() * grid.techniques.len() as u64;
-    let mut first: Vec<(String, &Variant, Option<f64>, Option<f64>, String)> = vec![];
-    for (i, variant) in grid.variants.iter().enumerate() {
-        let index = i as u64 * per_device;
-        grid.for_each(index..index + 1, |_, row| {
-            let label = label(variant);
-            let (throughput, tpot) = speeds(row);
-            first.push((label, variant, throughput, tpot, row.status.text().to_owned()));
-        });
-    }
+    let contenders = contenders(grid);
     let subtitle = subtitle(scenario, grid);
-    let against = |title: &str, x: Axis, unit: &str, value: &dyn Fn(&Variant) -> Option<f64>| {
-        let mut chart = ComparisonChart {
-            title: title.to_owned(),
-            subtitle: subtitle.clone(),
-            x,
-            y: Axis::new("Throughput", "tok/s", Prefixes::Si, Better::Higher),
-            points: vec![],
-            omitted: vec![],
-            notes: vec![],
-        };
-        for (label, variant, throughput, _, status) in &first {
-            match (value(variant), throughput) {
-                (Some(x), Some(y)) => chart.points.push(ComparisonPoint {
-                    label: label.clone(),
-                    x,
-                    y: *y,
-                    group: variant.vendor.clone(),
-                    detail: format!("{y:.1} tok/s at {x} {unit}"),
-                }),
-                (None, Some(_)) => chart.omitted.push((label.clone(), format!("no {unit} figure"))),
-                (_, None) => chart.omitted.push((label.clone(), status.clone())),
-            }
-        }
-        chart.to_svg()
-    };
     let price = Axis::new("Price", "$/h", Prefixes::Plain, Better::Lower);
     let power = Axis::new("TDP", "W", Prefixes::Plain, Better::Lower);
-    let money = against("Throughput against price", price, "$/h", &|v| v.price.map(|p| p.get()));
-    let watts = against("Throughput against power", power, "W", &|v| v.power.map(|p| p.get()));
-    let bars = BarsChart {
-        title: "Time per output token".to_owned(),
-        subtitle,
-        axis: Axis::new("TPOT", "s", Prefixes::Si, Better::Lower),
-        bars: first
-            .iter()
-            .map(|(label, _, throughput, tpot, status)| Bar {
-                label: label.clone(),
-                outcome: tpot.map_or_else(|| Outcome::Status(status.clone()), Outcome::Value),
-                detail: throughput.map_or_else(String::new, |t| format!("{t:.1} tok/s")),
-            })
-            .collect(),
-        notes: vec![],
-    };
-    let named = |file: &str, alt: &str| Figure {
+    let money: &dyn Fn(&Variant) -> Option<f64> = &|v| v.price.map(|p| p.get());
+    let watts: &dyn Fn(&Variant) -> Option<f64> = &|v| v.power.map(|p| p.get());
+    let charts = [
+        (
+            "throughput-per-dollar.svg",
+            "Throughput against the hourly price of each accelerator",
+            against("Throughput against price", &subtitle, price, &contenders, money).to_svg(),
+        ),
+        (
+            "throughput-per-watt.svg",
+            "Throughput against the power of each accelerator",
+            against("Throughput against power", &subtitle, power, &contenders, watts).to_svg(),
+        ),
+        (
+            "tpot.svg",
+            "Time per output token of each accelerator",
+            ranking(&subtitle, &contenders).to_svg(),
+        ),
+    ];
+    let figure = |(file, alt): (&str, &str)| Figure {
         file: file.to_owned(),
         alt: alt.to_owned(),
         caption: alt.to_owned(),
     };
-    let figures = vec![
-        named(
-            "throughput-per-dollar.svg",
-            "Throughput against the hourly price of each accelerator",
-        ),
-        named("throughput-per-watt.svg", "Throughput against the power of each accelerator"),
-        named("tpot.svg", "Time per output token of each accelerator"),
-    ];
-    let texts = [money, watts, bars.to_svg()];
-    (figures.iter().map(|f| f.file.clone()).zip(texts).collect(), figures)
+    let figures = charts.iter().map(|(file, alt, _)| figure((file, alt))).collect();
+    (charts.into_iter().map(|(file, _, svg)| (file.to_owned(), svg)).collect(), figures)
+}
+
+fn contenders(grid: &Grid) -> Vec<Contender<'_>> {
+    let per_device = grid.points_per_block() * grid.techniques.len() as u64;
+    let first = (0..grid.variants.len() as u64).map(|device| {
+        let block = grid.block(device * per_device);
+        let row = grid.row(&block, 0);
+        let (throughput, tpot) = speeds(&row);
+        let variant = &grid.variants[device as usize];
+        let status = row.status.text().to_owned();
+        Contender { label: label(variant), variant, throughput, tpot, status }
+    });
+    first.collect()
+}
+
+fn against(
+    title: &str,
+    subtitle: &str,
+    x: Axis,
+    contenders: &[Contender<'_>],
+    value: &dyn Fn(&Variant) -> Option<f64>,
+) -> ComparisonChart {
+    let mut points = vec![];
+    let mut omitted = vec![];
+    for c in contenders {
+        match (value(c.variant), c.throughput) {
+            (Some(spent), Some(throughput)) => points.push(ComparisonPoint {
+                label: c.label.clone(),
+                x: spent,
+                y: throughput,
+                group: c.variant.vendor.clone(),
+                detail: format!("{throughput:.1} tok/s at {spent} {}", x.unit),
+            }),
+            (None, Some(_)) => omitted.push((c.label.clone(), format!("no {} figure", x.unit))),
+            (_, None) => omitted.push((c.label.clone(), c.status.clone())),
+        }
+    }
+    ComparisonChart {
+        title: title.to_owned(),
+        subtitle: subtitle.to_owned(),
+        x,
+        y: Axis::new("Throughput", "tok/s", Prefixes::Si, Better::Higher),
+        points,
+        omitted,
+        notes: vec![],
+    }
+}
+
+fn ranking(subtitle: &str, contenders: &[Contender<'_>]) -> BarsChart {
+    let bar = |c: &Contender<'_>| Bar {
+        label: c.label.clone(),
+        outcome: c.tpot.map_or_else(|| Outcome::Status(c.status.clone()), Outcome::Value),
+        detail: c.throughput.map_or_else(String::new, |t| format!("{t:.1} tok/s")),
+    };
+    BarsChart {
+        title: "Time per output token".to_owned(),
+        subtitle: subtitle.to_owned(),
+        axis: Axis::new("TPOT", "s", Prefixes::Si, Better::Lower),
+        bars: contenders.iter().map(bar).collect(),
+        notes: vec![],
+    }
 }
 
 fn speeds(row: &Row<'_>) -> (Option<f64>, Option<f64>) {

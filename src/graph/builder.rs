@@ -23,9 +23,9 @@ pub enum GraphError {
         /// The region.
         region: String,
         /// Type at entry.
-        entry: TensorType,
+        entry: Box<TensorType>,
         /// Type of the result.
-        back: TensorType,
+        back: Box<TensorType>,
     },
 }
 
@@ -109,7 +109,8 @@ impl Builder {
         let region = self.graph.regions.last_mut().expect("invariant: a region is open");
         if (from.rows, from.width) != (to.rows, to.width) {
             let region = region.name.clone();
-            return Err(GraphError::Carry { region, entry: from, back: to });
+            let (entry, back) = (Box::new(from), Box::new(to));
+            return Err(GraphError::Carry { region, entry, back });
         }
         region.carry = Some(Carry { entry, back });
         self.open("model".to_owned(), 1, 1, 0);

@@ -23,9 +23,9 @@ pub enum InferError {
         /// Which operand.
         operand: &'static str,
         /// Its type.
-        found: TensorType,
+        found: Box<TensorType>,
         /// The type that the operator was made for.
-        expected: TensorType,
+        expected: Box<TensorType>,
     },
 }
 
@@ -44,6 +44,7 @@ pub(super) fn check(
             (a, b) => a == b,
         };
         if !role || found.rows != expected.rows || found.width != expected.width {
+            let (found, expected) = (Box::new(found), Box::new(expected));
             return Err(InferError::Operand { op, operand, found, expected });
         }
     }
