@@ -21,13 +21,15 @@ fn main() {
     let estimates = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(0);
     let hardware = load("a100-sxm-80gb", &bundled::source).expect("bundled");
     let machine = Machine::compile(&hardware, Fidelity::Realistic);
-    let graph = models::llama_3_8b().graph(&BuildOptions::default()).expect("types");
-    let plan = Plan::new(&graph, &Scheme::sixteen_bit());
-    let estimator = Estimator::new(&plan, &machine).expect("16-bit");
+    let models = [models::llama_2_7b(), models::llama_3_8b(), models::opt_13b()];
+    let graphs = models.map(|m| m.graph(&BuildOptions::default()).expect("types"));
+    let plans = graphs.map(|graph| Plan::new(&graph, &Scheme::sixteen_bit()));
+    let estimators = plans.each_ref().map(|p| Estimator::new(p, &machine).expect("16-bit"));
     let mut fitting = 0;
     let mut seconds = 0.0;
     for i in 0..estimates {
         let (batch, prompt, output) = (1 + i % 64, 100 + i % 1000, 50 + i % 100);
+        let estimator = &estimators[(i % 3) as usize];
         let request = Request::Generation { batch, prompt, output };
         let summary = estimator.summary(&request).expect("valid");
         let capacity = estimator.capacity(&request, &summary.memory);
