@@ -128,7 +128,15 @@ fn sweep_rows(bencher: Bencher<'_, '_>) {
     let machine = machine(DEVICES[0], Fidelity::Realistic);
     let (power, price) = (machine.tdp.map(|t| t.value), machine.prices.first());
     let price = price.map(|p| p.price.value);
-    let variant = Variant { id: machine.id.clone(), settings: vec![], machine, power, price };
+    let variant = Variant {
+        id: machine.id.clone(),
+        name: machine.id.to_string(),
+        vendor: "NVIDIA".to_owned(),
+        settings: vec![],
+        machine,
+        power,
+        price,
+    };
     let model = |_: &str| Ok(models::llama_3_8b());
     let grid = Grid::new(&scenario, vec![variant], &model, true).expect("lays out");
     bencher.counter(ItemsCount::new(grid.len())).bench_local(|| {

@@ -7,6 +7,7 @@
 //!
 //! The argument is the number of estimates, each of another point; two runs under valgrind with
 //! different numbers differ by what the estimates cost.
+#![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 #[path = "../tests/it/support/models.rs"]
 mod models;

@@ -36,6 +36,16 @@ struct LiveSet {
     mask: Mask,
 }
 
+impl LiveSet {
+    /// Whether it is at least as large as another in every step.
+    fn covers(&self, other: &Self) -> bool {
+        self.per_token >= other.per_token
+            && self.per_logit_row >= other.per_logit_row
+            && self.per_pair >= other.per_pair
+            && (self.mask == other.mask || other.per_pair == 0.0)
+    }
+}
+
 impl Footprint {
     pub(super) fn new(graph: &Graph, formats: &Formats<'_>) -> Self {
         let mut footprint = Self {
@@ -131,7 +141,8 @@ fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
                 Dim::Fixed(_) | Dim::Past | Dim::Context => {}
             }
         }
-        if !sets.contains(&set) {
+        if !sets.iter().any(|other| other.covers(&set)) {
+            sets.retain(|other| !set.covers(other));
             sets.push(set);
         }
     }

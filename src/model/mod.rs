@@ -4,21 +4,21 @@
 //! `import/` and one line in its list.
 
 mod architecture;
-mod build;
 pub mod bundled;
 mod check;
 pub mod import;
 mod parameters;
 mod raw;
 mod read;
+mod wiring;
 mod write;
 
 pub use architecture::{
     Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Pairing,
     Position, RopeScaling,
 };
-pub use build::{AttentionKernel, BuildOptions, FusionSet};
 pub use parameters::{LayerParameters, Parameters};
+pub use wiring::{AttentionKernel, BuildOptions, FusionSet};
 
 use crate::diagnostic::Diagnostic;
 use crate::yaml::Source;

@@ -1,18 +1,15 @@
 //! The points of a sweep: devices x techniques x traffic.
 
 use super::row::Row;
+use super::subject::{Technique, Variant};
 use crate::cost::{EstimateError, Estimator};
 use crate::diagnostic::Diagnostic;
-use crate::dtype::Scheme;
 use crate::graph::GraphError;
-use crate::hardware::Machine;
 use crate::mapping::Plan;
 use crate::model::{Architecture, BuildOptions};
 use crate::op::Sampler;
-use crate::units::{DollarsPerHour, Watts};
 use crate::workload::{Axis, Scenario, Setting, Traffic};
 use std::ops::Range;
-use std::sync::Arc;
 
 /// A grid that cannot be laid out.
 #[derive(Debug, thiserror::Error)]
@@ -23,40 +20,6 @@ pub enum GridError {
     /// A model whose wiring does not type.
     #[error("{0}")]
     Graph(#[from] GraphError),
-}
-
-/// A device, possibly with fields changed by the sweep.
-#[derive(Debug, Clone)]
-pub struct Variant {
-    /// Profile id.
-    pub id: Arc<str>,
-    /// Name of the product.
-    pub name: String,
-    /// Who makes it.
-    pub vendor: String,
-    /// Values of the hardware axes, in the axes' order.
-    pub settings: Vec<String>,
-    /// The machine.
-    pub machine: Machine,
-    /// Power for energy figures.
-    pub power: Option<Watts>,
-    /// Price for money figures.
-    pub price: Option<DollarsPerHour>,
-}
-
-/// A model under techniques, compiled.
-#[derive(Debug, Clone)]
-pub struct Technique {
-    /// Model id.
-    pub model: String,
-    /// Name of the model.
-    pub model_name: String,
-    /// Scheme.
-    pub scheme: Scheme,
-    /// `flash` or `naive`, and `default` or `none`.
-    pub options: BuildOptions,
-    /// The compiled plan.
-    pub plan: Plan,
 }
 
 /// All points.
@@ -222,7 +185,7 @@ fn technique(
 ) -> Result<Technique, GridError> {
     let mut scenario = scenario.clone();
     for (_, setting) in settings {
-        setting.apply(&mut scenario)?;
+        scenario.set(setting)?;
     }
     let architecture = architecture(&scenario.model)?;
     let options = BuildOptions {

@@ -6,10 +6,12 @@
 mod csv;
 mod grid;
 mod row;
+mod subject;
 
 pub use self::csv::{header, write_row};
-pub use grid::{Block, Grid, GridError, Technique, Variant};
+pub use grid::{Block, Grid, GridError};
 pub use row::{Row, Status};
+pub use subject::{Technique, Variant};
 
 use crate::par::Pool;
 use std::ops::Range;

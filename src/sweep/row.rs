@@ -1,6 +1,6 @@
 //! One point of a sweep with its figures, or the reason that it has none.
 
-use super::grid::{Technique, Variant};
+use super::subject::{Technique, Variant};
 use crate::cost::{Capacity, Economics, EstimateError, Estimator, Request, Summary};
 use crate::provenance::Basis;
 use crate::workload::Traffic;

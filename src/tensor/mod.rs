@@ -4,10 +4,12 @@
 //! weights `[outputs, inputs]`, the KV cache `[context, kv_heads * head_dim]`, attention scores
 //! `[visible pairs, heads]`. Batches are packed: sequences lie one behind the other without padding.
 
+mod mask;
 mod shape;
 mod source;
 mod step;
 
-pub use shape::{Dim, Mask, Role, TensorType, WeightKind};
+pub use mask::Mask;
+pub use shape::{Dim, Role, TensorType, WeightKind};
 pub use source::{TensorName, TensorSource};
 pub use step::{Group, Logits, Sequence, Step, StepError};

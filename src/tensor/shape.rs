@@ -1,22 +1,8 @@
 //! Symbolic row counts, roles, and tensor types.
 
+use super::mask::Mask;
 use super::step::Step;
 use std::fmt;
-
-/// Which keys a query sees. Positions count from the start of the sequence, so a query is aligned
-/// with the end of the context (bottom-right), as in FlashAttention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Mask {
-    /// All keys of the sequence (encoders).
-    Full,
-    /// Keys up to and including the query's own position.
-    Causal,
-    /// The last `window` keys up to and including the query's own position.
-    Sliding {
-        /// Number of visible keys at most, at least 1.
-        window: u64,
-    },
-}
 
 /// A row count that a [`Step`] resolves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,16 +31,6 @@ impl Dim {
             Self::Past => step.past(),
             Self::Context => step.context(),
             Self::Pairs(mask) => step.pairs(mask),
-        }
-    }
-}
-
-impl Mask {
-    /// The sliding window, where there is one.
-    pub const fn window(self) -> Option<u64> {
-        match self {
-            Self::Sliding { window } => Some(window),
-            Self::Full | Self::Causal => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One forward pass of the model: which sequences take part, with how many new and past tokens.
 
-use super::shape::Mask;
+use super::mask::Mask;
 use smallvec::SmallVec;
 
 /// Sequences that are alike: `count` of them, each with `past` cached and `new` tokens to process.

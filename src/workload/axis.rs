@@ -1,7 +1,7 @@
 //! What a sweep varies: a dotted path and the values it takes, each checked once.
 
 use super::raw::RawScenario;
-use super::scenario::{ATTENTION, FUSION, Scenario, choice, parse_scheme, with_kv};
+use super::technique::{ATTENTION, FUSION, choice, parse_scheme, with_kv};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::hardware::RawHardware;
@@ -91,27 +91,6 @@ impl Axis {
     /// Whether the values change the hardware.
     pub fn is_hardware(&self) -> bool {
         self.path.starts_with("hardware.")
-    }
-}
-
-impl Setting {
-    /// The scenario with this setting; a hardware change leaves it as it is.
-    ///
-    /// # Errors
-    /// A KV cache format that does not go with the scheme.
-    pub fn apply(&self, scenario: &mut Scenario) -> Result<(), Diagnostic> {
-        match self {
-            Self::Model(model) => scenario.model.clone_from(model),
-            Self::Quant(scheme) => scenario.scheme = scheme.clone(),
-            Self::KvFormat(format) => scenario.scheme = with_kv(&scenario.scheme, format)?,
-            Self::Attention(kernel) => scenario.attention = *kernel,
-            Self::Fusion(fusions) => scenario.fusions = *fusions,
-            Self::Batch(n) => scenario.traffic.batch = *n,
-            Self::Prompt(n) => scenario.traffic.prompt = *n,
-            Self::Output(n) => scenario.traffic.output = *n,
-            Self::Hardware(_) => {}
-        }
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ mod axis;
 mod bundled;
 mod raw;
 mod scenario;
+mod technique;
 
 pub use axis::{Axis, Setting, expand_values};
 pub use bundled::{ids, load, source};

@@ -1,8 +1,9 @@
 //! The checked scenario.
 
-use super::axis::Axis;
+use super::axis::{Axis, Setting};
 use super::raw::RawScenario;
-use crate::diagnostic::{Diagnostic, nearest_hint};
+use super::technique::{ATTENTION, FUSION, choice, parse_scheme, with_kv};
+use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
 use crate::model::{AttentionKernel, FusionSet};
 use crate::yaml::{Position, Source, Spanned};
@@ -59,6 +60,25 @@ impl Scenario {
         Ok(scenario)
     }
 
+    /// Applies a setting; a hardware change leaves the scenario as it is.
+    ///
+    /// # Errors
+    /// A KV cache format that does not go with the scheme.
+    pub fn set(&mut self, setting: &Setting) -> Result<(), Diagnostic> {
+        match setting {
+            Setting::Model(model) => self.model.clone_from(model),
+            Setting::Quant(scheme) => self.scheme = scheme.clone(),
+            Setting::KvFormat(format) => self.scheme = with_kv(&self.scheme, format)?,
+            Setting::Attention(kernel) => self.attention = *kernel,
+            Setting::Fusion(fusions) => self.fusions = *fusions,
+            Setting::Batch(n) => self.traffic.batch = *n,
+            Setting::Prompt(n) => self.traffic.prompt = *n,
+            Setting::Output(n) => self.traffic.output = *n,
+            Setting::Hardware(_) => {}
+        }
+        Ok(())
+    }
+
     fn check(raw: &RawScenario, source: &Source) -> Result<Self, Diagnostic> {
         let missing = |field: &str, example: &str| {
             Diagnostic::new(format!("{}: missing field `{field}`", source.name))
@@ -101,28 +121,6 @@ impl Scenario {
     }
 }
 
-/// Values of `attention`; the first is the default.
-pub(super) const ATTENTION: &[(&str, AttentionKernel)] =
-    &[("flash", AttentionKernel::Flash), ("naive", AttentionKernel::Naive)];
-
-/// Values of `fusion`; the first is the default.
-pub(super) const FUSION: &[(&str, FusionSet)] =
-    &[("default", FusionSet::Default), ("none", FusionSet::None)];
-
-pub(super) fn choice<T: Copy>(
-    field: Option<&Spanned<String>>,
-    name: &str,
-    values: &[(&str, T)],
-    source: &Source,
-) -> Result<T, Diagnostic> {
-    let Some(field) = field else { return Ok(values[0].1) };
-    let found = values.iter().find(|(text, _)| *text == field.value);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        Diagnostic::unknown(name, &field.value, values.iter().map(|(text, _)| *text))
-            .at(source.place(Position::from(field)))
-    })
-}
-
 fn scheme(raw: &RawScenario, source: &Source) -> Result<Scheme, Diagnostic> {
     let base = match &raw.quant {
         None => Scheme::sixteen_bit(),
@@ -134,20 +132,6 @@ fn scheme(raw: &RawScenario, source: &Source) -> Result<Scheme, Diagnostic> {
         return Ok(base);
     };
     with_kv(&base, &kv.value.0).map_err(|d| d.at(source.place(Position::from(kv))))
-}
-
-/// A scheme by name.
-pub(super) fn parse_scheme(text: &str) -> Result<Scheme, Diagnostic> {
-    text.parse::<Scheme>().map_err(|e| Diagnostic::new(e.to_string()).hint(e.hint))
-}
-
-/// A scheme with the KV cache in another format.
-pub(super) fn with_kv(base: &Scheme, format: &str) -> Result<Scheme, Diagnostic> {
-    let plain = base.name().split_once("-kv").map_or(base.name(), |(before, _)| before);
-    format!("{plain}-kv{format}").parse::<Scheme>().map_err(|_| {
-        Diagnostic::new(format!("unknown KV cache format `{}`", crate::diagnostic::clip(format)))
-            .hint(nearest_hint(format, &["16", "8", "4", "fp8", "bf16"]))
-    })
 }
 
 /// Speculative decoding and parallelism have their keys; the one value so far is `none`.

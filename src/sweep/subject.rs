@@ -1,0 +1,42 @@
+//! What a block of a sweep is about: a device, and a model under techniques.
+
+use crate::dtype::Scheme;
+use crate::hardware::Machine;
+use crate::mapping::Plan;
+use crate::model::BuildOptions;
+use crate::units::{DollarsPerHour, Watts};
+use std::sync::Arc;
+
+/// A device, possibly with fields changed by the sweep.
+#[derive(Debug, Clone)]
+pub struct Variant {
+    /// Profile id.
+    pub id: Arc<str>,
+    /// Name of the product.
+    pub name: String,
+    /// Who makes it.
+    pub vendor: String,
+    /// Values of the hardware axes, in the axes' order.
+    pub settings: Vec<String>,
+    /// The machine.
+    pub machine: Machine,
+    /// Power for energy figures.
+    pub power: Option<Watts>,
+    /// Price for money figures.
+    pub price: Option<DollarsPerHour>,
+}
+
+/// A model under techniques, compiled.
+#[derive(Debug, Clone)]
+pub struct Technique {
+    /// Model id.
+    pub model: String,
+    /// Name of the model.
+    pub model_name: String,
+    /// Scheme.
+    pub scheme: Scheme,
+    /// `flash` or `naive`, and `default` or `none`.
+    pub options: BuildOptions,
+    /// The compiled plan.
+    pub plan: Plan,
+}

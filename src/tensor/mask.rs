@@ -1,0 +1,26 @@
+//! Attention masks.
+
+/// Which keys a query sees. Positions count from the start of the sequence, so a query is aligned
+/// with the end of the context (bottom-right), as in FlashAttention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mask {
+    /// All keys of the sequence (encoders).
+    Full,
+    /// Keys up to and including the query's own position.
+    Causal,
+    /// The last `window` keys up to and including the query's own position.
+    Sliding {
+        /// Number of visible keys at most, at least 1.
+        window: u64,
+    },
+}
+
+impl Mask {
+    /// The sliding window, where there is one.
+    pub const fn window(self) -> Option<u64> {
+        match self {
+            Self::Sliding { window } => Some(window),
+            Self::Full | Self::Causal => None,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The values that a scenario's techniques take, by name.
+
+use crate::diagnostic::{Diagnostic, nearest_hint};
+use crate::dtype::Scheme;
+use crate::model::{AttentionKernel, FusionSet};
+use crate::yaml::{Position, Source, Spanned};
+
+/// Values of `attention`; the first is the default.
+pub(super) const ATTENTION: &[(&str, AttentionKernel)] =
+    &[("flash", AttentionKernel::Flash), ("naive", AttentionKernel::Naive)];
+
+/// Values of `fusion`; the first is the default.
+pub(super) const FUSION: &[(&str, FusionSet)] =
+    &[("default", FusionSet::Default), ("none", FusionSet::None)];
+
+pub(super) fn choice<T: Copy>(
+    field: Option<&Spanned<String>>,
+    name: &str,
+    values: &[(&str, T)],
+    source: &Source,
+) -> Result<T, Diagnostic> {
+    let Some(field) = field else { return Ok(values[0].1) };
+    let found = values.iter().find(|(text, _)| *text == field.value);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        Diagnostic::unknown(name, &field.value, values.iter().map(|(text, _)| *text))
+            .at(source.place(Position::from(field)))
+    })
+}
+
+/// A scheme by name.
+pub(super) fn parse_scheme(text: &str) -> Result<Scheme, Diagnostic> {
+    text.parse::<Scheme>().map_err(|e| Diagnostic::new(e.to_string()).hint(e.hint))
+}
+
+/// A scheme with the KV cache in another format.
+pub(super) fn with_kv(base: &Scheme, format: &str) -> Result<Scheme, Diagnostic> {
+    let plain = base.name().split_once("-kv").map_or(base.name(), |(before, _)| before);
+    format!("{plain}-kv{format}").parse::<Scheme>().map_err(|_| {
+        Diagnostic::new(format!("unknown KV cache format `{}`", crate::diagnostic::clip(format)))
+            .hint(nearest_hint(format, &["16", "8", "4", "fp8", "bf16"]))
+    })
+}
