@@ -2,6 +2,7 @@
 
 mod laws;
 mod layers;
+mod models;
 mod one_graph;
 mod physics;
 mod readme;
