@@ -89,6 +89,11 @@ impl Figure {
         &self.body.value.text
     }
 
+    /// The value as the profile writes it; computed where factors changed it.
+    pub fn shown(&self, value: &impl fmt::Display) -> String {
+        if self.factors.is_empty() { self.text().trim().to_owned() } else { value.to_string() }
+    }
+
     fn citation(&self, citations: &Named<Placed<String>>) -> Arc<str> {
         match &self.body.value.cite {
             Some(cite) => match citations.0.get(cite) {
