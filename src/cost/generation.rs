@@ -114,9 +114,10 @@ impl Request {
             Self::Generation { output: 0, .. } => Err(RequestError::NoOutput),
             Self::Generation { batch, prompt, output } => {
                 let prefill = Step::prefill(batch, prompt)?;
-                let span = DecodeSpan { batch, first: prompt + 1, last: prompt + output - 1 };
+                let last = prompt.saturating_add(output - 1);
+                let span = DecodeSpan { batch, first: prompt.saturating_add(1), last };
                 if output > 1 {
-                    Step::decode(batch, span.last)?;
+                    Step::decode(batch, last)?;
                 }
                 Ok((Some(prefill), (output > 1).then_some(span)))
             }
