@@ -76,6 +76,7 @@ fn tidy(path: &str) -> String {
     for part in path.split('/') {
         match part {
             "." => {}
+            "" if !parts.is_empty() => {}
             ".." if parts.last().is_some_and(|p| !p.is_empty() && *p != "..") => {
                 parts.pop();
             }
@@ -163,6 +164,7 @@ memory:
         assert_eq!(beside("lab/mine.yaml", "../a.yaml"), "a.yaml");
         assert_eq!(beside("../mine.yaml", "../a.yaml"), "../../a.yaml");
         assert_eq!(beside("lab/mine.yaml", "/etc/a.yaml"), "/etc/a.yaml");
+        assert_eq!(beside("lab/mine.yaml", ".//mine.yaml"), "lab/mine.yaml");
         assert_eq!(beside("lab/mine.yaml", "h100-sxm"), "h100-sxm");
     }
 
