@@ -140,23 +140,29 @@ fn generic(rendered: &str) -> (String, Option<String>) {
     if ["budget breached", "recursion limit"].iter().any(|m| text.contains(m)) {
         return too_large();
     }
-    let plain = [
-        ("expected mapping start", "expected a mapping, such as `name: value`"),
-        ("expected sequence start", "expected a list, such as `[1, 8, 64]`"),
-        ("unexpected end of input", "the file is empty"),
-        ("multiple YAML documents", "more than one YAML document in a file"),
-        ("non-finite float", "expected a finite number"),
-        ("cannot deserialize null", "expected a value, found none"),
-    ];
-    let text = plain.iter().find(|(m, _)| text.contains(m)).map_or(text, |(_, plain)| plain);
     let expected = [
-        ("the file is empty", "the bundled files are examples: `cosim model show llama-2-7b`"),
+        (
+            "unexpected end of input",
+            "the bundled files are examples: `cosim model show llama-2-7b`",
+        ),
         ("invalid u32", "expected a whole number, for instance 32"),
         ("invalid u64", "expected a whole number, for instance 4096"),
         ("invalid f64", "expected a number, for instance 0.85"),
         ("invalid bool", "expected true or false"),
     ];
     let hint = expected.iter().find(|(m, _)| text.contains(m)).map(|(_, h)| (*h).to_owned());
+    let plain = [
+        ("expected mapping start", "expected a mapping, such as `name: value`"),
+        ("expected sequence start", "expected a list, such as `[1, 8, 64]`"),
+        ("unexpected end of input", "the file is empty"),
+        ("multiple YAML documents", "more than one YAML document in a file"),
+        ("invalid u32", "not a whole number"),
+        ("invalid u64", "not a whole number"),
+        ("invalid floating point", "not a number in range"),
+        ("non-finite float", "expected a finite number"),
+        ("cannot deserialize null", "expected a value, found none"),
+    ];
+    let text = plain.iter().find(|(m, _)| text.contains(m)).map_or(text, |(_, plain)| plain);
     (text.chars().take(300).collect(), hint)
 }
 

@@ -20,7 +20,7 @@ pub fn read(path: &str) -> Result<Source, Diagnostic> {
     }
     let file = File::open(shown).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => fail("there is no such file".to_owned())
-            .hint("relative paths start at the current folder"),
+            .hint("paths start at the current folder; in `extends`, at the file that says so"),
         _ => fail(e.to_string()),
     })?;
     let mut bytes = vec![];

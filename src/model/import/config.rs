@@ -72,6 +72,11 @@ impl<'a> Config<'a> {
         self.refuse(key, format!("`{key}` is {found}, expected {expected}"))
     }
 
+    /// A refusal of the file as a whole.
+    pub fn refuse_file(&self, message: &str) -> Diagnostic {
+        Diagnostic::new(format!("{}: {message}", self.source.name))
+    }
+
     /// The refusal of a required field that is absent.
     pub fn missing(&self, key: &str) -> Diagnostic {
         let message = match self.parent {

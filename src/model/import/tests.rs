@@ -128,7 +128,7 @@ fn an_unknown_family_is_named() {
     "#);
     let shown = config_json("{}", "x").expect_err("refused").to_string();
     insta::assert_snapshot!(shown, @r"
-    error: the file has neither `model_type` nor `architectures`
+    error: config.json: neither `model_type` nor `architectures` is there
      |
      = help: is this a Hugging Face config.json?
     ");

@@ -31,11 +31,11 @@ fn unknown_names_offer_the_closest() {
     ");
     assert_snapshot!(refused("explain --model gpt2 --hardware t4 --batch 1 --prompt 8 --output 8 --operator attn.flask"), @"
     error: unknown operator `attn.flask`
-     = help: did you mean `attn.flash` or `attn.flash` or `attn.qkv`?
+     = help: did you mean `attn.flash` or `attn.qkv` or `attn.out`?
     ");
     assert_snapshot!(refused("estimate --model gpt2 --hardware t4 --batch 1 --prompt 8 --output 8 --price spott"), @"
-    error: t4 has no hourly price `spott`; it has: 
-     = help: expected one of:
+    error: t4 has no hourly price `spott`; it has: none
+     = help: there is none to choose from
     ");
 }
 

@@ -65,7 +65,7 @@ fn files_that_cannot_be_read_say_why() {
     assert_snapshot!(readers(&desk, "large.yaml")[0], @"error: cannot read large.yaml: it is larger than 4194304 bytes");
     assert_snapshot!(readers(&desk, "nowhere.yaml")[0], @"
     error: cannot read nowhere.yaml: there is no such file
-     = help: relative paths start at the current folder
+     = help: paths start at the current folder; in `extends`, at the file that says so
     ");
 }
 

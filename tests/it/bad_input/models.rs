@@ -112,7 +112,7 @@ fn fields_are_known_given_once_and_typed() {
        | ^^^^^
     ");
     assert_snapshot!(refused("layers: 32", "layers: -32"), @"
-    error: layers: invalid u64
+    error: layers: not a whole number
      --> mine.yaml:6:9
       |
     6 | layers: -32
@@ -178,7 +178,7 @@ fn configs_are_whole_and_of_a_known_family() {
      = help: expected the whole config.json of a Hugging Face model
     ");
     assert_snapshot!(import("{}"), @"
-    error: the file has neither `model_type` nor `architectures`
+    error: config.json: neither `model_type` nor `architectures` is there
      = help: is this a Hugging Face config.json?
     ");
     assert_snapshot!(import("{\"architectures\": [\"MambaForCausalLM\"], \"model_type\": \"mamba\"}"), @r#"

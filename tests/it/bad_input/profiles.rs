@@ -157,13 +157,13 @@ fn extends_ends_somewhere() {
         ("gone.yaml", "id: gone\nextends: ./nowhere.yaml\n"),
     ]);
     assert_snapshot!(desk.refused(&words("hardware check a.yaml")), @"
-    error: cannot read /a.yaml: there is no such file
+    error: `extends` goes in a circle: a.yaml -> b.yaml -> a.yaml
      --> b.yaml:2:10
       |
     2 | extends: .//a.yaml
       |          ^^^^^^^^^
       |
-      = help: relative paths start at the current folder
+      = help: one of them must stand alone
     ");
     assert_snapshot!(desk.refused(&words("hardware check lost.yaml")), @"
     error: unknown hardware `h100-sxn`
@@ -181,7 +181,7 @@ fn extends_ends_somewhere() {
     2 | extends: ./nowhere.yaml
       |          ^^^^^^^^^^^^^^
       |
-      = help: relative paths start at the current folder
+      = help: paths start at the current folder; in `extends`, at the file that says so
     ");
 }
 

@@ -111,7 +111,7 @@ fn twice_the_bandwidth_halves_what_memory_bounds() {
     let what_if = estimate(&format!("{case} --set hardware.memory.dram.bandwidth=x2"));
     near(number(&base["tpot_s"]), 2.0 * number(&what_if["tpot_s"]));
     let bound = |json: &Value| {
-        json["operators"].as_array().expect("a list").iter().all(|o| o["bound"] == "memory")
+        json["operators"].as_array().expect("a list").iter().all(|o| o["bound"] == "dram")
     };
     assert!(bound(&base));
 }

@@ -81,10 +81,10 @@ fn the_same_bytes_for_any_number_of_threads() {
 #[test]
 fn a_csv_row_is_the_estimate() {
     let desk = Desk::new();
-    desk.ok(&words("sweep chat --hardware t4 --set model=gpt2 --out out"));
+    desk.ok(&words("sweep chat --hardware a100-sxm-80gb --set model=gpt2 --out out"));
     let row = &csv(&desk, "out/sweep.csv")[0];
     let case = ["--batch", &row["batch"], "--prompt", &row["prompt"], "--output", &row["output"]];
-    let start = words("estimate --json --model gpt2 --hardware t4");
+    let start = words("estimate --json --model gpt2 --hardware a100-sxm-80gb");
     let json = desk.json(&[&start[..], &case].concat());
     for name in ["ttft_s", "tpot_s", "throughput_tok_s", "energy_j_per_token", "usd_per_mtok"] {
         let (cell, value) = (row[name].parse::<f64>(), json[name].as_f64().expect("a number"));
