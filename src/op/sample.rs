@@ -79,11 +79,11 @@ impl Operator for Sample {
     }
 }
 
-fn first_largest<S: Scalar>(logits: &Vec<S>) -> usize {
+fn first_largest<S: Scalar>(logits: &[S]) -> usize {
     (1..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best })
 }
 
-fn draw<S: Scalar>(logits: &Vec<S>, temperature: f64, uniform: S) -> usize {
+fn draw<S: Scalar>(logits: &[S], temperature: f64, uniform: S) -> usize {
     let max = logits[first_largest(logits)];
     let inverse = S::constant(1.0 / temperature);
     let exps: Vec<S> = logits.iter().map(|&l| ((l - max) * inverse).exp()).collect();
