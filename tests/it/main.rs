@@ -1,5 +1,7 @@
 //! Integration tests: physics, properties, semantics, external goldens, command line.
 
+mod bad_input;
+mod cli;
 mod laws;
 mod layers;
 mod models;
