@@ -11,10 +11,13 @@ use crate::workload::Scenario;
 
 type Files = Vec<(String, String)>;
 
+/// Label, device, throughput, time per output token and status of a device's first point.
+type First<'a> = (String, &'a Variant, Option<f64>, Option<f64>, String);
+
 /// Throughput against price and power, and ranked time per output token.
 pub fn comparisons(scenario: &Scenario, grid: &Grid) -> (Files, Vec<Figure>) {
     let per_device = grid.points_per_block() * grid.techniques.len() as u64;
-    let mut first: Vec<(String, &Variant, Option<f64>, Option<f64>, String)> = vec![];
+    let mut first: Vec<First<'_>> = vec![];
     for (i, variant) in grid.variants.iter().enumerate() {
         let index = i as u64 * per_device;
         grid.for_each(index..index + 1, |_, row| {

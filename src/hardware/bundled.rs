@@ -106,7 +106,6 @@ mod tests {
         let error = load("a100-sxm-80g", &source).expect_err("refused").to_string();
         insta::assert_snapshot!(error, @r#"
         error: unknown hardware `a100-sxm-80g`
-         |
          = help: did you mean `a100-sxm-80gb` or `a100-sxm-40gb` or `a100-pcie-80gb`?
         "#);
     }

@@ -186,7 +186,6 @@ fn models_load_by_id_or_by_path() {
     assert_eq!(load("llama-3.1-8b", &no_files).expect("bundled").layers, 32);
     insta::assert_snapshot!(load("llama3.1-8b", &no_files).expect_err("unknown"), @r"
     error: unknown model `llama3.1-8b`
-     |
      = help: did you mean `llama-3.1-8b` or `llama-3-8b` or `llama-2-13b`?
     ");
     assert_eq!(load("./m.yaml", &no_files).expect_err("absent").message, "no such file");

@@ -67,7 +67,8 @@ impl Operator for Sample {
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
         for row in 0..step.logit_rows() as usize {
-            let logits = (0..self.vocabulary as usize).map(|v| operands[0].at(row, v)).collect();
+            let logits: Vec<S> =
+                (0..self.vocabulary as usize).map(|v| operands[0].at(row, v)).collect();
             let token = match self.sampler {
                 Sampler::Greedy => first_largest(&logits),
                 Sampler::Random { temperature } => {
@@ -79,11 +80,11 @@ impl Operator for Sample {
     }
 }
 
-fn first_largest<S: Scalar>(logits: &Vec<S>) -> usize {
+fn first_largest<S: Scalar>(logits: &[S]) -> usize {
     (1..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best })
 }
 
-fn draw<S: Scalar>(logits: &Vec<S>, temperature: f64, uniform: S) -> usize {
+fn draw<S: Scalar>(logits: &[S], temperature: f64, uniform: S) -> usize {
     let max = logits[first_largest(logits)];
     let inverse = S::constant(1.0 / temperature);
     let exps: Vec<S> = logits.iter().map(|&l| ((l - max) * inverse).exp()).collect();

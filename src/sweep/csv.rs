@@ -34,7 +34,7 @@ const FIGURES: &[&str] = &[
 
 /// Column names of a grid's CSV.
 pub fn header(grid: &Grid) -> Vec<String> {
-    let axes = grid.hardware_paths.iter().map(|p| p.clone());
+    let axes = grid.hardware_paths.iter().cloned();
     let keys = KEYS.iter().map(|k| (*k).to_owned());
     keys.chain(axes).chain(FIGURES.iter().map(|f| (*f).to_owned())).collect()
 }

@@ -102,7 +102,7 @@ fn cases(s: &Sizes) -> Vec<(Op, Vec<TensorType>)> {
             groups: s.groups,
             width: s.width,
             epsilon: 1e-5,
-            unit_offset: s.outputs % 2 == 0,
+            unit_offset: s.outputs.is_multiple_of(2),
             bias: s.flag,
         };
         let x = act(Dim::Tokens, s.groups * s.width);

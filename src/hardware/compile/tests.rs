@@ -69,7 +69,6 @@ fn a_missing_engine_is_refused_with_a_substitute_that_exists() {
     let error = a100.matrix(Compute::Exact(Format::Fp8E4m3)).expect_err("refused");
     insta::assert_snapshot!(crate::diagnostic::Diagnostic::from(error), @r#"
     error: a100-sxm-80gb has no fp8-e4m3 matrix engine
-     |
      = help: it has tf32, bf16, fp16, int8, int4; the closest scheme is `wfp8a16`
     "#);
     let mut none = a100.clone();

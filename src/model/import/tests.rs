@@ -129,7 +129,6 @@ fn an_unknown_family_is_named() {
     let shown = config_json("{}", "x").expect_err("refused").to_string();
     insta::assert_snapshot!(shown, @r"
     error: config.json: neither `model_type` nor `architectures` is there
-     |
      = help: is this a Hugging Face config.json?
     ");
 }
