@@ -8,8 +8,8 @@ const LARGEST: u64 = 1 << 40;
 const MOST_PARAMETERS: u128 = 1 << 60;
 /// Most different windows: each is a kind of layer with kernels of its own.
 const MOST_WINDOWS: usize = 32;
-/// Longest pattern of windows.
-const LONGEST_PATTERN: usize = 1024;
+/// Longest pattern of windows: planning takes the cube of it.
+const LONGEST_PATTERN: usize = 128;
 /// Longest name or citation, in characters.
 const LONGEST_TEXT: usize = 400;
 
