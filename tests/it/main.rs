@@ -1,5 +1,7 @@
 //! Integration tests: physics, properties, semantics, external goldens, command line.
 
+mod documents;
+mod extending;
 mod laws;
 mod layers;
 mod one_graph;
