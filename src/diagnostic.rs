@@ -133,6 +133,9 @@ pub fn clip(text: &str) -> String {
 /// "did you mean ...?" with up to three close names, else the list of what is valid.
 pub fn nearest_hint(found: &str, valid: &[&str]) -> String {
     let close = nearest(found, valid);
+    if close.is_empty() && valid.is_empty() {
+        return "there is none to choose from".to_owned();
+    }
     if close.is_empty() {
         let shown: Vec<&str> = valid.iter().copied().take(12).collect();
         let more = if valid.len() > shown.len() { ", ..." } else { "" };
@@ -152,6 +155,7 @@ pub fn nearest<'a>(found: &str, valid: &[&'a str]) -> Vec<&'a str> {
     let mut scored: Vec<(f64, &str)> =
         valid.iter().map(|n| (score(n), *n)).filter(|(s, _)| *s > 0.8).collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    scored.dedup();
     scored.into_iter().take(3).map(|(_, n)| n).collect()
 }
 

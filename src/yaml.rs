@@ -89,13 +89,19 @@ impl Source {
         let (message, hint) = reword(error.without_snippet());
         let named = ["unknown field", "missing field"].iter().any(|m| message.starts_with(m));
         // A spanned value is a struct to serde; its `value` is not a field of the file.
-        let field = path.map(|p| p.trim_end_matches(".value").trim_end_matches(".?"));
+        let field = path.map(|p| p.replace(".value", ""));
+        let field = field.as_deref().map(|p| p.trim_end_matches(".?"));
         let field = field.filter(|p| !["", ".", "?"].contains(p) && !named);
         let message = match field {
             Some(field) => format!("{}: {message}", clip(field)),
             None => message,
         };
-        Diagnostic::new(message).at(self.place(at)).hint_opt(hint)
+        let place = self.place(at);
+        let message = match place {
+            Some(_) => message,
+            None => format!("{}: {message}", self.name),
+        };
+        Diagnostic::new(message).at(place).hint_opt(hint)
     }
 }
 
@@ -115,12 +121,14 @@ fn reword(error: &serde_yaml::Error) -> (String, Option<String>) {
             let key = key.as_deref().map_or(String::new(), |k| format!(" `{}`", clip(k)));
             (format!("duplicate key{key}"), Some("a key stands once in a mapping".to_owned()))
         }
-        E::Budget { .. } => (
-            "the YAML nests too deeply, or expands to too many nodes".to_owned(),
-            Some(format!("cosim's files nest at most 6 deep; the limit is {MAX_DEPTH}")),
-        ),
+        E::Budget { .. } => too_large(),
         other => generic(&other.render()),
     }
+}
+
+fn too_large() -> (String, Option<String>) {
+    let message = "the YAML nests too deeply, or expands to too many nodes".to_owned();
+    (message, Some(format!("cosim's files nest at most 6 deep; the limit is {MAX_DEPTH}")))
 }
 
 /// Any other parser error: its first line without the place, which the diagnostic shows itself.
@@ -129,13 +137,32 @@ fn generic(rendered: &str) -> (String, Option<String>) {
     let bare = first.split_once(": ").filter(|(head, _)| head.starts_with("error: line"));
     let text = bare.map_or(first, |(_, rest)| rest);
     let text = text.split(" at line ").next().unwrap_or(text);
+    if ["budget breached", "recursion limit"].iter().any(|m| text.contains(m)) {
+        return too_large();
+    }
     let expected = [
+        (
+            "unexpected end of input",
+            "the bundled files are examples: `cosim model show llama-2-7b`",
+        ),
         ("invalid u32", "expected a whole number, for instance 32"),
         ("invalid u64", "expected a whole number, for instance 4096"),
         ("invalid f64", "expected a number, for instance 0.85"),
         ("invalid bool", "expected true or false"),
     ];
     let hint = expected.iter().find(|(m, _)| text.contains(m)).map(|(_, h)| (*h).to_owned());
+    let plain = [
+        ("expected mapping start", "expected a mapping, such as `name: value`"),
+        ("expected sequence start", "expected a list, such as `[1, 8, 64]`"),
+        ("unexpected end of input", "the file is empty"),
+        ("multiple YAML documents", "more than one YAML document in a file"),
+        ("invalid u32", "not a whole number"),
+        ("invalid u64", "not a whole number"),
+        ("invalid floating point", "not a number in range"),
+        ("non-finite float", "expected a finite number"),
+        ("cannot deserialize null", "expected a value, found none"),
+    ];
+    let text = plain.iter().find(|(m, _)| text.contains(m)).map_or(text, |(_, plain)| plain);
     (text.chars().take(300).collect(), hint)
 }
 

@@ -18,7 +18,11 @@ pub fn read(path: &str) -> Result<Source, Diagnostic> {
     if shown.is_dir() {
         return Err(fail("it is a directory".to_owned()).hint("name a file in it"));
     }
-    let file = File::open(shown).map_err(|e| fail(e.to_string()))?;
+    let file = File::open(shown).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => fail("there is no such file".to_owned())
+            .hint("paths start at the current folder; in `extends`, at the file that says so"),
+        _ => fail(e.to_string()),
+    })?;
     let mut bytes = vec![];
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|e| fail(e.to_string()))?;
     if bytes.len() > MAX_BYTES {
@@ -57,6 +61,11 @@ impl Pending {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
+        if let Some(file) = folder.ancestors().find(|a| a.is_file()) {
+            let (path, file) = (path.display(), file.display());
+            let message = format!("cannot write {path}: {file} is a file, not a folder");
+            return Err(Diagnostic::new(message).hint("name another folder").into());
+        }
         std::fs::create_dir_all(folder).map_err(|e| fail(&e))?;
         let file = NamedTempFile::new_in(folder).map_err(|e| fail(&e))?;
         Ok(Self { file, path: path.to_owned() })

@@ -167,7 +167,7 @@ fn cells(row: &Row<'_>) -> Vec<Cell> {
     cells.push(number(times.and_then(|s| s.decode_step).map(ms)));
     let tokens = row.traffic.batch as f64 * row.traffic.output as f64;
     cells.push(number(times.map(|s| tokens / s.total.get())));
-    cells.push(Cell::text(times.and_then(|s| s.decode_bound).map_or("", |b| b.name("memory"))));
+    cells.push(Cell::text(times.and_then(|s| s.decode_bound).map_or("", |b| row.bound_name(b))));
     let gib = |b: crate::units::Bytes| b.get() / f64::from(1 << 30);
     cells.push(number(figures.map(|f| gib(f.summary.memory.total()))));
     cells.push(number(figures.map(|f| gib(f.capacity.capacity))));

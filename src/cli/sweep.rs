@@ -6,7 +6,7 @@ use super::error::Error;
 use super::files::{self, Pending};
 use super::page;
 use super::terminal;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, clip};
 use crate::hardware::{self, Fidelity};
 use crate::par::Pool;
 use crate::sweep::{Grid, Variant, header, stream};
@@ -29,7 +29,7 @@ pub struct SweepArgs {
     #[arg(long)]
     out: Option<PathBuf>,
     /// Threads [default: one per core]
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_parser = jobs, allow_negative_numbers = true)]
     jobs: usize,
     /// Efficiencies 1, overheads 0
     #[arg(long)]
@@ -60,6 +60,11 @@ pub fn run(args: &SweepArgs) -> Result<(), Error> {
             scenario.axes.retain(|a| a.path != axis.path);
             scenario.axes.push(axis.clone());
         }
+        if scenarios.iter().any(|(s, _): &(Scenario, Grid)| s.name == scenario.name) {
+            let message = format!("two scenarios are named `{}`", scenario.name);
+            let hint = "each has a report folder of its name; give one another `name`";
+            return Err(Diagnostic::new(message).hint(hint).into());
+        }
         let grid = grid(&scenario, args)?;
         scenarios.push((scenario, grid));
     }
@@ -89,6 +94,11 @@ fn grid(scenario: &Scenario, args: &SweepArgs) -> Result<Grid, Error> {
             variants.push(variant(device, &paths, settings, fidelity, args)?);
         }
     }
+    let priced = variants.iter().any(|v| v.price.is_some());
+    if let (Some(name), false) = (&args.price, priced) {
+        let message = format!("no device of the sweep has an hourly price `{}`", clip(name));
+        return Err(Diagnostic::new(message).hint("`cosim hardware show` lists prices").into());
+    }
     Ok(Grid::new(scenario, variants, &catalog::architecture, args.allow_oom)?)
 }
 
@@ -103,7 +113,7 @@ fn variant(
     let inner = paths.iter().map(|p| p.trim_start_matches("hardware.").to_owned());
     let changes: Vec<(String, String)> = inner.zip(texts.iter().cloned()).collect();
     let (hardware, machine) = catalog::machine(device, &changes, fidelity)?;
-    // A device without the named price has blank costs; the name itself was checked by its profile.
+    // A device without the named price has blank costs; `grid` refuses a name that none has.
     let price = named_price(&machine, args.price.as_deref()).ok().and_then(Result::ok);
     Ok(Variant {
         id: machine.id.clone(),
@@ -141,10 +151,13 @@ fn write_all(
         ));
     }
     let report = page::render(scenario, grid, &command(args), pool)?;
+    let mut pending = vec![csv];
     for (name, text) in &report.files {
-        files::write(&folder.join(name), text)?;
+        let mut file = Pending::create(&folder.join(name))?;
+        file.write(text.as_bytes())?;
+        pending.push(file);
     }
-    csv.finish()?;
+    pending.into_iter().try_for_each(Pending::finish)?;
     let mut text = format!("{}: {}\n", scenario.name, report.heading);
     text += &report.table.to_terminal(terminal::shape());
     for line in &report.remarks {
@@ -152,6 +165,14 @@ fn write_all(
     }
     text += &format!("{} points: {}\n", grid.len(), folder.join("index.html").display());
     files::print(&text)
+}
+
+/// Most threads: more than any machine has cores, few enough to start at once.
+const MAX_JOBS: usize = 512;
+
+fn jobs(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|n| *n <= MAX_JOBS);
+    number.ok_or_else(|| format!("expected a number of threads up to {MAX_JOBS}"))
 }
 
 /// The command line as the page shows it: what was asked, without machine-specific folders.

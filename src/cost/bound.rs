@@ -49,7 +49,7 @@ impl Bound {
     }
 
     /// Its name; a memory bound by the name of the level.
-    pub fn name(self, memory_level: &str) -> &str {
+    pub const fn name(self, memory_level: &str) -> &str {
         match self {
             Self::Resource(Resource::Matrix) => "matrix",
             Self::Resource(Resource::Vector) => "vector",

@@ -115,9 +115,9 @@ impl Request {
             Self::Generation { batch, prompt, output } => {
                 let prefill = Step::prefill(batch, prompt)?;
                 let last = prompt.saturating_add(output - 1);
-                let span = DecodeSpan { batch, first: prompt + 1, last };
+                let span = DecodeSpan { batch, first: prompt.saturating_add(1), last };
                 if output > 1 {
-                    Step::decode(batch, span.last)?;
+                    Step::decode(batch, last)?;
                 }
                 Ok((Some(prefill), (output > 1).then_some(span)))
             }

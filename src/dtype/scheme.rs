@@ -50,6 +50,9 @@ pub struct ParseSchemeError {
     pub hint: String,
 }
 
+/// Longest name of a scheme, in bytes.
+const LONGEST_NAME: usize = 64;
+
 /// Examples that messages and completion offer.
 const EXAMPLES: &[&str] = &[
     "16bit",
@@ -199,6 +202,9 @@ impl std::str::FromStr for Scheme {
             let hint = crate::diagnostic::nearest_hint(&name, EXAMPLES);
             ParseSchemeError { name: crate::diagnostic::clip(&name), why, hint }
         };
+        if name.len() > LONGEST_NAME {
+            return Err(fail(format!("it is longer than {LONGEST_NAME} characters")));
+        }
         // The longest base wins: `fp8-e5m2-kv8` starts with the base `fp8-e5m2`.
         let ends = name.match_indices('-').map(|(i, _)| i).chain([name.len()]);
         let bases = ends.filter_map(|end| Some((end, Self::base(&name[..end])?)));

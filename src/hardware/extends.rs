@@ -73,9 +73,10 @@ fn beside(file: &str, wanted: &str) -> String {
 /// Without `.` and inner `..`, so that one file has one name.
 fn tidy(path: &str) -> String {
     let mut parts: Vec<&str> = vec![];
-    for part in path.split('/') {
+    for (i, part) in path.split('/').enumerate() {
         match part {
             "." => {}
+            "" if i > 0 => {}
             ".." if parts.last().is_some_and(|p| !p.is_empty() && *p != "..") => {
                 parts.pop();
             }
@@ -163,6 +164,8 @@ memory:
         assert_eq!(beside("lab/mine.yaml", "../a.yaml"), "a.yaml");
         assert_eq!(beside("../mine.yaml", "../a.yaml"), "../../a.yaml");
         assert_eq!(beside("lab/mine.yaml", "/etc/a.yaml"), "/etc/a.yaml");
+        assert_eq!(beside("lab/mine.yaml", ".//mine.yaml"), "lab/mine.yaml");
+        assert_eq!(beside("mine.yaml", ".//mine.yaml"), "mine.yaml");
         assert_eq!(beside("lab/mine.yaml", "h100-sxm"), "h100-sxm");
     }
 

@@ -26,6 +26,9 @@ struct Body {
     note: Option<String>,
 }
 
+/// Figures in SI units, yocto to yotta: within it no time, energy or price of a request overflows.
+const RANGE: std::ops::RangeInclusive<f64> = 1e-24..=1e24;
+
 /// `x2`, `x0.5`: the multiplier of a factor, if the text is one.
 fn factor(text: &str) -> Option<Result<f64, String>> {
     let rest = text.trim().strip_prefix(['x', 'X'])?.trim();
@@ -81,12 +84,23 @@ impl Figure {
             let error = Diagnostic::new(format!("{path} is zero"));
             return Err(error.at(self.place()).hint("leave an unknown figure out"));
         }
+        if !RANGE.contains(&quoted.value.si()) {
+            let message =
+                format!("{path} is {:e} in SI units, beyond 1e-24 to 1e24", quoted.value.si());
+            let hint = "is a prefix, an exponent or a factor wrong?";
+            return Err(Diagnostic::new(message).at(self.place()).hint(hint));
+        }
         Ok(quoted)
     }
 
     /// The unit part's text, which tells a price per hour from a price.
     pub fn text(&self) -> &str {
         &self.body.value.text
+    }
+
+    /// The value as the profile writes it; computed where factors changed it.
+    pub fn shown(&self, value: &impl fmt::Display) -> String {
+        if self.factors.is_empty() { self.text().trim().to_owned() } else { value.to_string() }
     }
 
     fn citation(&self, citations: &Named<Placed<String>>) -> Arc<str> {

@@ -28,7 +28,7 @@ pub enum NoPrice {
         machine: String,
     },
     /// The profile has no hourly price of that name.
-    #[error("{machine} has no hourly price `{name}`; it has: {}", .has.join(", "))]
+    #[error("{machine} has no hourly price `{name}`; it has: {}", listed(.has))]
     Unknown {
         /// The device.
         machine: String,
@@ -37,6 +37,10 @@ pub enum NoPrice {
         /// The hourly prices that it has.
         has: Vec<String>,
     },
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 impl From<NoPrice> for Diagnostic {

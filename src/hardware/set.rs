@@ -2,7 +2,7 @@
 
 use super::layer::{Layer, Named, Text};
 use super::raw::RawHardware;
-use crate::diagnostic::{Diagnostic, Place};
+use crate::diagnostic::{Diagnostic, Place, clip};
 use crate::yaml::{Position, Source};
 
 impl RawHardware {
@@ -11,13 +11,18 @@ impl RawHardware {
     /// # Errors
     /// An unknown field, with the closest names, or a value of the wrong form.
     pub fn from_path(path: &str, value: &str, argument: &str) -> Result<Self, Diagnostic> {
-        let shown = Source::new(argument, format!("{path}={value}"));
+        let shown = Source::new(clip(argument), format!("{path}={value}"));
         let at = |column: usize| Position { line: 1, column };
         let value_at = at(path.chars().count() + 2);
         if path.split('.').any(str::is_empty) || value.contains(['\n', '\r']) {
-            let error = Diagnostic::new(format!("`{path}` is not a path to a field"));
+            let error = Diagnostic::new(format!("`{}` is not a path to a field", clip(path)));
             let hint = "write it as memory.dram.bandwidth=x2";
             return Err(error.at(shown.place(at(1))).hint(hint));
+        }
+        if ["", "~", "null", "{}"].contains(&value.trim()) || ["id", "extends"].contains(&path) {
+            let error = Diagnostic::new(format!("`{}` changes no figure", clip(&shown.text)));
+            let hint = "write it as memory.dram.bandwidth=x2";
+            return Err(error.at(shown.place(value_at)).hint(hint));
         }
         let keys: Vec<&str> = path.split('.').collect();
         let mut text: String = keys.iter().map(|k| format!("{{{}: ", quote(k))).collect();
@@ -41,7 +46,7 @@ impl RawHardware {
     /// As [`Self::from_path`], and a memory level, link or price that the profile does not have.
     pub fn set(self, path: &str, value: &str, argument: &str) -> Result<Self, Diagnostic> {
         let overlay = Self::from_path(path, value, argument)?;
-        let place = Source::new(argument, format!("{path}={value}"))
+        let place = Source::new(clip(argument), format!("{path}={value}"))
             .place(Position { line: 1, column: path.find('.').map_or(1, |dot| dot + 2) });
         known("memory level", &overlay.memory, &self.memory, &place)?;
         known("link", &overlay.links, &self.links, &place)?;

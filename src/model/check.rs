@@ -6,6 +6,10 @@ use super::{Architecture, Block, NormKind, Position, RopeScaling};
 const LARGEST: u64 = 1 << 40;
 /// Most parameters of a model: products of sizes stay inside 64 bits behind this check.
 const MOST_PARAMETERS: u128 = 1 << 60;
+/// Most different windows: each is a kind of layer with kernels of its own.
+const MOST_WINDOWS: usize = 32;
+/// Longest pattern of windows.
+const LONGEST_PATTERN: usize = 1024;
 /// Longest name or citation, in characters.
 const LONGEST_TEXT: usize = 400;
 
@@ -127,6 +131,17 @@ fn attention(model: &Architecture) -> Checked {
         let layers = model.layers;
         let message = format!("`attention.windows` has {pattern} entries for {layers} layers");
         let hint = "a pattern over layers that repeats: `[full]`, `[4096]`, `[4096, full]`";
+        return Err(Refusal::new("attention.windows", message).hint(hint));
+    }
+    let mut distinct = attention.windows.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    if distinct.len() > MOST_WINDOWS || attention.windows.len() > LONGEST_PATTERN {
+        let message = format!(
+            "`attention.windows` has {pattern} entries, {} of them different",
+            distinct.len()
+        );
+        let hint = format!("at most {LONGEST_PATTERN} entries, {MOST_WINDOWS} of them different");
         return Err(Refusal::new("attention.windows", message).hint(hint));
     }
     Ok(())

@@ -72,7 +72,7 @@ fn sizes_that_do_not_fit_are_refused_at_their_place() {
       |         ^
     ");
     insta::assert_snapshot!(refused("layers: 2", "layers: -2"), @r"
-    error: layers: invalid u64
+    error: layers: not a whole number
      --> tiny.yaml:6:9
       |
     6 | layers: -2

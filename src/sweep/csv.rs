@@ -110,7 +110,7 @@ fn write_figures<W: std::io::Write>(
         optional(writer, text, time.filter(|_| shown))?;
     }
     for bound in [summary.prefill_bound, summary.decode_bound] {
-        writer.write_field(bound.filter(|_| shown).map_or("", |b| b.name("memory")))?;
+        writer.write_field(bound.filter(|_| shown).map_or("", |b| row.bound_name(b)))?;
     }
     let memory = summary.memory;
     let bytes = [memory.weights, memory.kv, memory.activations, memory.total(), capacity.capacity];

@@ -44,6 +44,9 @@ pub struct Block<'a> {
     estimator: Result<Estimator<'a>, EstimateError>,
 }
 
+/// Most points: days of work and terabytes of CSV.
+const MAX_POINTS: u128 = 1_000_000_000_000;
+
 /// Most combinations of settings other than traffic.
 const MAX_COMBINATIONS: u64 = 100_000;
 
@@ -65,10 +68,17 @@ impl Grid {
             scenario.axes.iter().cloned().partition(Axis::is_traffic);
         let (hardware, plan_axes): (Vec<Axis>, Vec<Axis>) =
             others.into_iter().partition(Axis::is_hardware);
-        let techniques = combinations(&plan_axes)?
+        let techniques: Vec<Technique> = combinations(&plan_axes)?
             .into_iter()
             .map(|settings| technique(scenario, &settings, architecture))
             .collect::<Result<_, _>>()?;
+        let blocks = variants.len() as u128 * techniques.len() as u128;
+        let points =
+            traffic_axes.iter().fold(blocks, |n, a| n.saturating_mul(a.values.len() as u128));
+        if points > MAX_POINTS {
+            let message = format!("the sweep has {points} points");
+            return Err(Diagnostic::new(message).hint(format!("the limit is {MAX_POINTS}")).into());
+        }
         let hardware_paths = hardware.into_iter().map(|a| a.path).collect();
         let traffic = scenario.traffic;
         Ok(Self { hardware_paths, variants, techniques, traffic, traffic_axes, allow_oom })
@@ -148,10 +158,10 @@ impl<'a> Block<'a> {
 
 /// Every combination of the axes' settings, the last axis varying fastest.
 pub(crate) fn combinations(axes: &[Axis]) -> Result<Vec<Vec<&(String, Setting)>>, Diagnostic> {
-    let count: u64 = axes.iter().map(|a| a.values.len() as u64).product();
+    let count = axes.iter().fold(1, |n: u64, a| n.saturating_mul(a.values.len() as u64));
     if count > MAX_COMBINATIONS {
         let message = format!("{count} combinations of settings other than traffic");
-        let hint = format!("the limit is {MAX_COMBINATIONS}; traffic may vary without limit");
+        let hint = format!("the limit is {MAX_COMBINATIONS}; traffic may vary more");
         return Err(Diagnostic::new(message).hint(hint));
     }
     Ok(axes.iter().fold(vec![vec![]], |done, axis| {

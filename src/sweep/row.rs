@@ -1,7 +1,7 @@
 //! One point of a sweep with its figures, or the reason that it has none.
 
 use super::subject::{Technique, Variant};
-use crate::cost::{Capacity, Economics, EstimateError, Estimator, Request, Summary};
+use crate::cost::{Bound, Capacity, Economics, EstimateError, Estimator, Request, Summary};
 use crate::provenance::Basis;
 use crate::workload::Traffic;
 
@@ -46,6 +46,8 @@ pub struct Figures {
     pub economics: Economics,
     /// The weakest basis among the inputs that the times depend on.
     pub basis: Basis,
+    /// Index of the memory level that bounds memory time.
+    pub memory_level: usize,
 }
 
 impl Status {
@@ -65,6 +67,12 @@ impl Status {
 }
 
 impl<'a> Row<'a> {
+    /// Name of a bound on this device; a memory bound by the name of its level.
+    pub fn bound_name(&self, bound: Bound) -> &'a str {
+        let level = self.figures.map_or(0, |f| f.memory_level);
+        bound.name(&self.variant.machine.levels[level].name)
+    }
+
     pub(super) fn new(
         variant: &'a Variant,
         technique: &'a Technique,
@@ -101,5 +109,6 @@ fn evaluate(
         (false, false) => Status::OutOfMemory,
     };
     let basis = estimator.basis(summary.bounds);
-    (status, Some(Figures { summary, capacity, economics, basis }))
+    let memory_level = estimator.slowest_index();
+    (status, Some(Figures { summary, capacity, economics, basis, memory_level }))
 }

@@ -1,12 +1,10 @@
 //! What a sweep varies: a dotted path and the values it takes, each checked once.
 
-use super::raw::RawScenario;
-use super::technique::{ATTENTION, FUSION, choice, parse_scheme, with_kv};
+use super::technique::{ATTENTION, FUSION, named, parse_scheme, with_kv};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::hardware::RawHardware;
 use crate::model::{AttentionKernel, FusionSet};
-use crate::yaml::Source;
 
 /// One value of an axis.
 #[derive(Debug, Clone)]
@@ -103,36 +101,26 @@ fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> 
     if !PATHS.contains(&path) {
         return Err(missing());
     }
-    // The value takes the road of a file: the path becomes YAML and is read as a scenario.
-    let quoted = serde_json::to_string(text).unwrap_or_default();
-    let numeric = path.starts_with("traffic.");
-    let value = if numeric { text } else { quoted.as_str() };
-    let yaml = match path.split_once('.') {
-        Some((outer, inner)) => format!("{outer}: {{{inner}: {value}}}"),
-        None => format!("{path}: {value}"),
+    let count = || {
+        text.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(|| {
+            let found = clip(text);
+            let message =
+                format!("{origin}: {path} is `{found}`; expected a whole number of at least 1");
+            Diagnostic::new(message).hint("for instance traffic.batch=1,8,64")
+        })
     };
-    let source = Source::new(origin, yaml);
-    let raw: RawScenario = source.parse()?;
-    let traffic = raw.traffic.unwrap_or_default();
-    let positive = |n: u64| {
-        let error = Diagnostic::new(format!("{origin}: {path} is 0; expected at least 1"));
-        (n > 0).then_some(n).ok_or(error)
-    };
-    let counts = [traffic.batch, traffic.prompt, traffic.output];
-    Ok(match (path, counts.map(|n| n.map(|n| n.value))) {
-        ("traffic.batch", [Some(n), ..]) => Setting::Batch(positive(n)?),
-        ("traffic.prompt", [_, Some(n), _]) => Setting::Prompt(positive(n)?),
-        ("traffic.output", [.., Some(n)]) => Setting::Output(positive(n)?),
-        ("model", _) => Setting::Model(text.to_owned()),
-        ("quant", _) => Setting::Quant(parse_scheme(text)?),
-        ("kv_cache.format", _) => {
+    Ok(match path {
+        "traffic.batch" => Setting::Batch(count()?),
+        "traffic.prompt" => Setting::Prompt(count()?),
+        "traffic.output" => Setting::Output(count()?),
+        "model" => Setting::Model(text.to_owned()),
+        "quant" => Setting::Quant(parse_scheme(text)?),
+        "kv_cache.format" => {
             with_kv(&Scheme::sixteen_bit(), text)?;
             Setting::KvFormat(text.to_owned())
         }
-        ("attention", _) => {
-            Setting::Attention(choice(raw.attention.as_ref(), path, ATTENTION, &source)?)
-        }
-        ("fusion", _) => Setting::Fusion(choice(raw.fusion.as_ref(), path, FUSION, &source)?),
+        "attention" => Setting::Attention(named(text, path, ATTENTION)?),
+        "fusion" => Setting::Fusion(named(text, path, FUSION)?),
         _ => return Err(missing()),
     })
 }
@@ -151,8 +139,9 @@ pub fn expand_values(text: &str) -> Result<Vec<String>, Diagnostic> {
             values.push(part.to_owned());
             continue;
         };
-        if step == 0 || to < from || (to - from) / step >= MAX_VALUES {
-            let message = format!("`{}` is not a range", clip(part));
+        let room = MAX_VALUES.saturating_sub(values.len() as u64);
+        if step == 0 || to < from || (to - from) / step >= room {
+            let message = format!("`{}` is not a range of at most {MAX_VALUES} values", clip(part));
             return Err(Diagnostic::new(message).hint("for instance 1..64, or 8..64:8"));
         }
         values.extend((from..=to).step_by(step as usize).map(|n| n.to_string()));

@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer};
 #[serde(deny_unknown_fields)]
 pub struct RawScenario {
     /// Name of the scenario, used for its report folder.
-    pub name: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub name: Option<Spanned<String>>,
     /// What it stands for.
     pub description: Option<String>,
     /// Model id, or path of a model YAML.

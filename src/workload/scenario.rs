@@ -50,10 +50,7 @@ impl Scenario {
         let raw: RawScenario = source.parse()?;
         let mut scenario = Self::check(&raw, source)?;
         for (path, values) in &raw.sweep {
-            let at = |d: Diagnostic| match d.place {
-                Some(_) => d,
-                None => d.at(source.place(Position::from(values))),
-            };
+            let at = |d: Diagnostic| d.at(source.place(Position::from(values)));
             let texts = values.value.iter().map(|v| v.0.clone()).collect();
             scenario.axes.push(Axis::new(path, texts, &source.name).map_err(at)?);
         }
@@ -99,9 +96,8 @@ impl Scenario {
             let message = format!("traffic.{name} is 0; expected at least 1");
             Err(Diagnostic::new(message).at(source.place(Position::from(value))))
         };
-        let name = raw.name.clone().unwrap_or_else(|| stem(&source.name));
         Ok(Self {
-            name,
+            name: name(raw, source)?,
             description: raw.description.clone().unwrap_or_default(),
             model: model.value.clone(),
             scheme: scheme(raw, source)?,
@@ -148,6 +144,21 @@ fn only_none(
         }
         _ => Ok(()),
     }
+}
+
+/// The name, which is a folder's name too: it must not lead out of the folder of reports.
+fn name(raw: &RawScenario, source: &Source) -> Result<String, Diagnostic> {
+    let name = raw.name.as_ref().map_or_else(|| stem(&source.name), |n| n.value.clone());
+    let legal = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+    let begins = name.starts_with(char::is_alphanumeric);
+    if begins && !name.ends_with([' ', '.']) && name.chars().all(legal) && name.len() <= 64 {
+        return Ok(name);
+    }
+    let clipped = crate::diagnostic::clip(&name);
+    let place = raw.name.as_ref().and_then(|n| source.place(Position::from(n)));
+    let message = format!("`{clipped}` does not name a scenario");
+    let hint = "up to 64 letters, digits, dashes, underscores, dots or spaces, as in `name: chat`";
+    Err(Diagnostic::new(message).at(place).hint(hint))
 }
 
 fn stem(name: &str) -> String {

@@ -13,6 +13,7 @@ pub(super) const ATTENTION: &[(&str, AttentionKernel)] =
 pub(super) const FUSION: &[(&str, FusionSet)] =
     &[("default", FusionSet::Default), ("none", FusionSet::None)];
 
+/// The value that a field names; the first where there is none.
 pub(super) fn choice<T: Copy>(
     field: Option<&Spanned<String>>,
     name: &str,
@@ -20,11 +21,18 @@ pub(super) fn choice<T: Copy>(
     source: &Source,
 ) -> Result<T, Diagnostic> {
     let Some(field) = field else { return Ok(values[0].1) };
-    let found = values.iter().find(|(text, _)| *text == field.value);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        Diagnostic::unknown(name, &field.value, values.iter().map(|(text, _)| *text))
-            .at(source.place(Position::from(field)))
-    })
+    named(&field.value, name, values).map_err(|d| d.at(source.place(Position::from(field))))
+}
+
+/// The value with this name.
+pub(super) fn named<T: Copy>(
+    text: &str,
+    what: &str,
+    values: &[(&str, T)],
+) -> Result<T, Diagnostic> {
+    let found = values.iter().find(|(name, _)| *name == text);
+    let unknown = || Diagnostic::unknown(what, text, values.iter().map(|(name, _)| *name));
+    found.map(|(_, value)| *value).ok_or_else(unknown)
 }
 
 /// A scheme by name.

@@ -85,6 +85,20 @@ fn the_worked_example_is_what_the_model_says() {
     held(format!("it is {:.3} ms", milliseconds(&unfused)));
 }
 
+/// A16 and A17 say so of the bundled profiles.
+#[test]
+fn memory_binds_at_dram_and_special_functions_are_no_roof() {
+    for id in bundled::ids() {
+        for fidelity in [Fidelity::Realistic, Fidelity::Ideal] {
+            let machine = machine(id, fidelity);
+            let dram = machine.levels[machine.dram].effective().expect("required");
+            let known = machine.levels.iter().filter_map(|l| l.effective());
+            assert!(known.into_iter().all(|b| b >= dram), "{id}");
+            assert!(machine.special.is_none(), "{id}");
+        }
+    }
+}
+
 #[test]
 fn every_operator_is_in_the_table() {
     let page = read("docs/COST-MODEL.md");

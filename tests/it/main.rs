@@ -1,9 +1,12 @@
 //! Integration tests: physics, properties, semantics, external goldens, command line.
 
+mod bad_input;
+mod cli;
 mod documents;
 mod extending;
 mod laws;
 mod layers;
+mod models;
 mod one_graph;
 mod physics;
 mod readme;

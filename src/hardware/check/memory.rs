@@ -2,7 +2,7 @@
 
 use super::id_place;
 use super::reader::{Reader, count, text};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, clip};
 use crate::hardware::figure::Figure;
 use crate::hardware::profile::Level;
 use crate::hardware::raw::{RawHardware, RawLevel, Scope};
@@ -15,6 +15,7 @@ pub(super) fn levels(
     raw: &RawHardware,
     id: &str,
 ) -> Result<Vec<Level>, Diagnostic> {
+    check_names(raw)?;
     let ordered = order(&raw.memory.0)?;
     let mut levels = vec![];
     for (name, level) in &ordered {
@@ -47,6 +48,28 @@ pub(super) fn levels(
     Ok(levels)
 }
 
+/// Most memory levels; bundled profiles have up to 7.
+const MOST_LEVELS: usize = 32;
+
+/// Names are columns and labels, few and short.
+fn check_names(raw: &RawHardware) -> Result<(), Diagnostic> {
+    let names = raw.memory.0.keys();
+    if names.len() > MOST_LEVELS {
+        let message = format!("{} memory levels, more than {MOST_LEVELS}", names.len());
+        return Err(Diagnostic::new(message).at(id_place(raw)));
+    }
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    let mut names = names;
+    match names.find(|n| n.is_empty() || n.len() > 32 || !n.chars().all(legal)) {
+        Some(name) => {
+            let message = format!("`{}` is not the name of a memory level", clip(name));
+            let hint = "up to 32 lower-case letters, digits, hyphens and underscores, as in `l2`";
+            Err(Diagnostic::new(message).at(id_place(raw)).hint(hint))
+        }
+        None => Ok(()),
+    }
+}
+
 /// The first two neighbours (among those with a value) of which the second is larger.
 #[allow(clippy::type_complexity, reason = "two named values, local to this file")]
 fn falls_outward<'a, T: PartialOrd + Copy + 'a>(
@@ -72,6 +95,14 @@ fn order(raw: &IndexMap<String, RawLevel>) -> Result<IndexMap<&str, &RawLevel>, 
             return Err(error.at(outer.place()));
         };
         names.insert(at, name);
+    }
+    let at = |name: &str| names.iter().position(|n| *n == name);
+    for (name, level) in raw {
+        if let Some(outer) = level.inside.as_ref().filter(|outer| at(name) > at(&outer.value)) {
+            let message = format!("`{name}` does not end up inside `{}`", outer.value);
+            let hint = "list the levels innermost first, and leave `inside` out";
+            return Err(Diagnostic::new(message).at(outer.place()).hint(hint));
+        }
     }
     Ok(names.into_iter().filter_map(|n| Some((n, raw.get(n)?))).collect())
 }

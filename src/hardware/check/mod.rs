@@ -86,9 +86,9 @@ fn check_id(id: Option<&Placed<String>>) -> Result<Arc<str>, Diagnostic> {
         return Err(error.hint("add a line such as `id: my-device`"));
     };
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if id.value.is_empty() || !id.value.chars().all(allowed) {
+    if id.value.is_empty() || id.value.len() > 64 || !id.value.chars().all(allowed) {
         let message = format!("`{}` is not an id", crate::diagnostic::clip(&id.value));
-        let hint = "an id has lower-case letters, digits and hyphens";
+        let hint = "an id has up to 64 lower-case letters, digits and hyphens";
         return Err(Diagnostic::new(message).at(id.place()).hint(hint));
     }
     Ok(id.value.as_str().into())

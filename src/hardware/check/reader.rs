@@ -26,7 +26,7 @@ impl Reader<'_> {
         let quoted: Quoted<T> = raw.read(path, self.citations)?;
         self.rows.push(Row {
             path: path.to_owned(),
-            value: quoted.value.to_string(),
+            value: raw.shown(&quoted.value),
             basis: quoted.basis,
             citation: quoted.citation.clone(),
             note: quoted.note.clone(),

@@ -156,7 +156,7 @@ fn zero_negative_and_factor_without_base_are_refused() {
       |                                       ^^^^^^
     "#);
     insta::assert_snapshot!(refuse("2 TB/s", "{value: 2 TB/s, basis: guess}"), @r#"
-    error: memory.dram.bandwidth.value.basis: unknown value `guess`
+    error: memory.dram.bandwidth.basis: unknown value `guess`
      --> mine.yaml:6:61
       |
     6 |   dram: {capacity: 80 GB, bandwidth: {value: 2 TB/s, basis: guess}}
@@ -171,7 +171,7 @@ fn zero_negative_and_factor_without_base_are_refused() {
     1 | id: Mine
       |     ^^^^
       |
-      = help: an id has lower-case letters, digits and hyphens
+      = help: an id has up to 64 lower-case letters, digits and hyphens
     "#);
 }
 

@@ -32,7 +32,11 @@ impl<'a> Config<'a> {
             let at = Position { line: error.line(), column: error.column().max(1) };
             let text = error.to_string();
             let bare = text.split(" at line ").next().unwrap_or(&text);
-            Diagnostic::new(format!("not a JSON object: {}", clip(bare))).at(source.place(at))
+            let place = source.place(at);
+            let file = if place.is_none() { format!("{}: ", source.name) } else { String::new() };
+            Diagnostic::new(format!("{file}not a JSON object: {}", clip(bare)))
+                .at(place)
+                .hint("expected the whole config.json of a Hugging Face model")
         })?;
         Ok(Self { source, parent: None, fields, family: "" })
     }
@@ -68,11 +72,19 @@ impl<'a> Config<'a> {
         self.refuse(key, format!("`{key}` is {found}, expected {expected}"))
     }
 
+    /// A refusal of the file as a whole.
+    pub fn refuse_file(&self, message: &str) -> Diagnostic {
+        Diagnostic::new(format!("{}: {message}", self.source.name))
+    }
+
     /// The refusal of a required field that is absent.
     pub fn missing(&self, key: &str) -> Diagnostic {
         let message = match self.parent {
             Some(parent) => format!("missing field `{key}` in `{parent}`"),
-            None => format!("missing field `{key}`, which a `{}` model needs", self.family),
+            None => {
+                let (file, family) = (&self.source.name, self.family);
+                format!("{file}: missing field `{key}`, which a `{family}` model needs")
+            }
         };
         Diagnostic::new(message).at(self.parent.and_then(|p| self.place(p)))
     }

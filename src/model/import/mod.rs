@@ -92,8 +92,10 @@ fn family(config: &mut Config) -> Result<&'static Family, Diagnostic> {
             (Some(class), Some(name)) => format!("`{}` (model_type `{}`)", clip(class), clip(name)),
             (Some(one), None) | (None, Some(one)) => format!("`{}`", clip(one)),
             (None, None) => {
-                let message = "the file has neither `model_type` nor `architectures`";
-                return Err(Diagnostic::new(message).hint("is this a Hugging Face config.json?"));
+                let message = "neither `model_type` nor `architectures` is there";
+                return Err(config
+                    .refuse_file(message)
+                    .hint("is this a Hugging Face config.json?"));
             }
         };
         let message = format!("architecture {named} is not supported");

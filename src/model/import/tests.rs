@@ -127,8 +127,8 @@ fn an_unknown_family_is_named() {
       = help: of model_type `llama`: LlamaForCausalLM
     "#);
     let shown = config_json("{}", "x").expect_err("refused").to_string();
-    insta::assert_snapshot!(shown, @"
-    error: the file has neither `model_type` nor `architectures`
+    insta::assert_snapshot!(shown, @r"
+    error: config.json: neither `model_type` nor `architectures` is there
      = help: is this a Hugging Face config.json?
     ");
 }
@@ -201,7 +201,7 @@ fn what_changes_the_mathematics_is_refused_by_name() {
 #[test]
 fn missing_and_wrong_fields_are_named() {
     let shown = refused("llama-2-7b", "\"hidden_size\": 4096,", "");
-    insta::assert_snapshot!(shown, @"error: missing field `hidden_size`, which a `llama` model needs");
+    insta::assert_snapshot!(shown, @"error: config.json: missing field `hidden_size`, which a `llama` model needs");
     let shown = refused("llama-2-7b", "\"hidden_size\": 4096", "\"hidden_size\": -4096");
     insta::assert_snapshot!(shown, @r#"
     error: `hidden_size` is -4096, expected a whole number
@@ -227,6 +227,8 @@ fn missing_and_wrong_fields_are_named() {
       |
     8 |   "hidden_size" 4096,
       |                 ^^^^^
+      |
+      = help: expected the whole config.json of a Hugging Face model
     "#);
 }
 

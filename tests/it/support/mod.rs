@@ -1,11 +1,13 @@
 //! What several tests share: known and random models, machines, and the executor's inputs.
 
 pub mod case;
+mod desk;
 pub mod machines;
 pub mod models;
 pub mod random;
 pub mod sequences;
 
+pub use desk::{Desk, words};
 use proptest::test_runner::Config;
 
 /// So many cases, nothing written to disk.

@@ -1,0 +1,8 @@
+//! Bad input: one screen that says where and what to do, exit code 2, nothing half-written.
+
+mod arguments;
+mod hostile;
+mod models;
+mod outputs;
+mod profiles;
+mod sweeps;
