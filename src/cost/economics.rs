@@ -6,10 +6,11 @@ use crate::units::{Dollars, DollarsPerHour, Joules, Seconds, Watts};
 /// Cost per token. Each is `None` where the profile lacks the figure or the request the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Economics {
-    /// Energy per token: `TDP x time / tokens` over generated tokens; over prompt tokens for a
+    /// Energy per token (A12): `TDP x time / tokens` over generated tokens; over prompt tokens for a
     /// prefill alone.
     pub energy_per_token: Option<Joules>,
-    /// All of the request's time, per million generated tokens (prompt tokens for a prefill alone).
+    /// All of the request's time (A13), per million generated tokens (prompt tokens for a prefill
+    /// alone).
     pub per_million: Option<Dollars>,
     /// Prefill time per million prompt tokens.
     pub per_million_input: Option<Dollars>,

@@ -22,7 +22,7 @@ pub struct Estimator<'a> {
     pub(super) machine: &'a Machine,
     /// Seconds per matrix operation, node by node, and whether the vector engine runs it.
     matrix: Vec<(f64, bool)>,
-    /// Seconds per vector and per special operation; 0 where the rate is not modelled.
+    /// Seconds per vector and per special operation; 0 where the rate is not modelled (A17).
     vector: f64,
     special: f64,
     /// Seconds per byte of the slowest level.
@@ -155,7 +155,7 @@ impl<'a> Estimator<'a> {
     }
 }
 
-/// The level whose effective bandwidth is lowest, and its seconds per byte.
+/// The level whose effective bandwidth is lowest, and its seconds per byte (A16).
 fn slowest_level(machine: &Machine) -> (usize, f64) {
     let times = machine
         .levels

@@ -8,7 +8,7 @@ use crate::mapping::{Footprint, PlanKernel};
 use crate::tensor::{Step, StepError};
 use crate::units::{Bytes, Seconds};
 
-/// What is asked of the model.
+/// What is asked of the model: one static batch (A18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
     /// Prefill of `prompt` tokens, which yields token 1, then `output - 1` decode steps at contexts
@@ -55,7 +55,7 @@ pub struct Memory {
     pub weights: Bytes,
     /// KV cache at the longest context.
     pub kv: Bytes,
-    /// Activations alive at the worst moment.
+    /// Activations alive at the worst moment (A11).
     pub activations: Bytes,
 }
 

@@ -9,14 +9,14 @@ pub struct KernelCost {
     pub operations: [f64; 3],
     /// Vector operations for conversions between storage and compute formats.
     pub conversions: f64,
-    /// Bytes that pass every memory level.
+    /// Bytes that pass every memory level (A1).
     pub bytes: f64,
     /// Seconds per resource, indexed by [`super::Resource`].
     pub times: [f64; 4],
 }
 
 impl KernelCost {
-    /// The longest of the resource times: all overlap.
+    /// The longest of the resource times: all overlap (A2).
     pub fn longest(&self) -> f64 {
         self.times.iter().copied().fold(0.0, f64::max)
     }

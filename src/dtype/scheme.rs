@@ -11,7 +11,7 @@ use std::fmt;
 /// The format that matrices are multiplied in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Compute {
-    /// bf16 where the device has it, else fp16.
+    /// bf16 where the device has it, else fp16 (A15).
     Native16,
     /// This one.
     Exact(Format),

@@ -20,7 +20,7 @@ pub struct Engine {
     pub format: Format,
     /// Its rate.
     pub rate: Rate,
-    /// What it is: fp32 products without a matrix engine run on the vector engine.
+    /// What it is: fp32 products without a matrix engine run on the vector engine (A14).
     pub class: EngineClass,
 }
 

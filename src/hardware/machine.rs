@@ -140,7 +140,7 @@ pub struct Machine {
     /// At which fidelity it was compiled.
     pub fidelity: Fidelity,
     pub(super) matrix: [Option<Rate>; Format::COUNT],
-    /// The vector engine's rate: fp32 where known, else fp16, else bf16.
+    /// The vector engine's rate: fp32 where known, else fp16, else bf16 (A3).
     pub vector: Option<Rate>,
     /// The format of [`Self::vector`].
     pub vector_format: Option<Format>,
@@ -168,7 +168,7 @@ pub struct Machine {
     pub network: Option<LinkRate>,
     /// To the host.
     pub host: Option<LinkRate>,
-    /// Roofs that are missing because no figure is known, as results list them.
+    /// Roofs that are missing because no figure is known, as results list them (A17).
     pub not_modelled: Vec<String>,
     /// Named fallbacks in use; none at [`Fidelity::Ideal`].
     pub fallbacks: Vec<String>,

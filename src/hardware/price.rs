@@ -5,7 +5,7 @@ use crate::diagnostic::{Diagnostic, nearest_hint};
 use crate::provenance::Quoted;
 use crate::units::{Dollars, DollarsPerHour};
 
-/// Names tried when none is asked for.
+/// Names tried when none is asked for (A13).
 const DEFAULTS: [&str; 2] = ["cloud-low", "cloud-hyperscaler"];
 
 /// A price of a profile.

@@ -31,7 +31,7 @@ pub struct Hardware {
     pub notes: Option<Arc<str>>,
     /// Compute units.
     pub units: Units,
-    /// Dense matrix peaks; at least one.
+    /// Dense matrix peaks (A3); at least one.
     pub matrix: IndexMap<Format, Quoted<FlopsPerSecond>>,
     /// Vector peaks.
     pub vector: IndexMap<Format, Quoted<FlopsPerSecond>>,

@@ -113,7 +113,7 @@ impl Footprint {
 }
 
 /// The activations alive while each operator runs: written before or by it, and read by it or
-/// later. Values that stay on chip do not count.
+/// later. Values that stay on chip do not count (A11).
 fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
     let spans: Vec<(NodeId, usize, usize)> = graph
         .nodes()

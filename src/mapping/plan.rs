@@ -100,7 +100,7 @@ impl PlanNode {
         reads + work.writes * self.write_bytes
     }
 
-    /// Vector operations spent on converting between storage and compute formats.
+    /// Vector operations spent on converting between storage and compute formats (A10).
     pub fn conversion_ops(&self, work: &Work) -> f64 {
         let (reads, write) = &self.conversions;
         let read: f64 = work.reads.iter().zip(reads).map(|(e, c)| e * c).sum();

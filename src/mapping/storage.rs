@@ -48,7 +48,7 @@ impl<'a> Formats<'a> {
     }
 
     /// Vector operations to turn one stored element of `value` into an operand of `node`; none
-    /// where the engine takes the stored format as it is.
+    /// where the engine takes the stored format as it is (A10).
     pub fn read_conversion(&self, value: NodeId, node: NodeId) -> f64 {
         let storage = self.storage(value);
         let native = self.compute(node) == Compute::Exact(storage.element);

@@ -63,7 +63,7 @@ pub enum RopeScaling {
 ///
 /// `(a, b) -> (a cos - b sin, b cos + a sin)`. Shapes: `x, y: [T, H Dh]`. Work: per token and
 /// pair 1 vector and 2 special operations for the angle (2 vector more under YaRN's factor),
-/// shared by the heads; per head 6 vector operations a pair. Elements beyond R pass unchanged.
+/// shared by the heads (A19); per head 6 vector operations a pair. Elements beyond R pass unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rope {
     /// Heads (H).

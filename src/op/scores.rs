@@ -8,7 +8,7 @@ use crate::tensor::{Dim, Mask, Step, TensorType};
 /// `s[(q, k), h] = cap(scale * sum_d q[q, h, d] key[k, h / (H/Hk), d])` for every visible pair.
 ///
 /// Shapes: `q: [T, H Dh]`, `keys: [C, Hk Dh]`, `s: [pairs, H]`, pairs packed by query. Masked pairs
-/// are neither computed nor stored. Work per pair and head: `2 Dh` matrix, 1 vector (scale); a
+/// are neither computed nor stored (A7). Work per pair and head: `2 Dh` matrix, 1 vector (scale); a
 /// soft cap `c tanh(s / c)` adds 2 vector and 1 special (Gemma 2, arXiv 2408.00118).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {

@@ -159,7 +159,7 @@ impl Step {
         self.sum(|g| g.count as f64 * (g.past + g.new) as f64)
     }
 
-    /// (query, key) pairs that the mask lets through, over all sequences.
+    /// (query, key) pairs that the mask lets through, over all sequences (A7).
     ///
     /// Causal: `sum_i (past + i)` for `i` in `1..=new`; sliding: `sum_i min(past + i, window)`.
     pub fn pairs(&self, mask: Mask) -> f64 {

@@ -1,4 +1,4 @@
-//! Imports point down only: the table of docs/ARCHITECTURE.md, held against every source file.
+//! Imports point down only: the table of ARCHITECTURE.md, held against every source file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

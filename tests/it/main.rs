@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod cli;
+mod documents;
+mod extending;
 mod laws;
 mod layers;
 mod models;
