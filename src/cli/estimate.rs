@@ -50,9 +50,21 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         not_modelled: &case.machine.not_modelled,
         fallbacks: &case.machine.fallbacks,
         remedy: remedy(case, &report),
+        warnings: warnings(case),
         shows_times: report.capacity.fits || case.allow_oom,
     };
     Ok((report, context))
+}
+
+/// What a person should know about the request itself.
+fn warnings(case: &Case) -> Vec<String> {
+    let (asked, declared) = (case.request.longest_context(), case.architecture.max_context);
+    let beyond = asked > declared;
+    let text = || {
+        let id = &case.architecture.id;
+        format!("context {asked} is beyond the {declared} tokens that {id} declares")
+    };
+    beyond.then(text).into_iter().collect()
 }
 
 fn remedy(case: &Case, report: &CostReport) -> Option<Remedy> {
@@ -201,7 +213,7 @@ fn remarks(context: &EstimateContext<'_>) -> String {
             Some(batch) => {
                 let _ = writeln!(text, "  batch {batch} or less on one device");
             }
-            None => text += "  no batch: the weights alone are too large\n",
+            None => text += "  no batch: one sequence is too large already\n",
         }
         let _ = writeln!(text, "  {} such devices, split evenly", remedy.fewest_devices);
         if let Some(format) = &remedy.smaller_format {
@@ -210,6 +222,9 @@ fn remarks(context: &EstimateContext<'_>) -> String {
     }
     let because = context.provenance.because.join(", ");
     let _ = writeln!(text, "basis: {} ({because})", context.provenance.basis);
+    for warning in &context.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
     for fallback in context.fallbacks {
         let _ = writeln!(text, "fallback: {fallback}");
     }

@@ -132,12 +132,10 @@ fn label(variant: &Variant) -> String {
 /// The file stem of a variant's charts.
 fn stem(grid: &Grid, device: usize) -> String {
     let variant = &grid.variants[device];
-    match variant.settings.is_empty() {
-        true => variant.id.to_string(),
-        false => {
-            let same = grid.variants[..device].iter().filter(|v| v.id == variant.id).count();
-            format!("{}-{}", variant.id, same + 1)
-        }
+    let same = grid.variants[..device].iter().filter(|v| v.id == variant.id).count();
+    match (variant.settings.is_empty(), same) {
+        (true, 0) => variant.id.to_string(),
+        (_, same) => format!("{}-{}", variant.id, same + 1),
     }
 }
 
@@ -191,6 +189,7 @@ pub fn device_charts(
         not_modelled: &variant.machine.not_modelled,
         fallbacks: &variant.machine.fallbacks,
         remedy: None,
+        warnings: vec![],
         shows_times: true,
     };
     let charts = CaseCharts {

@@ -13,7 +13,7 @@ pub struct Capacity {
     pub capacity: Bytes,
     /// Whether the request's memory is at most the capacity.
     pub fits: bool,
-    /// Largest batch of the same request that fits; 0 when the weights alone do not.
+    /// Largest batch of the same request that fits; 0 when not even one sequence does.
     pub max_batch: u64,
 }
 

@@ -90,6 +90,16 @@ impl Scheme {
         &self.name
     }
 
+    /// The same scheme with the KV cache in another format.
+    ///
+    /// # Errors
+    /// A format that no cache takes.
+    pub fn with_kv(&self, format: &str) -> Result<Self, ParseSchemeError> {
+        let name = self.name.replace("fp8-e", "fp8_e");
+        let others: Vec<&str> = name.split('-').filter(|flag| !flag.starts_with("kv")).collect();
+        format!("{}-kv{format}", others.join("-").replace("fp8_e", "fp8-e")).parse()
+    }
+
     /// Whether projections read quantized activations, which needs a native engine.
     pub fn quantizes_activations(&self) -> bool {
         self.activations.scale.is_some()
@@ -125,6 +135,11 @@ impl Scheme {
         }
         let (weight, activation) = token.strip_prefix('w')?.rsplit_once('a')?;
         let (weight, activation) = (element(weight)?, element(activation)?);
+        // A product runs in the activations' format, so weights are at most as wide.
+        let bits = |format: Option<Format>| format.map_or(16, Format::bits);
+        if bits(weight) > bits(activation) {
+            return None;
+        }
         let high = match activation {
             Some(f) if !f.is_scaled() => Compute::Exact(f),
             _ => Compute::Native16,
@@ -189,7 +204,10 @@ fn element(token: &str) -> Option<Option<Format>> {
         "4" => Some(Some(Format::Int4)),
         "8" => Some(Some(Format::Int8)),
         "16" => Some(None),
-        name => Format::from_name(name).map(Some),
+        name => {
+            let format = Format::from_name(&name.replace('_', "-"))?;
+            (!matches!(format, Format::Int32 | Format::Tf32)).then_some(Some(format))
+        }
     }
 }
 
@@ -212,7 +230,15 @@ impl std::str::FromStr for Scheme {
         let Some((end, mut scheme)) = base else {
             return Err(fail("it does not start with a format or w<bits>a<bits>".to_owned()));
         };
-        for flag in name[end..].split('-').filter(|f| !f.is_empty()) {
+        // A KV format's own dash does not part flags.
+        let flags = name[end..].replace("fp8-e", "fp8_e");
+        let mut kinds = vec![];
+        for flag in flags.split('-').skip(1) {
+            let kind = flag.chars().next().ok_or_else(|| fail("a dash has no flag".to_owned()))?;
+            if kinds.contains(&kind) {
+                return Err(fail(format!("`-{flag}` repeats a flag")));
+            }
+            kinds.push(kind);
             scheme.apply(flag).map_err(&fail)?;
         }
         scheme.name = name;
@@ -258,10 +284,34 @@ mod tests {
     }
 
     #[test]
+    fn another_kv_format_keeps_the_other_flags() {
+        let kv = |name: &str, format: &str| scheme(name).with_kv(format).map(|s| s.name);
+        assert_eq!(kv("w4a16-kv8-g128", "4").as_deref(), Ok("w4a16-g128-kv4"));
+        assert_eq!(kv("fp8-e5m2", "fp8-e5m2").as_deref(), Ok("fp8-e5m2-kvfp8-e5m2"));
+        assert_eq!(scheme("bf16-kvfp8-e5m2").kv.element, Format::Fp8E5m2);
+        assert!(kv("16bit", "5").is_err());
+    }
+
+    #[test]
     fn nonsense_is_refused_with_a_hint() {
-        for bad in ["", "w5a16", "q4", "bf16-g128", "w4a16-g0", "w4a16-kv5", "w4a16-zz", "bf16-zp"]
-        {
-            let error = bad.parse::<Scheme>().expect_err(bad);
+        for bad in [
+            "",
+            "w5a16",
+            "q4",
+            "bf16-g128",
+            "w4a16-g0",
+            "w4a16-kv5",
+            "w4a16-zz",
+            "bf16-zp",
+            "w16a8",
+            "wint32a16",
+            "wtf32a16",
+            "wfp32a16",
+            "16bit-",
+            "16bit--kv8",
+            "w4a16-g64-g128",
+        ] {
+            let error = bad.parse::<Scheme>().err().unwrap_or_else(|| panic!("{bad} passes"));
             assert!(!error.hint.is_empty(), "{error}");
         }
     }

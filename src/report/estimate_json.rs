@@ -27,6 +27,8 @@ pub struct EstimateContext<'a> {
     pub fallbacks: &'a [String],
     /// What would make it fit.
     pub remedy: Option<Remedy>,
+    /// What a person should know about the request itself.
+    pub warnings: Vec<String>,
     /// Whether times are given.
     pub shows_times: bool,
 }
@@ -56,6 +58,7 @@ struct EstimateJson<'a> {
     basis_inputs: Vec<String>,
     not_modelled: &'a [String],
     fallbacks: &'a [String],
+    warnings: &'a [String],
     operators: Vec<OperatorJson<'a>>,
 }
 
@@ -137,6 +140,7 @@ pub fn estimate_json(
         basis_inputs: context.provenance.because.clone(),
         not_modelled: context.not_modelled,
         fallbacks: context.fallbacks,
+        warnings: &context.warnings,
         operators: report.phases.iter().flat_map(|p| operators(p, context)).collect(),
     };
     serde_json::to_string_pretty(&json).map(|text| text + "\n")

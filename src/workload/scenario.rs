@@ -1,6 +1,6 @@
 //! The checked scenario.
 
-use super::axis::{Axis, Setting};
+use super::axis::{Axis, Setting, expand_values};
 use super::raw::RawScenario;
 use super::technique::{ATTENTION, FUSION, choice, parse_scheme, with_kv};
 use crate::diagnostic::Diagnostic;
@@ -51,7 +51,10 @@ impl Scenario {
         let mut scenario = Self::check(&raw, source)?;
         for (path, values) in &raw.sweep {
             let at = |d: Diagnostic| d.at(source.place(Position::from(values)));
-            let texts = values.value.iter().map(|v| v.0.clone()).collect();
+            let mut texts = vec![];
+            for value in &values.value {
+                texts.extend(expand_values(&value.0).map_err(at)?);
+            }
             scenario.axes.push(Axis::new(path, texts, &source.name).map_err(at)?);
         }
         Ok(scenario)

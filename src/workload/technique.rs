@@ -42,8 +42,7 @@ pub(super) fn parse_scheme(text: &str) -> Result<Scheme, Diagnostic> {
 
 /// A scheme with the KV cache in another format.
 pub(super) fn with_kv(base: &Scheme, format: &str) -> Result<Scheme, Diagnostic> {
-    let plain = base.name().split_once("-kv").map_or(base.name(), |(before, _)| before);
-    format!("{plain}-kv{format}").parse::<Scheme>().map_err(|_| {
+    base.with_kv(format).map_err(|_| {
         Diagnostic::new(format!("unknown KV cache format `{}`", crate::diagnostic::clip(format)))
             .hint(nearest_hint(format, &["16", "8", "4", "fp8", "bf16"]))
     })

@@ -3,6 +3,7 @@
 use super::Fusion;
 use crate::graph::{Graph, NodeId};
 use crate::op::Op;
+use crate::tensor::Dim;
 
 pub(super) const GATED: Fusion = Fusion {
     name: "gate.up+activation",
@@ -19,7 +20,8 @@ fn find(graph: &Graph, is_activation: fn(&Op) -> bool) -> Vec<Vec<NodeId>> {
         .filter_map(|activation| {
             let operands = graph.operands(activation);
             let only_here = |&o: &NodeId| {
-                matches!(graph.op(o), Some(Op::MatMul(_))) && graph.readers(o) == [activation]
+                matches!(graph.op(o), Some(Op::MatMul(product)) if product.rows == Dim::Tokens)
+                    && graph.readers(o) == [activation]
             };
             operands.iter().all(only_here).then(|| [operands, vec![activation]].concat())
         })
