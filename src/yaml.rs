@@ -173,7 +173,6 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code, reason = "fields are read by serde only")]
     struct Chip {
         bandwidth: Spanned<String>,
         units: Option<u32>,
@@ -181,6 +180,14 @@ mod tests {
 
     fn refuse(text: &str) -> String {
         Source::new("chip.yaml", text).parse::<Chip>().expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn values_keep_their_place() {
+        let source = Source::new("chip.yaml", "units: 4\nbandwidth: 3 TB/s\n");
+        let chip: Chip = source.parse().expect("valid");
+        assert_eq!((chip.units, chip.bandwidth.value.as_str()), (Some(4), "3 TB/s"));
+        assert_eq!(Position::from(&chip.bandwidth), Position { line: 2, column: 12 });
     }
 
     #[test]

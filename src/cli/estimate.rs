@@ -7,7 +7,7 @@ use super::terminal;
 use crate::cost::{CostReport, Economics, Memory, Remedy, Request};
 use crate::dtype::Scheme;
 use crate::mapping::Plan;
-use crate::report::{Column, EstimateContext, Table, estimate_json};
+use crate::report::{Column, EstimateContext, Table, describe, estimate_json};
 use crate::units::{Bytes, Dollars, DollarsPerHour, Watts};
 use std::fmt::Write;
 
@@ -98,17 +98,7 @@ fn table(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> Str
 
 /// What was asked, in one line.
 pub fn heading(case: &Case) -> String {
-    let what = match case.request {
-        Request::Generation { batch, prompt, output } => {
-            format!("batch {batch}, {prompt} prompt + {output} output tokens")
-        }
-        Request::Prefill { batch, context } => {
-            format!("prefill of batch {batch} x {context} tokens")
-        }
-        Request::Decode { batch, context } => {
-            format!("decode step of batch {batch} at context {context}")
-        }
-    };
+    let what = describe(&case.request);
     let fidelity = match case.machine.fidelity {
         crate::hardware::Fidelity::Ideal => " (ideal: efficiencies 1, overheads 0)",
         crate::hardware::Fidelity::Realistic => "",
