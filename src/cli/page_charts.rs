@@ -8,6 +8,7 @@ use crate::report::html::{Card, Figure};
 use crate::report::{Axis, Better, CaseCharts, EstimateContext, Prefixes, describe};
 use crate::sweep::{Grid, Row, Variant};
 use crate::workload::Scenario;
+use std::collections::BTreeSet;
 
 type Files = Vec<(String, String)>;
 
@@ -76,6 +77,8 @@ fn against(
 ) -> ComparisonChart {
     let mut points = vec![];
     let mut omitted = vec![];
+    let drawable = contenders.iter().filter(|c| c.throughput.is_some());
+    let groups: BTreeSet<String> = drawable.map(|c| c.variant.vendor.clone()).collect();
     for c in contenders {
         match (value(c.variant), c.throughput) {
             (Some(spent), Some(throughput)) => points.push(ComparisonPoint {
@@ -95,6 +98,7 @@ fn against(
         x,
         y: Axis::new("Throughput", "tok/s", Prefixes::Si, Better::Higher),
         points,
+        groups: groups.into_iter().collect(),
         omitted,
         notes: vec![],
     }

@@ -21,6 +21,9 @@ pub struct ComparisonChart {
     pub y: Axis,
     /// Accelerators.
     pub points: Vec<ComparisonPoint>,
+    /// All groups, in the order of their shapes, so that charts of one page agree; the points' own
+    /// where empty.
+    pub groups: Vec<String>,
     /// Accelerators without a place, each with its reason.
     pub omitted: Vec<(String, String)>,
     /// Footnotes.
@@ -80,6 +83,9 @@ impl ComparisonChart {
     }
 
     fn groups(&self) -> Vec<&str> {
+        if !self.groups.is_empty() {
+            return self.groups.iter().map(String::as_str).collect();
+        }
         let mut groups: Vec<&str> = self.points.iter().map(|p| p.group.as_str()).collect();
         groups.sort_unstable();
         groups.dedup();

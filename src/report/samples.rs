@@ -158,6 +158,7 @@ pub(super) fn comparison() -> ComparisonChart {
         x: Axis::new("Price", "$/h", Prefixes::Plain, Better::Lower),
         y: Axis::new("Decode throughput", "tok/s", Prefixes::Si, Better::Higher),
         points: FLEET.iter().map(point).collect(),
+        groups: vec![],
         omitted: vec![
             ("Jetson Orin Nano 8 GB".to_owned(), "does not fit".to_owned()),
             ("Groq LPU".to_owned(), "no price".to_owned()),
