@@ -34,6 +34,12 @@ impl Machine {
         let tdp = hardware.tdp.as_ref().map(|q| c.known("power.tdp", q));
         let idle = hardware.idle.as_ref().map(|q| c.known("power.idle", q));
         let prices = c.prices();
+        if tdp.is_none() {
+            c.not_modelled.push("energy: no TDP figure".to_owned());
+        }
+        if prices.is_empty() {
+            c.not_modelled.push("money: no hourly price figure".to_owned());
+        }
         let (scaleup, network) = (c.link("scaleup"), c.link("network"));
         let host = c.link("host");
         Self {

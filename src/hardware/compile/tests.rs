@@ -56,7 +56,12 @@ fn fallbacks_and_missing_roofs_are_listed() {
     );
     assert_eq!(
         t4.not_modelled,
-        ["special-function rate: no figure", "l1 bandwidth: no figure", "l2 bandwidth: no figure",]
+        [
+            "special-function rate: no figure",
+            "l1 bandwidth: no figure",
+            "l2 bandwidth: no figure",
+            "money: no hourly price figure",
+        ]
     );
     assert_eq!(t4.price(None), Err(NoPrice::NoFigure { machine: "t4".into() }));
 }
