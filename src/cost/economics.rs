@@ -1,6 +1,7 @@
 //! Energy and money of a request, from its time.
 
-use super::generation::{Request, Summary};
+use super::generation::Summary;
+use super::request::Request;
 use crate::units::{Dollars, DollarsPerHour, Joules, Seconds, Watts};
 
 /// Cost per token. Each is `None` where the profile lacks the figure or the request the phase.

@@ -11,12 +11,14 @@ mod estimator;
 mod generation;
 mod kernel;
 mod report;
+mod request;
 mod span;
 
 pub use bound::{Bound, BoundSet, Resource};
 pub use capacity::{Capacity, Remedy};
 pub use economics::{ApiPrice, Economics};
 pub use estimator::{EstimateError, Estimator, Provenance};
-pub use generation::{Memory, Request, RequestError, Summary};
+pub use generation::{Memory, Summary};
 pub use kernel::KernelCost;
 pub use report::{CostReport, OperatorCost, Phase, PhaseCost};
+pub use request::{DecodeSpan, Request, RequestError};

@@ -3,8 +3,9 @@
 use super::bound::Bound;
 use super::capacity::Capacity;
 use super::estimator::Estimator;
-use super::generation::{Request, RequestError, Summary};
+use super::generation::Summary;
 use super::kernel::KernelCost;
+use super::request::{Request, RequestError};
 use crate::mapping::PlanKernel;
 use crate::units::{Bytes, Flops, FlopsPerByte, Seconds};
 use serde::Serialize;
