@@ -176,11 +176,7 @@ fn cost_rows(case: &Case, context: &EstimateContext<'_>) -> Vec<Line> {
             money(economics.per_million_input),
             "prefill time / prompt tokens",
         ));
-        rows.push(line(
-            "  output",
-            money(economics.per_million_output),
-            "decode time / output tokens",
-        ));
+        rows.push(line("  output", money(economics.per_million_output), "price x TPOT / batch"));
     }
     rows.extend(api_row(case, economics));
     rows
