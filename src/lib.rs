@@ -13,6 +13,7 @@ pub mod op;
 pub mod par;
 pub mod provenance;
 pub mod report;
+pub mod reproduce;
 pub mod sweep;
 pub mod tensor;
 pub mod units;

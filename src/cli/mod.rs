@@ -11,6 +11,7 @@ mod hardware;
 mod model;
 mod page;
 mod page_charts;
+mod reproduce;
 mod roofline;
 mod sweep;
 mod terminal;
@@ -37,6 +38,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Draw the roofline of one case
     Roofline(roofline::RooflineArgs),
+    /// Compute the published figures of papers: tables and charts
+    Reproduce(reproduce::ReproduceArgs),
     /// Print a model's graph
     Graph(graph::GraphArgs),
     /// List, show or import models
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Estimate(args) => estimate::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Roofline(args) => roofline::run(&args),
+        Command::Reproduce(args) => reproduce::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Hardware(command) => hardware::run(&command),

@@ -15,6 +15,7 @@ mod logplot;
 mod page;
 #[cfg(test)]
 mod pictures;
+pub mod ratios;
 pub mod roofline;
 #[cfg(test)]
 mod samples;

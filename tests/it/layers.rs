@@ -14,7 +14,7 @@ const RANKS: &[&[&str]] = &[
     &["mapping", "exec", "workload", "quantize"],
     &["cost"],
     &["serving", "validate", "calibrate"],
-    &["sweep"],
+    &["sweep", "reproduce"],
     &["report"],
     &["cli"],
     &["main"],
