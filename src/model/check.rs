@@ -167,6 +167,7 @@ fn position(model: &Architecture) -> Checked {
                 return Err(Refusal::new("position.learned.positions", message));
             }
         }
+        Position::Alibi => {}
     }
     Ok(())
 }

@@ -75,6 +75,9 @@ pub(super) struct RawAttention {
     /// tanh cap of the scores.
     #[schemars(with = "Option<f64>")]
     pub softcap: Option<Spanned<f64>>,
+    /// A learned score per head joins the softmax.
+    #[serde(default)]
+    pub sinks: bool,
     /// Pattern over layers, repeated: a number of tokens, or `full`. `[full]` where absent.
     #[schemars(with = "Option<Vec<RawWindow>>")]
     pub windows: Option<Spanned<Vec<RawWindow>>>,
@@ -106,6 +109,8 @@ pub(super) enum RawPosition {
     Rope(RawRope),
     /// A learned vector per position.
     Learned(RawLearned),
+    /// Scores fall with distance.
+    Alibi,
 }
 
 /// Rotary embedding.
@@ -263,6 +268,9 @@ pub(super) struct RawEmbedding {
     /// Factor of the embedding: a number, or `sqrt-hidden`.
     #[schemars(with = "Option<RawScale>")]
     pub scale: Option<Spanned<RawScale>>,
+    /// A norm stands behind it.
+    #[serde(default)]
+    pub norm: bool,
 }
 
 /// Factor of the embedding.

@@ -3,8 +3,8 @@
 use super::Wiring;
 use crate::graph::{GraphError, NodeId, Source};
 use crate::model::architecture::Position;
-use crate::op::{KvAppend, Rope, Scores, Softmax, WeightedSum};
-use crate::tensor::{Dim, Mask, TensorType};
+use crate::op::{KvAppend, Rope, ScoreBias, Scores, Softmax, WeightedSum};
+use crate::tensor::{Dim, Mask, TensorType, WeightKind};
 
 impl Wiring<'_> {
     /// Projections, rotation, cache append, scores, softmax, weighted sum, output projection.
@@ -33,10 +33,15 @@ impl Wiring<'_> {
         let values = self.append("attn.append_v", v, mask)?;
 
         let (scale, softcap) = (a.scale, a.softcap);
-        let scores = Scores { heads, kv_heads, head_dim, mask, scale, softcap };
+        let bias = matches!(self.arch.position, Position::Alibi).then_some(ScoreBias::Alibi);
+        let scores = Scores { heads, kv_heads, head_dim, mask, scale, softcap, bias };
         let scores = self.builder.apply("attn.scores", scores, &[q, keys])?;
-        let weights = Softmax { heads, mask };
-        let weights = self.builder.apply("attn.softmax", weights, &[scores])?;
+        let mut operands = vec![scores];
+        if a.sinks {
+            operands.push(self.weight("attn.sinks.weight", WeightKind::Bias, 1, heads));
+        }
+        let weights = Softmax { heads, mask, sinks: a.sinks };
+        let weights = self.builder.apply("attn.softmax", weights, &operands)?;
         let sum = WeightedSum { heads, kv_heads, head_dim, mask };
         let out = self.builder.apply("attn.weighted_sum", sum, &[weights, values])?;
         self.project("attn.out", out, (heads * head_dim, hidden), a.out_bias)
@@ -45,7 +50,7 @@ impl Wiring<'_> {
     fn rotate(&mut self, name: &str, x: NodeId, heads: u64) -> Result<NodeId, GraphError> {
         let head_dim = self.arch.attention.head_dim;
         match self.arch.position {
-            Position::Learned { .. } => Ok(x),
+            Position::Learned { .. } | Position::Alibi => Ok(x),
             Position::Rope { theta, rotary_dim, pairing, scaling } => {
                 let rope = Rope { heads, head_dim, rotary_dim, theta, pairing, scaling };
                 self.builder.apply(name, rope, &[x])

@@ -26,6 +26,7 @@ fn llama(id: &str, vocabulary: u64, kv_heads: u64, inner: u64) -> Architecture {
             qk_norm: false,
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
+            sinks: false,
             windows: vec![None],
         },
         position: Position::Rope {
@@ -38,7 +39,7 @@ fn llama(id: &str, vocabulary: u64, kv_heads: u64, inner: u64) -> Architecture {
         norm: Norm { kind, epsilon: 1e-5, unit_offset: false, bias: false, post: false },
         block: Block::Sequential,
         head: Head { tied: false, bias: false, softcap: None },
-        embedding: Embedding { scale: None },
+        embedding: Embedding { scale: None, norm: false },
     }
 }
 
