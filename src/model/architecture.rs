@@ -81,6 +81,8 @@ pub enum Position {
         pairing: Pairing,
         /// Change of the angles for longer contexts.
         scaling: Option<RopeScaling>,
+        /// Base in layers with a window, whose angles are not scaled (Gemma 3).
+        local_theta: Option<f64>,
     },
     /// A learned vector per position, added to the token embedding.
     Learned {

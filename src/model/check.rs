@@ -189,8 +189,11 @@ fn reals(model: &Architecture) -> Checked {
     if let Some(scale) = model.embedding.scale {
         positive("embedding.scale", scale)?;
     }
-    if let Position::Rope { theta, scaling, .. } = model.position {
+    if let Position::Rope { theta, scaling, local_theta, .. } = model.position {
         positive("position.rope.theta", theta)?;
+        if let Some(theta) = local_theta {
+            positive("position.rope.local_theta", theta)?;
+        }
         for value in scaling.iter().flat_map(scaling_numbers) {
             positive("position.rope.scaling", value)?;
         }

@@ -106,7 +106,7 @@ pub(super) enum Full {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum RawPosition {
     /// Rotary embedding of queries and keys.
-    Rope(RawRope),
+    Rope(Box<RawRope>),
     /// A learned vector per position.
     Learned(RawLearned),
     /// Scores fall with distance.
@@ -128,6 +128,9 @@ pub(super) struct RawRope {
     /// Change of the angles for longer contexts.
     #[schemars(with = "Option<RawScaling>")]
     pub scaling: Option<Spanned<RawScaling>>,
+    /// Base of the angles in layers with a window, which are not scaled; theirs too where absent.
+    #[schemars(with = "Option<f64>")]
+    pub local_theta: Option<Spanned<f64>>,
 }
 
 /// Which elements form a rotated pair.

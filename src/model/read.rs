@@ -113,6 +113,7 @@ fn position(head_dim: u64, raw: &RawPosition) -> Position {
                 RawPairing::Interleaved => Pairing::Interleaved,
             },
             scaling: rope.scaling.as_ref().map(|s| scaling(s.value)),
+            local_theta: rope.local_theta.as_ref().map(|t| t.value),
         },
         RawPosition::Learned(learned) => {
             Position::Learned { positions: learned.positions.value, offset: learned.offset }
@@ -186,6 +187,7 @@ fn place(raw: &RawModel, field: &str) -> Option<Line> {
         "attention.softcap" => a.softcap.as_ref().map(Line::from),
         "attention.windows" => a.windows.as_ref().map(Line::from),
         "position.rope.theta" => rope.map(|r| Line::from(&r.theta)),
+        "position.rope.local_theta" => rope.and_then(|r| r.local_theta.as_ref()).map(Line::from),
         "position.rope.rotary_dim" => {
             rope.and_then(|r| r.rotary_dim.as_ref()).or(a.head_dim.as_ref()).map(Line::from)
         }

@@ -92,13 +92,16 @@ fn position(text: &mut String, position: &Position) {
     text.push_str("position:");
     match position {
         Position::Alibi => text.push_str(" alibi\n"),
-        Position::Rope { theta, rotary_dim, pairing, scaling } => {
+        Position::Rope { theta, rotary_dim, pairing, scaling, local_theta } => {
             text.push_str("\n  rope:\n");
             line(text, 4, "theta", number(*theta));
             line(text, 4, "rotary_dim", rotary_dim);
             line(text, 4, "pairing", pairing.name());
             if let Some(scaling) = scaling {
                 line(text, 4, "scaling", scaling_fields(scaling));
+            }
+            if let Some(theta) = local_theta {
+                line(text, 4, "local_theta", number(*theta));
             }
         }
         Position::Learned { positions, offset } => {

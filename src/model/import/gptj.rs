@@ -37,6 +37,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             rotary_dim,
             pairing: Pairing::Interleaved,
             scaling: None,
+            local_theta: None,
         },
         attention: Attention {
             heads,

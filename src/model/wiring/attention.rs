@@ -27,8 +27,8 @@ impl Wiring<'_> {
         } else {
             (q, k)
         };
-        let q = self.rotate("attn.rope_q", q, heads)?;
-        let k = self.rotate("attn.rope_k", k, kv_heads)?;
+        let q = self.rotate("attn.rope_q", q, heads, window)?;
+        let k = self.rotate("attn.rope_k", k, kv_heads, window)?;
         let keys = self.append("attn.append_k", k, mask)?;
         let values = self.append("attn.append_v", v, mask)?;
 
@@ -47,11 +47,21 @@ impl Wiring<'_> {
         self.project("attn.out", out, (heads * head_dim, hidden), a.out_bias)
     }
 
-    fn rotate(&mut self, name: &str, x: NodeId, heads: u64) -> Result<NodeId, GraphError> {
+    fn rotate(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        heads: u64,
+        window: Option<u64>,
+    ) -> Result<NodeId, GraphError> {
         let head_dim = self.arch.attention.head_dim;
         match self.arch.position {
             Position::Learned { .. } | Position::Alibi => Ok(x),
-            Position::Rope { theta, rotary_dim, pairing, scaling } => {
+            Position::Rope { theta, rotary_dim, pairing, scaling, local_theta } => {
+                let (theta, scaling) = match local_theta.filter(|_| window.is_some()) {
+                    Some(local) => (local, None),
+                    None => (theta, scaling),
+                };
                 let rope = Rope { heads, head_dim, rotary_dim, theta, pairing, scaling };
                 self.builder.apply(name, rope, &[x])
             }

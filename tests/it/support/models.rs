@@ -34,6 +34,7 @@ fn llama(id: &str, vocabulary: u64, kv_heads: u64, inner: u64) -> Architecture {
             rotary_dim: head_dim,
             pairing: Pairing::Half,
             scaling: None,
+            local_theta: None,
         },
         ffn: Ffn { inner, activation, gated: true, bias: false },
         norm: Norm { kind, epsilon: 1e-5, unit_offset: false, bias: false, post: false },
