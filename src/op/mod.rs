@@ -9,8 +9,11 @@
 
 mod activation;
 mod add;
+mod combine;
 mod embedding;
+mod expert_bias;
 mod gate;
+mod grouped_matmul;
 mod infer;
 mod kv_append;
 mod matmul;
@@ -19,6 +22,8 @@ mod norm;
 mod operand;
 mod position;
 mod rope;
+mod route;
+mod routing;
 mod sample;
 pub mod scalar;
 mod scores;
@@ -29,8 +34,11 @@ mod work;
 
 pub use activation::{Activate, Activation};
 pub use add::Add;
+pub use combine::Combine;
 pub use embedding::Embedding;
+pub use expert_bias::ExpertBias;
 pub use gate::Gate;
+pub use grouped_matmul::GroupedMatMul;
 pub use infer::InferError;
 pub use kv_append::KvAppend;
 pub use matmul::MatMul;
@@ -38,6 +46,8 @@ pub use norm::{Norm, NormKind};
 pub use operand::{Operand, Target, Touched};
 pub use position::Position;
 pub use rope::{Pairing, Rope, RopeScaling};
+pub use route::{Groups, Route, Scoring};
+pub use routing::{ExpertLoad, ParseRoutingError, Routing};
 pub use sample::{Sample, Sampler};
 pub use scores::Scores;
 pub use select::Select;
@@ -127,5 +137,5 @@ macro_rules! operators {
 
 operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
-    Gate, Activate, Add, Select, Sample,
+    Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
 }
