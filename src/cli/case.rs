@@ -8,7 +8,7 @@ use crate::dtype::Scheme;
 use crate::hardware::{Fidelity, Hardware, Machine};
 use crate::mapping::Plan;
 use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet, Graphs, WhatIf};
-use crate::op::Sampler;
+use crate::op::{Routing, Sampler};
 use crate::units::{Dollars, DollarsPerHour};
 use clap::{ArgGroup, Args, ValueEnum};
 use std::str::FromStr;
@@ -52,6 +52,9 @@ pub struct ModelArgs {
     /// Every operator a kernel of its own (the attention kernel stays)
     #[arg(long)]
     pub no_fusion: bool,
+    /// How tokens spread over experts: uniform, or zipf:S for popularity rank^-S
+    #[arg(long, default_value = "uniform")]
+    pub routing: Routing,
 }
 
 /// A request on a device.
@@ -132,7 +135,7 @@ impl ModelArgs {
             AttentionArg::Naive => AttentionKernel::Naive,
         };
         let fusions = if self.no_fusion { FusionSet::None } else { FusionSet::Default };
-        BuildOptions { attention, fusions, sampler: Sampler::Greedy }
+        BuildOptions { attention, fusions, sampler: Sampler::Greedy, routing: self.routing }
     }
 }
 

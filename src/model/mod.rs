@@ -16,8 +16,8 @@ mod wiring;
 mod write;
 
 pub use architecture::{
-    Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Pairing,
-    Position, RopeScaling,
+    Activation, Architecture, Attention, Block, Embedding, Experts, Ffn, Groups, Head, Norm,
+    NormKind, Pairing, Position, RopeScaling, Scoring,
 };
 pub use graphs::Graphs;
 pub use parameters::{LayerParameters, Parameters};

@@ -9,8 +9,11 @@
 
 mod activation;
 mod add;
+mod combine;
 mod embedding;
+mod expert_bias;
 mod gate;
+mod grouped_matmul;
 mod infer;
 mod kv_append;
 mod matmul;
@@ -19,6 +22,8 @@ mod norm;
 mod operand;
 mod position;
 mod rope;
+mod route;
+mod routing;
 mod sample;
 pub mod scalar;
 mod score_bias;
@@ -30,8 +35,11 @@ mod work;
 
 pub use activation::{Activate, Activation};
 pub use add::Add;
+pub use combine::Combine;
 pub use embedding::Embedding;
+pub use expert_bias::ExpertBias;
 pub use gate::Gate;
+pub use grouped_matmul::GroupedMatMul;
 pub use infer::InferError;
 pub use kv_append::KvAppend;
 pub use matmul::MatMul;
@@ -39,6 +47,8 @@ pub use norm::{Norm, NormKind};
 pub use operand::{Operand, Target, Touched};
 pub use position::Position;
 pub use rope::{Pairing, Rope, RopeScaling};
+pub use route::{Groups, Route, Scoring};
+pub use routing::{ExpertLoad, ParseRoutingError, Routing};
 pub use sample::{Sample, Sampler};
 pub use score_bias::{ScoreBias, alibi_slope};
 pub use scores::Scores;
@@ -129,5 +139,5 @@ macro_rules! operators {
 
 operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
-    Gate, Activate, Add, Select, Sample,
+    Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
 }

@@ -202,6 +202,7 @@ fn technique(
         attention: scenario.attention,
         fusions: scenario.fusions,
         sampler: Sampler::Greedy,
+        routing: scenario.routing,
     };
     let plan = Plan::of(architecture.graphs(&options)?.parts(), &scenario.scheme);
     Ok(Technique {

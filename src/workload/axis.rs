@@ -1,10 +1,11 @@
 //! What a sweep varies: a dotted path and the values it takes, each checked once.
 
-use super::technique::{ATTENTION, FUSION, named, parse_scheme, with_kv};
+use super::technique::{ATTENTION, FUSION, named, parse_routing, parse_scheme, with_kv};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::hardware::RawHardware;
 use crate::model::{AttentionKernel, FusionSet, HeadForm, WindowForm};
+use crate::op::Routing;
 
 /// One value of an axis.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub enum Setting {
     Attention(AttentionKernel),
     /// Other fusions.
     Fusion(FusionSet),
+    /// Another spread of tokens over experts.
+    Routing(Routing),
     /// Another batch.
     Batch(u64),
     /// Another prompt length.
@@ -50,6 +53,7 @@ const PATHS: &[&str] = &[
     "quant",
     "attention",
     "fusion",
+    "routing",
     "kv_cache.format",
     "traffic.batch",
     "traffic.prompt",
@@ -128,6 +132,7 @@ fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> 
             Setting::KvFormat(text.to_owned())
         }
         "attention" => Setting::Attention(named(text, path, ATTENTION)?),
+        "routing" => Setting::Routing(parse_routing(text)?),
         "fusion" => Setting::Fusion(named(text, path, FUSION)?),
         _ => return Err(missing()),
     })

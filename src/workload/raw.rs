@@ -32,6 +32,9 @@ pub struct RawScenario {
     /// Fusions: `default` or `none`.
     #[schemars(with = "Option<String>")]
     pub fusion: Option<Spanned<String>>,
+    /// How tokens spread over experts: `uniform`, or `zipf:S` for popularity rank^-S.
+    #[schemars(with = "Option<String>")]
+    pub routing: Option<Spanned<String>>,
     /// KV cache.
     pub kv_cache: Option<RawKvCache>,
     /// Speculative decoding: `none`.
@@ -98,6 +101,7 @@ impl RawScenario {
         replace(&mut self.quant, over.quant);
         replace(&mut self.attention, over.attention);
         replace(&mut self.fusion, over.fusion);
+        replace(&mut self.routing, over.routing);
         replace(&mut self.speculative, over.speculative);
         replace(&mut self.parallel, over.parallel);
         if let Some(kv) = over.kv_cache {

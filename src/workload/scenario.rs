@@ -2,10 +2,11 @@
 
 use super::axis::{Axis, Setting, expand_values};
 use super::raw::RawScenario;
-use super::technique::{ATTENTION, FUSION, choice, parse_scheme, with_kv};
+use super::technique::{ATTENTION, FUSION, choice, parse_routing, parse_scheme, with_kv};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
 use crate::model::{AttentionKernel, FusionSet, WhatIf};
+use crate::op::Routing;
 use crate::yaml::{Position, Source, Spanned};
 use std::str::FromStr;
 
@@ -37,6 +38,8 @@ pub struct Scenario {
     pub attention: AttentionKernel,
     /// Fusions.
     pub fusions: FusionSet,
+    /// How tokens spread over experts.
+    pub routing: Routing,
     /// Traffic.
     pub traffic: Traffic,
     /// What to vary, in the order given.
@@ -76,6 +79,7 @@ impl Scenario {
             Setting::KvFormat(format) => self.scheme = with_kv(&self.scheme, format)?,
             Setting::Attention(kernel) => self.attention = *kernel,
             Setting::Fusion(fusions) => self.fusions = *fusions,
+            Setting::Routing(routing) => self.routing = *routing,
             Setting::Batch(n) => self.traffic.batch = *n,
             Setting::Prompt(n) => self.traffic.prompt = *n,
             Setting::Output(n) => self.traffic.output = *n,
@@ -112,6 +116,7 @@ impl Scenario {
             scheme: scheme(raw, source)?,
             attention: choice(raw.attention.as_ref(), "attention", ATTENTION, source)?,
             fusions: choice(raw.fusion.as_ref(), "fusion", FUSION, source)?,
+            routing: routing(raw, source)?,
             traffic: Traffic {
                 batch: number(&traffic.batch, "batch")?,
                 prompt: number(&traffic.prompt, "prompt")?,
@@ -150,6 +155,11 @@ fn scheme(raw: &RawScenario, source: &Source) -> Result<Scheme, Diagnostic> {
         return Ok(base);
     };
     with_kv(&base, &kv.value.0).map_err(|d| d.at(source.place(Position::from(kv))))
+}
+
+fn routing(raw: &RawScenario, source: &Source) -> Result<Routing, Diagnostic> {
+    let Some(text) = &raw.routing else { return Ok(Routing::Uniform) };
+    parse_routing(&text.value).map_err(|d| d.at(source.place(Position::from(text))))
 }
 
 /// Speculative decoding and parallelism have their keys; the one value so far is `none`.
