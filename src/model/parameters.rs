@@ -176,6 +176,8 @@ mod tests {
         ("qwen2.5-7b", 7_615_616_512),
         ("qwen2.5-72b", 72_706_203_648),
         ("qwen3-8b", 8_190_735_360),
+        ("qwen3-30b-a3b", 30_532_122_624),
+        ("qwen3-235b-a22b", 235_093_634_560),
         ("qwen3-32b", 32_762_123_264),
         ("gemma-2-9b", 9_241_705_984),
         ("phi-3-mini", 3_821_079_552),
@@ -227,5 +229,19 @@ mod tests {
         assert_eq!(p.head, 0);
         model.head.tied = false;
         assert_eq!(model.parameters().total - p.total, p.embedding);
+    }
+
+    /// Active parameters as the makers round them: Mixtral 12.9B (arXiv 2401.04088), Qwen3 3.3B and
+    /// 22B (arXiv 2505.09388).
+    #[test]
+    fn active_parameters_round_to_the_published() {
+        for (id, billions) in
+            [("mixtral-8x7b", 12.9), ("qwen3-30b-a3b", 3.3), ("qwen3-235b-a22b", 22.2)]
+        {
+            let active = load_bundled(id).expect("bundled").parameters().active as f64 / 1e9;
+            assert!((active - billions).abs() < 0.06, "{id}: {active}");
+        }
+        let dense = load_bundled("llama-2-7b").expect("bundled").parameters();
+        assert_eq!(dense.active, dense.total);
     }
 }

@@ -176,6 +176,7 @@ proptest! {
 
     #[test]
     fn a_projection_is_2mnk(model in architectures(&large()), step in steps(40, 500, 500)) {
+        let model = Architecture { experts: None, ..model };
         let plan = sixteen_bit(&model, FusionSet::Default);
         let mut runs = 0;
         for kernel in &plan.kernels {
