@@ -9,7 +9,8 @@ use crate::tensor::{Dim, Step, TensorType, WeightKind};
 ///
 /// Shapes: `x: [T, K]`, a row for all experts of a token, or `[T k, K]`, a row for each;
 /// `routes: [T, 2 k]`; `w: [E N, K]`, expert after expert; `y: [T k, N]`. Work: `2 T k N K` matrix
-/// operations; the weights read are those of the distinct experts that the step touches.
+/// operations, in one launch without padding (A33); rows are gathered in place (A34); the weights
+/// read are those of the distinct experts that the step touches (A32).
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupedMatMul {
     /// Rows of `x`: [`Dim::Tokens`], or [`Dim::Routed`] of the active experts.
