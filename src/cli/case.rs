@@ -5,10 +5,9 @@ use super::error::Error;
 use crate::cost::{ApiPrice, Estimator, Request};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
-use crate::graph::Graph;
 use crate::hardware::{Fidelity, Hardware, Machine};
 use crate::mapping::Plan;
-use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet};
+use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet, Graphs};
 use crate::op::Sampler;
 use crate::units::{Dollars, DollarsPerHour};
 use clap::{ArgGroup, Args, ValueEnum};
@@ -94,7 +93,7 @@ pub struct Case {
     pub architecture: Architecture,
     pub hardware: Hardware,
     pub machine: Machine,
-    pub graph: Graph,
+    pub graphs: Graphs,
     pub plan: Plan,
     pub request: Request,
     pub price: Result<(String, DollarsPerHour), String>,
@@ -129,8 +128,8 @@ impl CaseArgs {
         let settings = hardware_settings(&self.settings)?;
         let fidelity = if self.ideal { Fidelity::Ideal } else { Fidelity::Realistic };
         let (hardware, machine) = catalog::machine(&self.hardware, &settings, fidelity)?;
-        let graph = architecture.graph(&self.model.options())?;
-        let plan = Plan::new(&graph, &scheme);
+        let graphs = architecture.graphs(&self.model.options())?;
+        let plan = Plan::of(graphs.parts(), &scheme);
         let price = named_price(&machine, self.price.as_deref())?;
         let request = self.request()?;
         let (api_price, allow_oom) = (self.api_price, self.allow_oom);
@@ -138,7 +137,7 @@ impl CaseArgs {
             architecture,
             hardware,
             machine,
-            graph,
+            graphs,
             plan,
             request,
             price,

@@ -69,7 +69,7 @@ fn warnings(case: &Case) -> Vec<String> {
 
 fn remedy(case: &Case, report: &CostReport) -> Option<Remedy> {
     let with = |scheme: &Scheme| -> Memory {
-        let footprint = Plan::new(&case.graph, scheme).footprint;
+        let footprint = Plan::of(case.graphs.parts(), scheme).footprint;
         Memory::of(&footprint, &case.request).unwrap_or(report.summary.memory)
     };
     report.capacity.remedy(&report.summary.memory, &case.plan.scheme, with)

@@ -9,6 +9,7 @@ use crate::cost::{CostReport, Estimator, OperatorCost, PhaseCost};
 use crate::diagnostic::Diagnostic;
 use crate::hardware::{Fidelity, Machine};
 use crate::report::{Column, EstimateContext, Table, estimate_json, formula, share_bar};
+use crate::tensor::Phase;
 use std::fmt::Write;
 
 /// Arguments of `cosim explain`.
@@ -113,8 +114,8 @@ fn one_operator(
     let mut found = false;
     for phase in &report.phases {
         let step = match (phase.phase, &prefill, decode) {
-            (crate::cost::Phase::Prefill, Some(step), _) => step.clone(),
-            (crate::cost::Phase::Decode, _, Some(span)) => span.middle(),
+            (Phase::Prefill, Some(step), _) => step.clone(),
+            (Phase::Decode, _, Some(span)) => span.middle(),
             _ => continue,
         };
         let matching = |o: &&OperatorCost| o.name == name || case.plan.has_node(o.kernel, name);

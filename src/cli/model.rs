@@ -50,8 +50,8 @@ pub fn run(command: &ModelCommand) -> Result<(), Error> {
 }
 
 fn plan(architecture: &Architecture) -> Result<Plan, Error> {
-    let graph = architecture.graph(&BuildOptions::default())?;
-    Ok(Plan::new(&graph, &Scheme::sixteen_bit()))
+    let graphs = architecture.graphs(&BuildOptions::default())?;
+    Ok(Plan::of(graphs.parts(), &Scheme::sixteen_bit()))
 }
 
 fn list(json: bool) -> Result<(), Error> {

@@ -6,7 +6,7 @@ use super::kernel::KernelCost;
 use super::request::{DecodeSpan, Request, RequestError};
 use super::span;
 use crate::mapping::{Footprint, PlanKernel};
-use crate::tensor::Step;
+use crate::tensor::{Phase, Step};
 use crate::units::{Bytes, Seconds};
 
 /// Memory that a request needs, at its largest.
@@ -54,7 +54,7 @@ impl Estimator<'_> {
     /// Zero or absurdly large numbers.
     pub fn summary(&self, request: &Request) -> Result<Summary, RequestError> {
         let (prefill, decode) = request.steps()?;
-        let prefill_time = prefill.as_ref().map(|step| self.step_time(step));
+        let prefill_time = prefill.as_ref().map(|step| self.step_time(Phase::Prefill, step));
         let decode_time = decode.map(|span| self.span_time(&span));
         let steps = decode.map_or(0.0, |span| span.steps() as f64);
         let phase = |time: Option<PhaseTime>| time.map_or(0.0, |p| p.time);
@@ -71,8 +71,8 @@ impl Estimator<'_> {
         })
     }
 
-    fn step_time(&self, step: &Step) -> PhaseTime {
-        self.total(|kernel| {
+    fn step_time(&self, phase: Phase, step: &Step) -> PhaseTime {
+        self.total(phase, |kernel| {
             let cost = self.kernel(kernel, step);
             (self.time(&cost), self.bound(&cost))
         })
@@ -81,7 +81,7 @@ impl Estimator<'_> {
     /// Mean time of the steps of a span, and what most of it is spent on.
     fn span_time(&self, span: &DecodeSpan) -> PhaseTime {
         let first = span.step(span.first);
-        self.total(|kernel| {
+        self.total(Phase::Decode, |kernel| {
             let cost = self.kernel(kernel, &first);
             if kernel.sees_context && span.last > span.first {
                 let (mean, time) = self.span_mean(kernel, span);
@@ -107,11 +107,11 @@ impl Estimator<'_> {
         (mean * (1.0 / steps), longest / steps + self.launch)
     }
 
-    fn total(&self, cost: impl Fn(&PlanKernel) -> (f64, Bound)) -> PhaseTime {
+    fn total(&self, phase: Phase, cost: impl Fn(&PlanKernel) -> (f64, Bound)) -> PhaseTime {
         let mut by_bound = [0.0; Bound::ALL.len()];
         let mut total = 0.0;
         let mut seen = BoundSet::default();
-        for kernel in &self.plan.kernels {
+        for kernel in self.plan.kernels.iter().filter(|k| k.phases.contains(phase)) {
             let (time, bound) = cost(kernel);
             let time = time * kernel.count as f64;
             by_bound[bound.index()] += time;
@@ -132,12 +132,13 @@ impl Memory {
     pub fn of(footprint: &Footprint, request: &Request) -> Result<Self, RequestError> {
         let (prefill, decode) = request.steps()?;
         let decode = decode.map(|span| span.step(span.last));
-        let steps = prefill.iter().chain(decode.iter());
+        let prefill = prefill.iter().map(|step| (Phase::Prefill, step));
+        let steps = prefill.chain(decode.iter().map(|step| (Phase::Decode, step)));
         Ok(Self {
             weights: footprint.weights.total,
             kv: footprint.kv(request.batch() as f64, request.longest_context()),
             activations: steps
-                .map(|step| footprint.activations(step))
+                .map(|(phase, step)| footprint.activations(phase, step))
                 .fold(Bytes::ZERO, Bytes::max),
         })
     }

@@ -21,5 +21,5 @@ pub use economics::{ApiPrice, Economics};
 pub use estimator::{EstimateError, Estimator, Provenance};
 pub use generation::{Memory, Summary};
 pub use kernel::KernelCost;
-pub use report::{CostReport, OperatorCost, Phase, PhaseCost};
+pub use report::{CostReport, OperatorCost, PhaseCost};
 pub use request::{DecodeSpan, Request, RequestError};

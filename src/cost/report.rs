@@ -7,28 +7,8 @@ use super::generation::Summary;
 use super::kernel::KernelCost;
 use super::request::{Request, RequestError};
 use crate::mapping::PlanKernel;
+use crate::tensor::Phase;
 use crate::units::{Bytes, Flops, FlopsPerByte, Seconds};
-use serde::Serialize;
-
-/// A phase of generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// The prompt at once.
-    Prefill,
-    /// One token per sequence.
-    Decode,
-}
-
-impl Phase {
-    /// Lower-case name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Prefill => "prefill",
-            Self::Decode => "decode",
-        }
-    }
-}
 
 /// One kernel of a phase; values are totals over its launches in one step (the mean step of a
 /// decode span).
@@ -130,7 +110,8 @@ impl Estimator<'_> {
         cost: impl Fn(&PlanKernel) -> (KernelCost, f64),
     ) -> PhaseCost {
         let mut operators: Vec<OperatorCost> = vec![];
-        for (index, kernel) in self.plan.kernels.iter().enumerate() {
+        let kernels = self.plan.kernels.iter().enumerate();
+        for (index, kernel) in kernels.filter(|(_, k)| k.phases.contains(phase)) {
             let (one, time) = cost(kernel);
             let count = kernel.count as f64;
             let all = one * count;

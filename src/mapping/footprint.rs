@@ -2,8 +2,9 @@
 
 use super::storage::Formats;
 use crate::graph::{Graph, Kind, NodeId, Source};
-use crate::tensor::{Dim, Mask, Role, Step, WeightKind};
+use crate::tensor::{Dim, Mask, Phase, Phases, Role, Step, WeightKind};
 use crate::units::Bytes;
+use std::collections::BTreeSet;
 
 /// Weight bytes by purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -15,7 +16,7 @@ pub struct WeightBytes {
 }
 
 /// Memory demand as closed forms of batch and tokens.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Footprint {
     /// Weights.
     pub weights: WeightBytes,
@@ -23,8 +24,10 @@ pub struct Footprint {
     pub parameters: u64,
     /// Per sequence: (tokens kept at most, bytes per token), one term per window length.
     kv: Vec<(Option<u64>, f64)>,
-    /// Sets of activations that live at the same time; the largest counts.
-    live: Vec<LiveSet>,
+    /// Sets of activations that live at the same time, by phase; the largest counts.
+    live: Vec<(Phases, LiveSet)>,
+    /// Weights and caches counted, by first layer and name: graphs of one model share them.
+    counted: BTreeSet<(u64, String)>,
 }
 
 /// Bytes of activations that live together, by what they scale with.
@@ -47,33 +50,41 @@ impl LiveSet {
 }
 
 impl Footprint {
-    pub(super) fn new(graph: &Graph, formats: &Formats<'_>) -> Self {
-        let mut footprint = Self {
-            weights: WeightBytes::default(),
-            parameters: 0,
-            kv: vec![],
-            live: live_sets(graph, formats),
-        };
+    /// Adds what a graph keeps: weights and caches that no graph before it has, and its live
+    /// activations.
+    pub(super) fn add(&mut self, phases: Phases, graph: &Graph, formats: &Formats<'_>) {
+        self.live.extend(live_sets(graph, formats).into_iter().map(|set| (phases, set)));
         for (id, node) in graph.nodes() {
-            let count = graph.region(id).count;
-            match (&node.kind, node.ty.role, node.ty.rows) {
-                (Kind::Source(Source::Weight), Role::Weight(kind), Dim::Fixed(rows)) => {
-                    let bits = formats.storage(id).total_bits(rows, node.ty.width);
-                    let bytes = Bytes::new(bits / 8.0 * count as f64);
-                    footprint.parameters += rows * node.ty.width * count;
-                    footprint.weights.total += bytes;
-                    if kind == WeightKind::Embedding && graph.readers(id).len() == 1 {
-                        footprint.weights.embedding_only += bytes;
-                    }
-                }
-                (Kind::Apply(_), Role::KvCache { window, .. }, _) => {
-                    let bits = formats.bits_per_element(id) * node.ty.width as f64;
-                    footprint.add_cache(window, bits / 8.0 * count as f64);
-                }
-                _ => {}
+            let kept = matches!(
+                (&node.kind, node.ty.role),
+                (Kind::Source(Source::Weight), Role::Weight(_))
+                    | (Kind::Apply(_), Role::KvCache { .. })
+            );
+            let layer = graph.region(id).first_layer + node.layer;
+            if kept && self.counted.insert((layer, node.name.clone())) {
+                self.keep(graph, formats, id);
             }
         }
-        footprint
+    }
+
+    fn keep(&mut self, graph: &Graph, formats: &Formats<'_>, id: NodeId) {
+        let (ty, count) = (graph.node(id).ty, graph.region(id).count);
+        match (ty.role, ty.rows) {
+            (Role::Weight(kind), Dim::Fixed(rows)) => {
+                let bits = formats.storage(id).total_bits(rows, ty.width);
+                let bytes = Bytes::new(bits / 8.0 * count as f64);
+                self.parameters += rows * ty.width * count;
+                self.weights.total += bytes;
+                if kind == WeightKind::Embedding && graph.readers(id).len() == 1 {
+                    self.weights.embedding_only += bytes;
+                }
+            }
+            (Role::KvCache { window, .. }, _) => {
+                let bits = formats.bits_per_element(id) * ty.width as f64;
+                self.add_cache(window, bits / 8.0 * count as f64);
+            }
+            _ => {}
+        }
     }
 
     fn add_cache(&mut self, window: Option<u64>, bytes: f64) {
@@ -94,14 +105,15 @@ impl Footprint {
         self.kv(1.0, 1)
     }
 
-    /// Activations that live at the same time, at the worst moment of the step.
-    pub fn activations(&self, step: &Step) -> Bytes {
+    /// Activations that live at the same time, at the worst moment of a phase's step.
+    pub fn activations(&self, phase: Phase, step: &Step) -> Bytes {
         let bytes = |set: &LiveSet| {
             set.per_token * step.tokens()
                 + set.per_logit_row * step.logit_rows()
                 + set.per_pair * step.pairs(set.mask)
         };
-        Bytes::new(self.live.iter().map(bytes).fold(0.0, f64::max))
+        let live = self.live.iter().filter(|(phases, _)| phases.contains(phase));
+        Bytes::new(live.map(|(_, set)| bytes(set)).fold(0.0, f64::max))
     }
 
     /// Window lengths at which decode costs change their slope, ascending.

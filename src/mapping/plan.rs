@@ -5,17 +5,17 @@ use super::storage::Formats;
 use crate::dtype::{Compute, Scheme};
 use crate::graph::{Graph, Kernel, Kind, NodeId};
 use crate::op::{MAX_OPERANDS, Op, Work};
-use crate::tensor::{Role, Step};
+use crate::tensor::{Phases, Role, Step};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-/// A graph under a scheme, compiled to arrays.
+/// The graphs of a model under a scheme, compiled to arrays.
 ///
 /// Every number that depends on the step comes from [`Op::work`]; what is stored here per operand
 /// are bytes per element moved off chip and vector operations per element for conversions.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Kernels in order of execution.
+    /// Kernels in order of execution within each phase.
     pub kernels: Vec<PlanKernel>,
     /// Nodes, kernel by kernel.
     pub nodes: Vec<PlanNode>,
@@ -30,8 +30,10 @@ pub struct Plan {
 /// One launch and how often it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanKernel {
-    /// Name; unique in the plan.
+    /// Name; unique among the kernels of a phase.
     pub name: String,
+    /// The phases that run it.
+    pub phases: Phases,
     /// Its nodes.
     pub nodes: Range<usize>,
     /// Launches per step.
@@ -58,23 +60,37 @@ pub struct PlanNode {
 }
 
 impl Plan {
-    /// Compiles a graph under a scheme.
+    /// Compiles the graph of a decoder whose phases run alike under a scheme.
     pub fn new(graph: &Graph, scheme: &Scheme) -> Self {
-        let formats = Formats::new(graph, scheme);
-        let footprint = Footprint::new(graph, &formats);
-        let windows = footprint.windows();
+        Self::of([(Phases::DECODER, graph)], scheme)
+    }
+
+    /// Compiles the graphs of a model under a scheme, each with the phases that run it.
+    pub fn of<'a>(parts: impl IntoIterator<Item = (Phases, &'a Graph)>, scheme: &Scheme) -> Self {
+        let (footprint, windows) = (Footprint::default(), vec![]);
         let scheme = scheme.clone();
         let mut plan = Self { kernels: vec![], nodes: vec![], footprint, scheme, windows };
-        for kernel in graph.kernels() {
-            let first = plan.nodes.len();
-            let scope = Scope::new(graph, &formats, &kernel);
-            plan.nodes.extend(kernel.nodes.iter().filter_map(|&n| scope.node(n)));
-            let nodes = first..plan.nodes.len();
-            let sees_context = plan.nodes[nodes.clone()].iter().any(|n| sees_context(&n.op));
-            let name = plan.free_name(kernel.name);
-            plan.kernels.push(PlanKernel { name, nodes, count: kernel.count, sees_context });
+        for (phases, graph) in parts {
+            plan.add(phases, graph);
         }
+        plan.windows = plan.footprint.windows();
         plan
+    }
+
+    fn add(&mut self, phases: Phases, graph: &Graph) {
+        let scheme = self.scheme.clone();
+        let formats = Formats::new(graph, &scheme);
+        self.footprint.add(phases, graph, &formats);
+        for kernel in graph.kernels() {
+            let first = self.nodes.len();
+            let scope = Scope::new(graph, &formats, &kernel);
+            self.nodes.extend(kernel.nodes.iter().filter_map(|&n| scope.node(n)));
+            let nodes = first..self.nodes.len();
+            let sees_context = self.nodes[nodes.clone()].iter().any(|n| sees_context(&n.op));
+            let name = self.free_name(phases, kernel.name);
+            let count = kernel.count;
+            self.kernels.push(PlanKernel { name, phases, nodes, count, sees_context });
+        }
     }
 
     /// Whether a kernel holds a node of that name.
@@ -82,9 +98,10 @@ impl Plan {
         self.nodes[self.kernels[kernel].nodes.clone()].iter().any(|n| n.name == name)
     }
 
-    /// A name that no kernel has yet: a number behind it where it repeats.
-    fn free_name(&self, name: String) -> String {
-        let taken = |name: &str| self.kernels.iter().any(|k| k.name == name);
+    /// A name that no kernel of these phases has yet: a number behind it where it repeats.
+    fn free_name(&self, phases: Phases, name: String) -> String {
+        let taken =
+            |name: &str| self.kernels.iter().any(|k| k.phases.meets(phases) && k.name == name);
         if !taken(&name) {
             return name;
         }

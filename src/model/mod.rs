@@ -6,6 +6,7 @@
 mod architecture;
 pub mod bundled;
 mod check;
+mod graphs;
 pub mod import;
 mod parameters;
 mod raw;
@@ -17,6 +18,7 @@ pub use architecture::{
     Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Pairing,
     Position, RopeScaling,
 };
+pub use graphs::Graphs;
 pub use parameters::{LayerParameters, Parameters};
 pub use wiring::{AttentionKernel, BuildOptions, FusionSet};
 

@@ -1,10 +1,10 @@
 //! One kernel's cost with the numbers put in.
 
-use crate::cost::{Bound, Estimator, KernelCost, Phase, Resource};
+use crate::cost::{Bound, Estimator, KernelCost, Resource};
 use crate::hardware::Machine;
 use crate::mapping::{Plan, PlanNode};
 use crate::op::{Pattern, Work};
-use crate::tensor::Step;
+use crate::tensor::{Phase, Step};
 use crate::units::{Bytes, Flops, Seconds};
 use std::fmt::Write;
 

@@ -22,6 +22,7 @@ mod samples;
 mod step;
 pub mod svg;
 pub mod table;
+pub mod waterfall;
 
 pub use axis::{Axis, Better, Prefixes};
 pub use case::{CaseCharts, describe};

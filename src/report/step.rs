@@ -1,6 +1,6 @@
 //! The two phases of generation and what limits an operator in them, as charts tell them apart.
 
-pub use crate::cost::Phase;
+pub use crate::tensor::Phase;
 
 /// What limits an operator, as a kind: the texture of its bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -24,9 +24,9 @@ pub(super) fn plan(model: &str, scheme: &str) -> Result<Plan, Diagnostic> {
     let scheme: Scheme = scheme
         .parse()
         .map_err(|e: ParseSchemeError| Diagnostic::new(e.to_string()).hint(e.hint))?;
-    let graph = model::load_bundled(model)?.graph(&BuildOptions::default());
-    let graph = graph.map_err(|e| Diagnostic::new(e.to_string()))?;
-    Ok(Plan::new(&graph, &scheme))
+    let graphs = model::load_bundled(model)?.graphs(&BuildOptions::default());
+    let graphs = graphs.map_err(|e| Diagnostic::new(e.to_string()))?;
+    Ok(Plan::of(graphs.parts(), &scheme))
 }
 
 /// Times and memory of a request.

@@ -203,7 +203,7 @@ fn technique(
         fusions: scenario.fusions,
         sampler: Sampler::Greedy,
     };
-    let plan = Plan::new(&architecture.graph(&options)?, &scenario.scheme);
+    let plan = Plan::of(architecture.graphs(&options)?.parts(), &scenario.scheme);
     Ok(Technique {
         model: architecture.id,
         model_name: architecture.name,

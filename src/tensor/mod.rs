@@ -5,11 +5,13 @@
 //! `[visible pairs, heads]`. Batches are packed: sequences lie one behind the other without padding.
 
 mod mask;
+mod phase;
 mod shape;
 mod source;
 mod step;
 
 pub use mask::Mask;
+pub use phase::{Phase, Phases};
 pub use shape::{Dim, Role, TensorType, WeightKind};
 pub use source::{TensorName, TensorSource};
 pub use step::{Group, Logits, Sequence, Step, StepError};

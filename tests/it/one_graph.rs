@@ -13,7 +13,7 @@ use cosim::mapping::Plan;
 use cosim::model::{Architecture, Attention, BuildOptions, FusionSet};
 use cosim::op::meter::{Metered, metered};
 use cosim::op::scalar::Scalar;
-use cosim::tensor::{Role, Step, TensorName, TensorSource, TensorType};
+use cosim::tensor::{Phase, Role, Step, TensorName, TensorSource, TensorType};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -127,7 +127,7 @@ proptest! {
             } else {
                 prop_assert!(more == 0 && (slow / fast - 1.0).abs() < 1e-12, "{} {}", slow, fast);
             }
-            let activations = |plan: &Plan| plan.footprint.activations(&step);
+            let activations = |plan: &Plan| plan.footprint.activations(Phase::Decode, &step);
             prop_assert_eq!(activations(&folded), activations(&unrolled));
         }
     }
