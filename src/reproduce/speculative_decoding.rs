@@ -2,9 +2,10 @@
 //! step (Leviathan et al.).
 
 use super::{Figure, Paper, Reproduction, rows};
-use crate::cost::speculative::{Acceptance, Cycle, optimal_gamma};
+use crate::cost::speculative::{Cycle, optimal_gamma};
 use crate::diagnostic::Diagnostic;
 use crate::units::Seconds;
+use crate::workload::Acceptance;
 use serde::Deserialize;
 
 pub(super) const PAPER: Paper = Paper {

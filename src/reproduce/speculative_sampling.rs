@@ -2,9 +2,10 @@
 //! al.).
 
 use super::{Figure, Paper, Reproduction, rows};
-use crate::cost::speculative::{Acceptance, Cycle, simulate};
+use crate::cost::speculative::{Cycle, simulate};
 use crate::diagnostic::Diagnostic;
 use crate::units::Seconds;
+use crate::workload::Acceptance;
 use serde::Deserialize;
 
 pub(super) const PAPER: Paper = Paper {

@@ -1,7 +1,7 @@
 //! One loop of drafting and verifying, against plain decoding.
 
-use super::acceptance::Acceptance;
 use crate::units::Seconds;
+use crate::workload::Acceptance;
 
 /// Times of one loop (A29).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,13 +34,13 @@ impl Cycle {
     }
 
     /// The constant acceptance rate at which the loop is as fast as plain decoding; `None` where
-    /// it is slower even if every draft is accepted.
+    /// it is slower even if every draft is accepted, and without a draft.
     ///
     /// Solves `E(alpha, gamma) = loop time / plain time` by bisection: `E` rises with alpha from
     /// `1` to `gamma + 1`.
     pub fn break_even(&self) -> Option<f64> {
         let needed = self.time() / self.plain;
-        if needed > self.gamma as f64 + 1.0 {
+        if self.gamma == 0 || needed > self.gamma as f64 + 1.0 {
             return None;
         }
         let (mut low, mut high) = (0.0, 1.0);

@@ -1,7 +1,7 @@
 //! The number of drafted tokens that gives the most tokens per second.
 
-use super::acceptance::Acceptance;
 use super::cycle::Cycle;
+use crate::workload::Acceptance;
 
 /// Most tokens that a loop is searched for.
 pub const MAX_GAMMA: u64 = 256;

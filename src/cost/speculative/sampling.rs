@@ -1,6 +1,6 @@
 //! Accept/reject sampling, simulated: what the closed forms are held against.
 
-use super::acceptance::Acceptance;
+use crate::workload::Acceptance;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -27,7 +27,7 @@ impl Wiring<'_> {
         self.builder.leave(entry, x)
     }
 
-    fn layer(&mut self, x: NodeId, window: Option<u64>) -> Result<NodeId, GraphError> {
+    pub(super) fn layer(&mut self, x: NodeId, window: Option<u64>) -> Result<NodeId, GraphError> {
         let width = self.arch.hidden;
         match self.arch.block {
             Block::Sequential => {

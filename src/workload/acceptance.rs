@@ -1,5 +1,9 @@
 //! How often the target accepts what the draft proposes.
 
+use crate::diagnostic::{Diagnostic, clip};
+use std::fmt;
+use std::str::FromStr;
+
 /// The acceptance rate (alpha): the probability that a drafted token is accepted where all before
 /// it in the loop were, each in `0..=1` (A28).
 #[derive(Debug, Clone, PartialEq)]
@@ -78,13 +82,33 @@ impl Acceptance {
             Self::PerPosition(rates) => self.expected_tokens(rates.len() as u64),
         }
     }
+}
 
-    /// As it is written on the command line: `0.8` or `0.8,0.7,0.6`.
-    pub fn text(&self) -> String {
+impl FromStr for Acceptance {
+    type Err = Diagnostic;
+
+    /// From `0.8`, or from a rate for each position: `0.8,0.7,0.6` or `0.8/0.7/0.6`.
+    fn from_str(text: &str) -> Result<Self, Diagnostic> {
+        let refused = |why: String| {
+            let hint = "for instance 0.8, or a rate for each position: 0.8,0.7,0.6,0.5";
+            Diagnostic::new(why).hint(hint)
+        };
+        let rate = |part: &str| {
+            let number = part.trim().parse::<f64>();
+            number.map_err(|_| refused(format!("acceptance `{}` is not a number", clip(part))))
+        };
+        let rates = text.split([',', '/']).map(rate).collect::<Result<Vec<f64>, _>>()?;
+        Self::new(&rates).map_err(|e| refused(e.to_string()))
+    }
+}
+
+impl fmt::Display for Acceptance {
+    /// As it is written in a list of values: `0.8`, or `0.8/0.7/0.6`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Constant(alpha) => alpha.to_string(),
+            Self::Constant(alpha) => write!(f, "{alpha}"),
             Self::PerPosition(rates) => {
-                rates.iter().map(f64::to_string).collect::<Vec<_>>().join(",")
+                f.write_str(&rates.iter().map(f64::to_string).collect::<Vec<_>>().join("/"))
             }
         }
     }
