@@ -7,10 +7,11 @@ use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::hardware::{Fidelity, Hardware, Machine};
 use crate::mapping::Plan;
-use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet, Graphs};
+use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet, Graphs, WhatIf};
 use crate::op::Sampler;
 use crate::units::{Dollars, DollarsPerHour};
 use clap::{ArgGroup, Args, ValueEnum};
+use std::str::FromStr;
 
 /// One phase alone.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -36,6 +37,12 @@ pub struct ModelArgs {
     /// Model id, model YAML or Hugging Face config.json
     #[arg(long)]
     pub model: String,
+    /// Other key-value heads than the model's: mha, mqa, gqa-8
+    #[arg(long, value_name = "FORM")]
+    pub heads: Option<String>,
+    /// Another window than the model's, in every layer: tokens, or full
+    #[arg(long, value_name = "TOKENS")]
+    pub window: Option<String>,
     /// Quantization scheme: 16bit, bf16, fp8, w8a8, w4a16-g128, w4a16-g128-kv8, ...
     #[arg(long, default_value = "16bit")]
     pub quant: String,
@@ -109,6 +116,15 @@ impl ModelArgs {
         })
     }
 
+    /// The model, with its attention changed where that is asked for.
+    pub fn architecture(&self) -> Result<Architecture, Diagnostic> {
+        let change = WhatIf {
+            heads: parsed("--heads", self.heads.as_deref())?,
+            window: parsed("--window", self.window.as_deref())?,
+        };
+        catalog::architecture(&self.model)?.what_if(&change)
+    }
+
     /// How the graph is built.
     pub fn options(&self) -> BuildOptions {
         let attention = match self.attention {
@@ -120,11 +136,22 @@ impl ModelArgs {
     }
 }
 
+fn parsed<T: FromStr<Err = Diagnostic>>(
+    flag: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, Diagnostic> {
+    let Some(text) = text else { return Ok(None) };
+    text.parse().map(Some).map_err(|mut d: Diagnostic| {
+        d.message = format!("{flag}: {}", d.message);
+        d
+    })
+}
+
 impl CaseArgs {
     /// Reads, checks and compiles everything that the arguments name.
     pub fn load(&self) -> Result<Case, Error> {
         let scheme = self.model.scheme()?;
-        let architecture = catalog::architecture(&self.model.model)?;
+        let architecture = self.model.architecture()?;
         let settings = hardware_settings(&self.settings)?;
         let fidelity = if self.ideal { Fidelity::Ideal } else { Fidelity::Realistic };
         let (hardware, machine) = catalog::machine(&self.hardware, &settings, fidelity)?;

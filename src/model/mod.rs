@@ -11,6 +11,7 @@ pub mod import;
 mod parameters;
 mod raw;
 mod read;
+mod what_if;
 mod wiring;
 mod write;
 
@@ -20,6 +21,7 @@ pub use architecture::{
 };
 pub use graphs::Graphs;
 pub use parameters::{LayerParameters, Parameters};
+pub use what_if::{HeadForm, WhatIf, WindowForm};
 pub use wiring::{AttentionKernel, BuildOptions, FusionSet};
 
 use crate::diagnostic::Diagnostic;

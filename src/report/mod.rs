@@ -12,6 +12,7 @@ mod formula;
 pub mod html;
 mod legend;
 mod logplot;
+pub mod memory;
 mod page;
 #[cfg(test)]
 mod pictures;

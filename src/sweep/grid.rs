@@ -197,7 +197,7 @@ fn technique(
     for (_, setting) in settings {
         scenario.set(setting)?;
     }
-    let architecture = architecture(&scenario.model)?;
+    let architecture = architecture(&scenario.model)?.what_if(&scenario.what_if)?;
     let options = BuildOptions {
         attention: scenario.attention,
         fusions: scenario.fusions,

@@ -4,13 +4,17 @@ use super::technique::{ATTENTION, FUSION, named, parse_scheme, with_kv};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::hardware::RawHardware;
-use crate::model::{AttentionKernel, FusionSet};
+use crate::model::{AttentionKernel, FusionSet, HeadForm, WindowForm};
 
 /// One value of an axis.
 #[derive(Debug, Clone)]
 pub enum Setting {
     /// Another model.
     Model(String),
+    /// Other key-value heads.
+    Heads(HeadForm),
+    /// Another window.
+    Window(WindowForm),
     /// Another quantization scheme.
     Quant(Scheme),
     /// Another KV cache format on top of the scheme.
@@ -41,6 +45,8 @@ pub struct Axis {
 /// Paths that are not below `hardware.`.
 const PATHS: &[&str] = &[
     "model",
+    "heads",
+    "window",
     "quant",
     "attention",
     "fusion",
@@ -114,6 +120,8 @@ fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> 
         "traffic.prompt" => Setting::Prompt(count()?),
         "traffic.output" => Setting::Output(count()?),
         "model" => Setting::Model(text.to_owned()),
+        "heads" => Setting::Heads(text.parse()?),
+        "window" => Setting::Window(text.parse()?),
         "quant" => Setting::Quant(parse_scheme(text)?),
         "kv_cache.format" => {
             with_kv(&Scheme::sixteen_bit(), text)?;

@@ -17,6 +17,12 @@ pub struct RawScenario {
     /// Model id, or path of a model YAML.
     #[schemars(with = "Option<String>")]
     pub model: Option<Spanned<String>>,
+    /// Other key-value heads than the model's: `mha`, `mqa`, `gqa-8`.
+    #[schemars(with = "Option<String>")]
+    pub heads: Option<Spanned<String>>,
+    /// Another window than the model's, in every layer: tokens, or `full`.
+    #[schemars(with = "Option<String>")]
+    pub window: Option<Spanned<Scalar>>,
     /// Quantization scheme, for instance `w4a16-g128-kv8`.
     #[schemars(with = "Option<String>")]
     pub quant: Option<Spanned<String>>,
@@ -87,6 +93,8 @@ impl RawScenario {
         replace(&mut self.name, over.name);
         replace(&mut self.description, over.description);
         replace(&mut self.model, over.model);
+        replace(&mut self.heads, over.heads);
+        replace(&mut self.window, over.window);
         replace(&mut self.quant, over.quant);
         replace(&mut self.attention, over.attention);
         replace(&mut self.fusion, over.fusion);

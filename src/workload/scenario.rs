@@ -5,8 +5,9 @@ use super::raw::RawScenario;
 use super::technique::{ATTENTION, FUSION, choice, parse_scheme, with_kv};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
-use crate::model::{AttentionKernel, FusionSet};
+use crate::model::{AttentionKernel, FusionSet, WhatIf};
 use crate::yaml::{Position, Source, Spanned};
+use std::str::FromStr;
 
 /// Batch and lengths of the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Scenario {
     pub description: String,
     /// Model id or path.
     pub model: String,
+    /// Changes of its attention.
+    pub what_if: WhatIf,
     /// Quantization scheme, the KV cache's format included.
     pub scheme: Scheme,
     /// Attention kernel.
@@ -67,6 +70,8 @@ impl Scenario {
     pub fn set(&mut self, setting: &Setting) -> Result<(), Diagnostic> {
         match setting {
             Setting::Model(model) => self.model.clone_from(model),
+            Setting::Heads(form) => self.what_if.heads = Some(*form),
+            Setting::Window(form) => self.what_if.window = Some(*form),
             Setting::Quant(scheme) => self.scheme = scheme.clone(),
             Setting::KvFormat(format) => self.scheme = with_kv(&self.scheme, format)?,
             Setting::Attention(kernel) => self.attention = *kernel,
@@ -103,6 +108,7 @@ impl Scenario {
             name: name(raw, source)?,
             description: raw.description.clone().unwrap_or_default(),
             model: model.value.clone(),
+            what_if: what_if(raw, source)?,
             scheme: scheme(raw, source)?,
             attention: choice(raw.attention.as_ref(), "attention", ATTENTION, source)?,
             fusions: choice(raw.fusion.as_ref(), "fusion", FUSION, source)?,
@@ -118,6 +124,19 @@ impl Scenario {
             },
         })
     }
+}
+
+fn what_if(raw: &RawScenario, source: &Source) -> Result<WhatIf, Diagnostic> {
+    fn read<T: FromStr<Err = Diagnostic>>(
+        text: Option<(&str, Position)>,
+        source: &Source,
+    ) -> Result<Option<T>, Diagnostic> {
+        let Some((text, at)) = text else { return Ok(None) };
+        text.parse().map(Some).map_err(|d: Diagnostic| d.at(source.place(at)))
+    }
+    let heads = raw.heads.as_ref().map(|h| (h.value.as_str(), Position::from(h)));
+    let window = raw.window.as_ref().map(|w| (w.value.0.as_str(), Position::from(w)));
+    Ok(WhatIf { heads: read(heads, source)?, window: read(window, source)? })
 }
 
 fn scheme(raw: &RawScenario, source: &Source) -> Result<Scheme, Diagnostic> {

@@ -8,6 +8,7 @@ mod laws;
 mod layers;
 mod models;
 mod one_graph;
+mod operators;
 mod physics;
 mod readme;
 mod schemas;

@@ -154,11 +154,15 @@ fn cases(s: &Sizes) -> Vec<(Op, Vec<TensorType>)> {
                 mask: s.mask,
                 scale: 0.5,
                 softcap: s.flag.then_some(50.0),
+                bias: s.mask.window().map(|_| ScoreBias::Alibi),
             }
             .into(),
             vec![act(Dim::Tokens, heads * dim), cache(Dim::Context)],
         ),
-        (Softmax { heads, mask: s.mask }.into(), vec![pairs]),
+        (
+            Softmax { heads, mask: s.mask, sinks: s.flag }.into(),
+            [pairs].into_iter().chain(s.flag.then(|| weight(WeightKind::Bias, 1, heads))).collect(),
+        ),
         (
             WeightedSum { heads, kv_heads: s.kv_heads, head_dim: dim, mask: s.mask }.into(),
             vec![pairs, cache(Dim::Context)],
