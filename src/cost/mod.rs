@@ -13,6 +13,7 @@ mod kernel;
 mod report;
 mod request;
 mod span;
+pub mod speculative;
 
 pub use bound::{Bound, BoundSet, Resource};
 pub use capacity::{Capacity, Remedy};

@@ -5,6 +5,8 @@
 
 mod lab;
 mod mission;
+mod speculative_decoding;
+mod speculative_sampling;
 mod table;
 
 pub use table::{Figure, Reproduction, rows};
@@ -25,7 +27,8 @@ pub struct Paper {
 }
 
 /// Every paper, in the order of the report.
-pub const PAPERS: &[Paper] = &[mission::PAPER];
+pub const PAPERS: &[Paper] =
+    &[mission::PAPER, speculative_decoding::PAPER, speculative_sampling::PAPER];
 
 /// The paper of that name.
 ///

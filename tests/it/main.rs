@@ -13,5 +13,6 @@ mod physics;
 mod readme;
 mod schemas;
 mod semantics;
+mod speculation;
 mod support;
 mod work_is_metered;

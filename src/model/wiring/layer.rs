@@ -41,7 +41,7 @@ impl Wiring<'_> {
         self.builder.leave(entry, x)
     }
 
-    fn layer(&mut self, x: NodeId, layer: u64) -> Result<NodeId, GraphError> {
+    pub(super) fn layer(&mut self, x: NodeId, layer: u64) -> Result<NodeId, GraphError> {
         let window = self.arch.attention.window(layer);
         let width = self.arch.hidden;
         match self.arch.block {

@@ -6,10 +6,11 @@
 mod attention;
 mod experts;
 mod ffn;
+mod heads;
 mod layer;
 
 use super::architecture::{Architecture, Norm, Position};
-use crate::graph::fusion::{DEFAULT, FLASH};
+use crate::graph::fusion::{DEFAULT, FLASH, Fusion};
 use crate::graph::{Builder, Graph, GraphError, NodeId, Source};
 use crate::op::{
     self, Activate, Activation, Add, Embedding, MatMul, Routing, Sample, Sampler, Select,
@@ -54,6 +55,21 @@ impl Default for BuildOptions {
     }
 }
 
+impl BuildOptions {
+    /// The fusions that apply, in order.
+    fn fusions(&self) -> Vec<&'static Fusion> {
+        let default: &[&Fusion] = match self.fusions {
+            FusionSet::Default => DEFAULT,
+            FusionSet::None => &[],
+        };
+        let flash: &[&Fusion] = match self.attention {
+            AttentionKernel::Flash => &[FLASH],
+            AttentionKernel::Naive => &[],
+        };
+        [flash, default].concat()
+    }
+}
+
 impl Architecture {
     /// The graph of one step of this model.
     ///
@@ -64,15 +80,7 @@ impl Architecture {
         let (x, table) = wiring.embed()?;
         let x = wiring.layers(x)?;
         let tokens = wiring.head(x, table, options.sampler)?;
-        let default: &[&_] = match options.fusions {
-            FusionSet::Default => DEFAULT,
-            FusionSet::None => &[],
-        };
-        let flash: &[&_] = match options.attention {
-            AttentionKernel::Flash => &[FLASH],
-            AttentionKernel::Naive => &[],
-        };
-        Ok(wiring.builder.finish(&[tokens], &[flash, default].concat()))
+        Ok(wiring.builder.finish(&[tokens], &options.fusions()))
     }
 }
 
