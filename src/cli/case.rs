@@ -2,6 +2,7 @@
 
 use super::catalog;
 use super::error::Error;
+use crate::cost::speculative::Speculated;
 use crate::cost::{ApiPrice, Estimator, Request};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
@@ -109,6 +110,7 @@ pub struct Case {
     pub price: Result<(String, DollarsPerHour), String>,
     pub api_price: Option<ApiPrice>,
     pub allow_oom: bool,
+    pub speculated: Option<Speculated>,
 }
 
 impl ModelArgs {
@@ -173,6 +175,7 @@ impl CaseArgs {
             price,
             api_price,
             allow_oom,
+            speculated: None,
         })
     }
 

@@ -53,7 +53,7 @@ impl Speculative {
         let Some(drafter) = &self.drafter else { return Ok(None) };
         let Some(acceptance) = &self.acceptance else {
             let message = format!("speculation with {drafter} has no acceptance rate");
-            let hint = "for instance --acceptance 0.8, or `acceptance: 0.8` in a scenario";
+            let hint = "for instance --acceptance 0.8";
             return Err(Diagnostic::new(message).hint(hint));
         };
         if let Gamma::Fixed(gamma) = self.gamma {
@@ -81,7 +81,7 @@ impl Drafter {
         }
     }
 
-    /// A drafter by name, as a scenario writes it; `None` for `none`.
+    /// A drafter by name; `None` for `none`.
     ///
     /// # Errors
     /// Heads that are not a number of at least 1. Whether a model of that name exists shows when
