@@ -7,7 +7,7 @@ use crate::tensor::{Dim, Step, TensorType, WeightKind};
 
 /// `y[t k + j, n] = sum_i x[row, i] w[e N + n, i]` with `e` the `j`-th expert of token `t`.
 ///
-/// Shapes: `x: [T, K]`, a row for all experts of a token, or `[T k, K]`, a row for each;
+/// Shapes: `x: [T, K]`, a row for all experts of a token (A34), or `[T k, K]`, a row for each;
 /// `routes: [T, 2 k]`; `w: [E N, K]`, expert after expert; `y: [T k, N]`. Work: `2 T k N K` matrix
 /// operations, in one launch without padding (A33); rows are gathered in place (A34); the weights
 /// read are those of the distinct experts that the step touches (A32).

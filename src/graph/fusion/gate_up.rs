@@ -13,7 +13,7 @@ pub(super) const GATED: Fusion = Fusion {
 pub(super) const PLAIN: Fusion =
     Fusion { name: "up+activation", find: |graph| find(graph, |op| matches!(op, Op::Activate(_))) };
 
-/// The product of the last projection of experts with their biases.
+/// The product of the last projection of experts with their biases (A33).
 pub(super) const BIASED: Fusion = Fusion { name: "down+bias", find: biased };
 
 fn find(graph: &Graph, is_activation: fn(&Op) -> bool) -> Vec<Vec<NodeId>> {
