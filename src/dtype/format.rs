@@ -55,6 +55,10 @@ formats! {
     Fp8E4m3 = "fp8-e4m3", Float, 8 bits;
     /// 8-bit float, 5-bit exponent, 2-bit mantissa (OCP 8-bit floating point specification).
     Fp8E5m2 = "fp8-e5m2", Float, 8 bits;
+    /// 6-bit float, 2-bit exponent, 3-bit mantissa (OCP microscaling specification's element).
+    Fp6E2m3 = "fp6-e2m3", Float, 6 bits;
+    /// 6-bit float, 3-bit exponent, 2-bit mantissa (OCP microscaling specification's element).
+    Fp6E3m2 = "fp6-e3m2", Float, 6 bits;
     /// 4-bit float, 2-bit exponent, 1-bit mantissa (OCP microscaling specification's element).
     Fp4E2m1 = "fp4-e2m1", Float, 4 bits;
     /// 32-bit integer: token ids.
@@ -63,6 +67,10 @@ formats! {
     Int8 = "int8", Integer, 8 bits;
     /// 4-bit integer.
     Int4 = "int4", Integer, 4 bits;
+    /// 3-bit integer.
+    Int3 = "int3", Integer, 3 bits;
+    /// 2-bit integer.
+    Int2 = "int2", Integer, 2 bits;
 }
 
 impl Format {

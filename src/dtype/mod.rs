@@ -4,10 +4,14 @@
 //! A format here is a name, a width and a kind; which chip has an engine for it is the hardware
 //! profile's affair, and which bytes move is the cost model's.
 
+mod block;
 mod format;
+mod gguf;
 mod scheme;
 mod storage;
 
+pub use block::Block;
 pub use format::{Format, FormatKind};
+pub use gguf::{MIXES, Mix, ModelFacts, Part, Weight};
 pub use scheme::{Compute, ParseSchemeError, Scheme};
-pub use storage::{Group, Storage};
+pub use storage::{Group, Packing, Scaled, Storage};

@@ -1,11 +1,16 @@
 //! Uniform quantization schemes and the names they are written with.
 //!
 //! `16bit` | `fp32` | `tf32` | `bf16` | `fp16` | `fp8` | `fp8-e5m2` | `int8` | `int4` |
-//! `w<F>a<F>`, where F is 4, 8, 16, `fp8` or `bf16`..., then any of `-g<N>` (weights in groups of
-//! N), `-zp` (weights with zero points), `-kv<F>` (KV cache, 4, 8, `fp8` or 16).
+//! `mxfp4` | `mxfp6` | `mxfp8` | `nvfp4` | `gptq-4bit` | `awq-4bit` | a GGUF mix such as `q4_k_m` |
+//! `w<F>a<F>`, where F is 2, 3, 4, 8, 16, `fp8`, `bf16`, `mxfp4`, `q4_k`..., then any of `-g<N>`
+//! (weights in groups of N), `-pc`, `-pt` (one scale per channel, per tensor), `-zp` (weights with
+//! zero points), `-act` (GPTQ's order of activations), `-kv<F>` (KV cache, 2, 4, 8, `fp8`, `q8_0` or
+//! 16), `-kv<F>-pc` (its scales per channel).
 
+use super::block::Block;
 use super::format::Format;
-use super::storage::{Group, Storage};
+use super::gguf::{MIXES, Mix, Weight};
+use super::storage::{Group, Packing, Scaled, Storage};
 use std::fmt;
 
 /// The format that matrices are multiplied in.
@@ -32,6 +37,8 @@ pub struct Scheme {
     pub kv: Storage,
     /// Storage of everything else.
     pub plain: Storage,
+    /// The GGUF mix that says what each weight takes, in place of `weights` and `plain`.
+    pub mix: Option<Mix>,
     /// What projections are multiplied in.
     pub projection: Compute,
     /// What attention, head and element-wise work are computed in.
@@ -49,6 +56,8 @@ pub struct ParseSchemeError {
     /// What would be right.
     pub hint: String,
 }
+
+const NO_FORMAT: &str = "it does not start with a format or w<bits>a<bits>";
 
 /// Longest name of a scheme, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -72,6 +81,15 @@ const EXAMPLES: &[&str] = &[
     "fp8-kvfp8",
     "int8",
     "int4",
+    "mxfp4",
+    "mxfp8",
+    "nvfp4",
+    "wmxfp4a16",
+    "wnvfp4a16",
+    "gptq-4bit-g128",
+    "awq-4bit-g128",
+    "q4_k_m",
+    "q2_k@2023",
 ];
 
 impl Scheme {
@@ -95,14 +113,14 @@ impl Scheme {
     /// # Errors
     /// A format that no cache takes.
     pub fn with_kv(&self, format: &str) -> Result<Self, ParseSchemeError> {
-        let name = self.name.replace("fp8-e", "fp8_e");
+        let name = join_formats(&self.name);
         let others: Vec<&str> = name.split('-').filter(|flag| !flag.starts_with("kv")).collect();
-        format!("{}-kv{format}", others.join("-").replace("fp8_e", "fp8-e")).parse()
+        format!("{}-kv{format}", others.join("-").replace("_e", "-e")).parse()
     }
 
     /// Whether projections read quantized activations, which needs a native engine.
     pub fn quantizes_activations(&self) -> bool {
-        self.activations.scale.is_some()
+        self.activations.is_scaled()
     }
 
     fn uniform(name: &str, storage: Storage, compute: Compute) -> Self {
@@ -112,6 +130,7 @@ impl Scheme {
             activations: storage,
             kv: storage,
             plain: storage,
+            mix: None,
             projection: compute,
             high: compute,
         }
@@ -123,6 +142,10 @@ impl Scheme {
             "int4" => "w4a16",
             "fp8" | "fp8-e4m3" => "wfp8afp8",
             "fp8-e5m2" => "wfp8-e5m2afp8-e5m2",
+            "mxfp4" => "wmxfp4amxfp4",
+            "mxfp6" => "wmxfp6amxfp6",
+            "mxfp8" => "wmxfp8amxfp8",
+            "nvfp4" => "wnvfp4anvfp4",
             other => other,
         };
         match token {
@@ -133,15 +156,20 @@ impl Scheme {
             }
             _ => {}
         }
+        if let Some(mix) = Mix::from_name(token) {
+            return Some(Self { mix: Some(mix), ..Self::sixteen_bit() });
+        }
+        if let Some(weights) = packed(token) {
+            return Some(Self { weights, ..Self::sixteen_bit() });
+        }
         let (weight, activation) = token.strip_prefix('w')?.rsplit_once('a')?;
         let (weight, activation) = (element(weight)?, element(activation)?);
         // A product runs in the activations' format, so weights are at most as wide.
-        let bits = |format: Option<Format>| format.map_or(16, Format::bits);
-        if bits(weight) > bits(activation) {
+        if weight.bits() > activation.bits() {
             return None;
         }
         let high = match activation {
-            Some(f) if !f.is_scaled() => Compute::Exact(f),
+            Element::Format(f) if !f.is_scaled() => Compute::Exact(f),
             _ => Compute::Native16,
         };
         let plain = match high {
@@ -149,44 +177,118 @@ impl Scheme {
             Compute::Native16 => Storage::plain(Format::Bf16),
         };
         let mut scheme = Self::uniform("", plain, high);
-        if let Some(format) = weight {
-            scheme.weights = weight_storage(format);
-        }
-        if let Some(format) = activation.filter(|f| f.is_scaled()) {
-            scheme.activations = Storage::scaled(format, Format::Fp32, Group::Row);
-            scheme.projection = Compute::Exact(format);
+        scheme.weights = match weight {
+            Element::Native16 => plain,
+            Element::Format(format) => weight_storage(format),
+            Element::Block(block) => Storage::Block(block),
+        };
+        match activation {
+            Element::Format(format) if format.is_scaled() => {
+                scheme.activations = Storage::scaled(format, Format::Fp32, Group::Row);
+                scheme.projection = Compute::Exact(format);
+            }
+            // At the element's rate (A22).
+            Element::Block(block) => {
+                scheme.activations = Storage::Block(block);
+                scheme.projection = Compute::Exact(block.element()?);
+            }
+            _ => {}
         }
         Some(scheme)
     }
 
     fn apply(&mut self, flag: &str) -> Result<(), String> {
-        if flag == "zp" {
-            if self.weights.scale.is_none() {
-                return Err("`-zp` needs quantized weights".to_owned());
+        let scaled = match &mut self.weights {
+            Storage::Scaled(scaled) if self.mix.is_none() => Some(scaled),
+            _ => None,
+        };
+        let group = match flag {
+            "pc" => Some(Group::Row),
+            "pt" => Some(Group::Tensor),
+            _ => None,
+        };
+        match (flag, scaled) {
+            ("zp", Some(scaled)) => scaled.zero_point = true,
+            ("zp", None) => return Err("`-zp` needs weights with scales of groups".to_owned()),
+            ("act", Some(Scaled { packing: packing @ Packing::Gptq { .. }, .. })) => {
+                *packing = Packing::Gptq { act_order: true };
             }
-            self.weights.zero_point = true;
-            return Ok(());
+            ("act", _) => return Err("`-act` goes with gptq".to_owned()),
+            ("pc" | "pt", scaled) => match (scaled, group) {
+                (Some(scaled), Some(group)) => scaled.group = group,
+                _ => return Err(format!("`-{flag}` needs weights with scales of groups")),
+            },
+            (_, scaled) => {
+                let groups = scaled.is_some();
+                return self.apply_number(flag, groups);
+            }
         }
+        Ok(())
+    }
+
+    /// A group size or a KV format.
+    fn apply_number(&mut self, flag: &str, groups: bool) -> Result<(), String> {
         if let Some(size) = flag.strip_prefix('g') {
             let size = size.parse().ok().filter(|n| *n > 0);
             let size: u32 = size.ok_or_else(|| format!("`-{flag}` is not a group size"))?;
-            let Some((scale, _)) = self.weights.scale else {
-                return Err("a group size needs quantized weights".to_owned());
+            return match &mut self.weights {
+                Storage::Scaled(scaled) if groups => {
+                    scaled.group = Group::Size(size);
+                    Ok(())
+                }
+                _ => Err("a group size needs weights with scales of groups".to_owned()),
             };
-            self.weights.scale = Some((scale, Group::Size(size)));
-            return Ok(());
         }
         if let Some(name) = flag.strip_prefix("kv") {
+            let (name, group) =
+                name.strip_suffix("_pc").map_or((name, Group::Row), |n| (n, Group::Column));
             let format = element(name).ok_or_else(|| format!("`-{flag}` is not a KV format"))?;
             self.kv = match format {
-                None => self.plain,
-                Some(f) if f.is_scaled() => Storage::scaled(f, Format::Fp16, Group::Row),
-                Some(f) => Storage::plain(f),
+                Element::Native16 => self.plain,
+                Element::Format(f) if f.is_scaled() => Storage::scaled(f, Format::Fp16, group),
+                Element::Format(f) => Storage::plain(f),
+                Element::Block(block) => Storage::Block(block),
             };
             return Ok(());
         }
         Err(format!("`-{flag}` is neither a group size (-g128), -zp, nor a KV format (-kv8)"))
     }
+
+    /// Storage of one weight tensor: the mix's, else that of projections or of everything else.
+    pub fn weight(&self, weight: &Weight<'_>, projection: bool) -> Storage {
+        match (self.mix, projection) {
+            (Some(mix), _) => mix.storage(weight),
+            (None, true) => self.weights,
+            (None, false) => self.plain,
+        }
+    }
+}
+
+/// Dashes inside a format's name, and between a KV format and its `pc`, part no flags.
+fn join_formats(text: &str) -> String {
+    let mut text = text.to_owned();
+    for exponent in ["e2m1", "e2m3", "e3m2", "e4m3", "e5m2"] {
+        text = text.replace(&format!("-{exponent}"), &format!("_{exponent}"));
+    }
+    let Some((before, kv)) = text.rsplit_once("-kv") else { return text };
+    match kv.split_once("-pc") {
+        Some((format, rest)) if !format.contains('-') => format!("{before}-kv{format}_pc{rest}"),
+        _ => text,
+    }
+}
+
+/// `gptq-<N>bit` and `awq-4bit`: integers in 32-bit words, fp16 scales and packed zero points.
+fn packed(token: &str) -> Option<Storage> {
+    let (element, packing) = match token {
+        "gptq-2bit" => (Format::Int2, Packing::Gptq { act_order: false }),
+        "gptq-3bit" => (Format::Int3, Packing::Gptq { act_order: false }),
+        "gptq-4bit" => (Format::Int4, Packing::Gptq { act_order: false }),
+        "gptq-8bit" => (Format::Int8, Packing::Gptq { act_order: false }),
+        "awq-4bit" => (Format::Int4, Packing::Awq),
+        _ => return None,
+    };
+    let (scale, group) = (Format::Fp16, Group::Row);
+    Some(Storage::Scaled(Scaled { element, scale, group, zero_point: true, packing }))
 }
 
 /// A quantized weight without `-g`: one fp16 scale per output channel; fp8: one fp32 per tensor.
@@ -198,17 +300,40 @@ fn weight_storage(format: Format) -> Storage {
     }
 }
 
-/// `4`, `8` are integers, `16` the native 16-bit float (`None`), names are formats.
-fn element(token: &str) -> Option<Option<Format>> {
-    match token {
-        "4" => Some(Some(Format::Int4)),
-        "8" => Some(Some(Format::Int8)),
-        "16" => Some(None),
-        name => {
-            let format = Format::from_name(&name.replace('_', "-"))?;
-            (!matches!(format, Format::Int32 | Format::Tf32)).then_some(Some(format))
+/// What F stands for in a name.
+#[derive(Debug, Clone, Copy)]
+enum Element {
+    Native16,
+    Format(Format),
+    Block(Block),
+}
+
+impl Element {
+    fn bits(self) -> u32 {
+        match self {
+            Self::Native16 => 16,
+            Self::Format(format) => format.bits(),
+            Self::Block(block) => {
+                block.element().map_or_else(|| block.bits_per_weight() as u32, Format::bits)
+            }
         }
     }
+}
+
+/// `2`, `3`, `4`, `8` are integers, `16` the native 16-bit float, names are formats.
+fn element(token: &str) -> Option<Element> {
+    let name = token.replace("_e", "-e");
+    if let Some(block) = Block::from_name(&name) {
+        return Some(Element::Block(block));
+    }
+    Some(Element::Format(match token {
+        "2" => Format::Int2,
+        "3" => Format::Int3,
+        "4" => Format::Int4,
+        "8" => Format::Int8,
+        "16" => return Some(Element::Native16),
+        _ => Format::from_name(&name).filter(|f| !matches!(f, Format::Int32 | Format::Tf32))?,
+    }))
 }
 
 impl std::str::FromStr for Scheme {
@@ -217,7 +342,8 @@ impl std::str::FromStr for Scheme {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let name = text.trim().to_lowercase();
         let fail = |why: String| {
-            let hint = crate::diagnostic::nearest_hint(&name, EXAMPLES);
+            let mix = name.starts_with('q') || name.starts_with("iq");
+            let hint = crate::diagnostic::nearest_hint(&name, if mix { MIXES } else { EXAMPLES });
             ParseSchemeError { name: crate::diagnostic::clip(&name), why, hint }
         };
         if name.len() > LONGEST_NAME {
@@ -228,13 +354,16 @@ impl std::str::FromStr for Scheme {
         let bases = ends.filter_map(|end| Some((end, Self::base(&name[..end])?)));
         let base = bases.max_by_key(|(end, _)| *end);
         let Some((end, mut scheme)) = base else {
-            return Err(fail("it does not start with a format or w<bits>a<bits>".to_owned()));
+            let mix = name.starts_with("q") || name.starts_with("iq");
+            let why = if mix { "there is no such GGUF mix" } else { NO_FORMAT };
+            return Err(fail(why.to_owned()));
         };
-        // A KV format's own dash does not part flags.
-        let flags = name[end..].replace("fp8-e", "fp8_e");
+        let flags = join_formats(&name[end..]);
         let mut kinds = vec![];
         for flag in flags.split('-').skip(1) {
             let kind = flag.chars().next().ok_or_else(|| fail("a dash has no flag".to_owned()))?;
+            // -pc and -pt set what -g sets.
+            let kind = if kind == 'p' { 'g' } else { kind };
             if kinds.contains(&kind) {
                 return Err(fail(format!("`-{flag}` repeats a flag")));
             }
@@ -288,7 +417,7 @@ mod tests {
         let kv = |name: &str, format: &str| scheme(name).with_kv(format).map(|s| s.name);
         assert_eq!(kv("w4a16-kv8-g128", "4").as_deref(), Ok("w4a16-g128-kv4"));
         assert_eq!(kv("fp8-e5m2", "fp8-e5m2").as_deref(), Ok("fp8-e5m2-kvfp8-e5m2"));
-        assert_eq!(scheme("bf16-kvfp8-e5m2").kv.element, Format::Fp8E5m2);
+        assert_eq!(scheme("bf16-kvfp8-e5m2").kv.element(), Some(Format::Fp8E5m2));
         assert!(kv("16bit", "5").is_err());
     }
 
@@ -298,6 +427,12 @@ mod tests {
             "",
             "w5a16",
             "q4",
+            "q4_k_x",
+            "iq4_xs@2023",
+            "q4_k_m-g128",
+            "w4a16-act",
+            "w4a16-g64-pc",
+            "wq4_kaq4_k",
             "bf16-g128",
             "w4a16-g0",
             "w4a16-kv5",

@@ -71,8 +71,9 @@ impl Footprint {
         let (ty, count) = (graph.node(id).ty, graph.region(id).count);
         match (ty.role, ty.rows) {
             (Role::Weight(kind), Dim::Fixed(rows)) => {
-                let bits = formats.storage(id).total_bits(rows, ty.width);
-                let bytes = Bytes::new(bits / 8.0 * count as f64);
+                let storages = formats.storages(id);
+                let bits = storages.iter().map(|(s, n)| s.total_bits(rows, ty.width) * *n as f64);
+                let bytes = Bytes::new(bits.sum::<f64>() / 8.0);
                 self.parameters += rows * ty.width * count;
                 self.weights.total += bytes;
                 if kind == WeightKind::Embedding && graph.readers(id).len() == 1 {

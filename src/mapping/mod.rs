@@ -7,4 +7,4 @@ mod storage;
 
 pub use footprint::{Footprint, WeightBytes};
 pub use plan::{Plan, PlanKernel, PlanNode};
-pub use storage::Formats;
+pub use storage::{FileSize, Formats};

@@ -1,45 +1,86 @@
 //! Which storage each value of a graph takes under a scheme.
 
-use crate::dtype::{Compute, Format, Scheme, Storage};
-use crate::graph::{Graph, Kind, NodeId};
+use crate::dtype::{Compute, Format, ModelFacts, Part, Scheme, Storage, Weight};
+use crate::graph::{Graph, Kind, NodeId, Source};
 use crate::op::Op;
 use crate::tensor::{Dim, Role, WeightKind};
+use crate::units::Bytes;
 
 /// A scheme applied to a graph.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Formats<'a> {
     graph: &'a Graph,
     scheme: &'a Scheme,
+    facts: ModelFacts,
 }
 
 impl<'a> Formats<'a> {
     /// The storage of every value of `graph` under `scheme`.
-    pub const fn new(graph: &'a Graph, scheme: &'a Scheme) -> Self {
-        Self { graph, scheme }
+    pub fn new(graph: &'a Graph, scheme: &'a Scheme) -> Self {
+        Self { graph, scheme, facts: facts(graph) }
     }
 
-    /// Storage of a value: projections, activations that only projections read, and the KV cache
-    /// follow the scheme; embedding, head, routers, norms, biases and other activations stay plain (A8).
-    pub fn storage(&self, value: NodeId) -> Storage {
+    /// Storages of a value with the iterations of its region that have each: projections,
+    /// activations that only projections read, and the KV cache follow the scheme; embedding, head,
+    /// routers, norms, biases and other activations stay plain (A8). Under a GGUF mix every weight takes the
+    /// type that the mix's rule gives to its layer (A20).
+    pub fn storages(&self, value: NodeId) -> Vec<(Storage, u64)> {
+        let count = self.graph.region(value).count;
+        let one = |storage| vec![(storage, count)];
         match self.graph.node(value).ty.role {
-            Role::Weight(WeightKind::Projection) => self.scheme.weights,
-            Role::Weight(_) => self.scheme.plain,
-            Role::KvCache { .. } => self.scheme.kv,
-            Role::TokenIds => Storage::plain(Format::Int32),
-            Role::Activation if self.feeds_projections_only(value) => self.scheme.activations,
-            Role::Activation => self.scheme.plain,
+            Role::Weight(kind) => self.weight(value, kind),
+            Role::KvCache { .. } => one(self.scheme.kv),
+            Role::TokenIds => one(Storage::plain(Format::Int32)),
+            Role::Activation if self.feeds_projections_only(value) => one(self.scheme.activations),
+            Role::Activation => one(self.scheme.plain),
         }
     }
 
-    /// Exact mean bits of one element of a value, with its share of scales and zero points.
+    fn weight(&self, value: NodeId, kind: WeightKind) -> Vec<(Storage, u64)> {
+        let (node, region) = (self.graph.node(value), self.graph.region(value));
+        let weight = |layer| Weight {
+            name: &node.name,
+            part: part(kind, &node.name),
+            columns: node.ty.width,
+            layer,
+            model: self.facts,
+        };
+        let projection = kind == WeightKind::Projection;
+        let storage = |layer| self.scheme.weight(&weight(layer), projection);
+        if self.scheme.mix.is_none() || region.carry.is_none() {
+            return vec![(storage(None), region.count)];
+        }
+        let mut found: Vec<(Storage, u64)> = vec![];
+        for iteration in 0..region.count {
+            let layer = region.first_layer + iteration * region.layers + node.layer;
+            let storage = storage(Some(layer));
+            match found.iter_mut().find(|(other, _)| *other == storage) {
+                Some((_, count)) => *count += 1,
+                None => found.push((storage, 1)),
+            }
+        }
+        found
+    }
+
+    /// The mean over the iterations of a value's region.
+    fn mean(&self, value: NodeId, of: impl Fn(&Storage) -> f64) -> f64 {
+        let storages = self.storages(value);
+        if let [(storage, _)] = storages.as_slice() {
+            return of(storage);
+        }
+        let sum: f64 = storages.iter().map(|(s, n)| of(s) * *n as f64).sum();
+        sum / self.graph.region(value).count as f64
+    }
+
+    /// Exact mean bits of one element of a value, with its share of scales and zero points; over
+    /// the layers of a repeated region where they differ (A20).
     pub fn bits_per_element(&self, value: NodeId) -> f64 {
-        let storage = self.storage(value);
         let ty = self.graph.node(value).ty;
-        match (ty.role, ty.rows) {
+        self.mean(value, |storage| match (ty.role, ty.rows) {
             (Role::KvCache { head_dim, .. }, _) => storage.bits_per_element(head_dim),
             (_, Dim::Fixed(rows)) => storage.total_bits(rows, ty.width) / (rows * ty.width) as f64,
             _ => storage.bits_per_element(ty.width),
-        }
+        })
     }
 
     /// What an operator's matrix work is computed in.
@@ -50,9 +91,11 @@ impl<'a> Formats<'a> {
     /// Vector operations to turn one stored element of `value` into an operand of `node`; none
     /// where the engine takes the stored format as it is (A10).
     pub fn read_conversion(&self, value: NodeId, node: NodeId) -> f64 {
-        let storage = self.storage(value);
-        let native = self.compute(node) == Compute::Exact(storage.element);
-        if native { 0.0 } else { storage.conversion_ops() }
+        let compute = self.compute(node);
+        self.mean(value, |storage| {
+            let native = storage.element().is_some_and(|f| compute == Compute::Exact(f));
+            if native { 0.0 } else { storage.conversion_ops() }
+        })
     }
 
     /// Vector operations per element of the result of `node`: quantizing what is stored with
@@ -60,7 +103,7 @@ impl<'a> Formats<'a> {
     /// for the row's scale, one for the column's).
     pub fn write_conversion(&self, node: NodeId) -> f64 {
         let scaled = self.is_projection(node) && self.scheme.quantizes_activations();
-        self.storage(node).conversion_ops() + if scaled { 2.0 } else { 0.0 }
+        self.mean(node, Storage::conversion_ops) + if scaled { 2.0 } else { 0.0 }
     }
 
     fn is_projection(&self, node: NodeId) -> bool {
@@ -77,5 +120,90 @@ impl<'a> Formats<'a> {
                 matches!(self.graph.op(r), Some(Op::MatMul(_) | Op::GroupedMatMul(_)))
                     && self.is_projection(r)
             })
+    }
+}
+
+/// What a mix's rule calls a weight.
+fn part(kind: WeightKind, name: &str) -> Part {
+    let name = name.strip_suffix(".weight").unwrap_or(name);
+    match kind {
+        WeightKind::Embedding => Part::Embedding,
+        WeightKind::Head => Part::Output,
+        WeightKind::Projection => match name.rsplit('.').next() {
+            Some("q") => Part::Query,
+            Some("k") => Part::Key,
+            Some("v") => Part::Value,
+            Some("out") => Part::AttentionOut,
+            Some("down") => Part::Down,
+            _ => Part::Matrix,
+        },
+        _ => Part::Vector,
+    }
+}
+
+/// What a mix's rule asks of a model.
+fn facts(graph: &Graph) -> ModelFacts {
+    let layers = graph.regions().iter().filter(|r| r.carry.is_some());
+    let groups = graph.nodes().find_map(|(id, _)| match graph.op(id) {
+        Some(Op::Scores(scores)) => Some(scores.heads / scores.kv_heads.max(1)),
+        _ => None,
+    });
+    let experts = graph.nodes().find_map(|(id, _)| match graph.op(id) {
+        Some(Op::GroupedMatMul(product)) => Some(product.experts),
+        _ => None,
+    });
+    let head = graph.nodes().any(|(_, n)| n.ty.role == Role::Weight(WeightKind::Head));
+    ModelFacts {
+        layers: layers.map(|r| r.count * r.layers).sum(),
+        gqa: groups.unwrap_or(1),
+        experts: experts.unwrap_or(0),
+        tied: !head,
+    }
+}
+
+/// Exact bytes of a model's weights, by type and over all tensors, without a file's metadata.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FileSize {
+    /// Name of the type, parameters, bytes; in order of appearance.
+    pub types: Vec<(String, u64, Bytes)>,
+}
+
+impl FileSize {
+    /// The weights of a graph under a scheme, tied tensors once.
+    pub fn new(graph: &Graph, scheme: &Scheme) -> Self {
+        let formats = Formats::new(graph, scheme);
+        let mut size = Self::default();
+        for (id, node) in graph.nodes() {
+            let (Kind::Source(Source::Weight), Dim::Fixed(rows)) = (&node.kind, node.ty.rows)
+            else {
+                continue;
+            };
+            for (storage, count) in formats.storages(id) {
+                let bits = storage.total_bits(rows, node.ty.width) * count as f64;
+                size.add(storage.to_string(), rows * node.ty.width * count, bits / 8.0);
+            }
+        }
+        size
+    }
+
+    fn add(&mut self, name: String, parameters: u64, bytes: f64) {
+        match self.types.iter_mut().find(|(other, ..)| *other == name) {
+            Some((_, n, sum)) => {
+                *n += parameters;
+                *sum += Bytes::new(bytes);
+            }
+            None => self.types.push((name, parameters, Bytes::new(bytes))),
+        }
+    }
+
+    /// Bytes of all tensors.
+    pub fn total(&self) -> Bytes {
+        Bytes::new(self.types.iter().map(|(.., bytes)| bytes.get()).sum())
+    }
+
+    /// Bits per parameter.
+    pub fn bits_per_weight(&self) -> f64 {
+        let parameters: u64 = self.types.iter().map(|(_, n, _)| n).sum();
+        8.0 * self.total().get() / parameters as f64
     }
 }

@@ -4,8 +4,9 @@ use crate::cost::{Estimator, Request, Summary};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{ParseSchemeError, Scheme};
 use crate::hardware::{self, Fidelity, Machine};
-use crate::mapping::Plan;
-use crate::model::{self, BuildOptions};
+use crate::mapping::{FileSize, Plan};
+use crate::model::{self, BuildOptions, Graphs};
+use crate::tensor::Phase;
 
 /// A bundled device.
 ///
@@ -16,17 +17,33 @@ pub(super) fn machine(id: &str, fidelity: Fidelity) -> Result<Machine, Diagnosti
     Ok(Machine::compile(&raw.check()?, fidelity))
 }
 
+/// A bundled model's graphs and a scheme.
+fn parts(model: &str, scheme: &str) -> Result<(Graphs, Scheme), Diagnostic> {
+    let scheme: Scheme = scheme
+        .parse()
+        .map_err(|e: ParseSchemeError| Diagnostic::new(e.to_string()).hint(e.hint))?;
+    let graphs = model::load_bundled(model)?.graphs(&BuildOptions::default());
+    Ok((graphs.map_err(|e| Diagnostic::new(e.to_string()))?, scheme))
+}
+
 /// A bundled model under a scheme.
 ///
 /// # Errors
 /// An unknown id or scheme.
 pub(super) fn plan(model: &str, scheme: &str) -> Result<Plan, Diagnostic> {
-    let scheme: Scheme = scheme
-        .parse()
-        .map_err(|e: ParseSchemeError| Diagnostic::new(e.to_string()).hint(e.hint))?;
-    let graphs = model::load_bundled(model)?.graphs(&BuildOptions::default());
-    let graphs = graphs.map_err(|e| Diagnostic::new(e.to_string()))?;
+    let (graphs, scheme) = parts(model, scheme)?;
     Ok(Plan::of(graphs.parts(), &scheme))
+}
+
+/// Bytes of a bundled decoder's weights, by type.
+///
+/// # Errors
+/// An unknown id or scheme.
+pub(super) fn file_size(model: &str, scheme: &str) -> Result<FileSize, Diagnostic> {
+    let (graphs, scheme) = parts(model, scheme)?;
+    let graph = graphs.of(Phase::Decode);
+    let graph = graph.ok_or_else(|| Diagnostic::new(format!("{model} does not decode")))?;
+    Ok(FileSize::new(graph, &scheme))
 }
 
 /// Times and memory of a request.

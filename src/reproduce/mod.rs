@@ -4,6 +4,7 @@
 //! one line in [`PAPERS`].
 
 mod flashattention;
+mod gguf;
 mod lab;
 mod mission;
 mod speculative_decoding;
@@ -29,6 +30,7 @@ pub struct Paper {
 
 /// Every paper, in the order of the report.
 pub const PAPERS: &[Paper] = &[
+    gguf::PAPER,
     mission::PAPER,
     speculative_decoding::PAPER,
     speculative_sampling::PAPER,

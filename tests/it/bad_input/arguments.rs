@@ -21,6 +21,10 @@ fn unknown_names_offer_the_closest() {
     error: --quant: unknown quantization scheme `w4a61-g128`: it does not start with a format or w<bits>a<bits>
      = help: did you mean `w4a16-g128` or `w4a16-g128-zp` or `w4a16-g128-kv8`?
     ");
+    assert_snapshot!(refused("estimate --model gpt2 --hardware t4 --quant q4_k_x --batch 1 --prompt 8 --output 8"), @"
+    error: --quant: unknown quantization scheme `q4_k_x`: there is no such GGUF mix
+     = help: did you mean `q4_k_m` or `q4_k_s` or `q4_0`?
+    ");
     assert_snapshot!(refused("sweep chatt"), @"
     error: unknown scenario `chatt`
      = help: did you mean `chat`?

@@ -140,7 +140,10 @@ impl Case {
         let weights = plan.footprint.weights;
         let table = match self.model.position {
             Position::Learned { positions, .. } => {
-                self.scheme.plain.total_bits(positions, self.model.hidden) / 8.0
+                let bits = self.scheme.plain.total_bits(positions, self.model.hidden);
+                // A GGUF mix keeps positions in fp32.
+                let elements = (positions * self.model.hidden) as f64;
+                self.scheme.mix.map_or(bits, |_| 32.0 * elements) / 8.0
             }
             Position::Rope { .. } | Position::Alibi => 0.0,
         };
@@ -151,7 +154,9 @@ impl Case {
             let elements = layers * (e.count - e.active) * e.inner * matrices * self.model.hidden;
             // No format takes more than its element and a scale of 4 bytes for each row.
             let bias = layers * (e.count - e.active) * width;
-            let bits = self.scheme.weights.bits_per_element(1.max(self.model.hidden.min(e.inner)));
+            let columns = 1.max(self.model.hidden.min(e.inner));
+            let uniform = self.scheme.weights.bits_per_element(columns);
+            let bits = self.scheme.mix.map_or(uniform, |_| 32.0);
             (elements as f64 * bits + 32.0 * bias as f64) / 8.0
         });
         (weights.total - weights.embedding_only).get() - table - idle
