@@ -120,8 +120,13 @@ fn cases(s: &Sizes) -> Vec<(Op, Vec<TensorType>)> {
                 .collect(),
         ),
         (
-            Embedding { vocabulary: s.outputs + 4, width: s.width, scale: s.flag.then_some(2.0) }
-                .into(),
+            Embedding {
+                vocabulary: s.outputs + 4,
+                width: s.width,
+                first: 0,
+                scale: s.flag.then_some(2.0),
+            }
+            .into(),
             vec![ids, weight(WeightKind::Embedding, s.outputs + 4, s.width)],
         ),
         (
