@@ -15,6 +15,7 @@ mod reproduce;
 mod roofline;
 mod sweep;
 mod terminal;
+mod waterfall;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use error::Error;
@@ -38,6 +39,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Draw the roofline of one case
     Roofline(roofline::RooflineArgs),
+    /// Show what techniques buy, each alone and together
+    Waterfall(waterfall::WaterfallArgs),
     /// Compute the published figures of papers: tables and charts
     Reproduce(reproduce::ReproduceArgs),
     /// Print a model's graph
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Estimate(args) => estimate::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Roofline(args) => roofline::run(&args),
+        Command::Waterfall(args) => waterfall::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Model(command) => model::run(&command),

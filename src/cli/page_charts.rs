@@ -1,12 +1,14 @@
 //! The charts of a sweep: devices compared, and a roofline and breakdown for each.
 
 use super::error::Error;
-use crate::cost::{Economics, Request};
+use crate::cost::{Economics, Memory, Request};
 use crate::report::bars::{Bar, BarsChart, Outcome};
 use crate::report::comparison::{ComparisonChart, ComparisonPoint};
 use crate::report::html::{Card, Figure};
+use crate::report::memory::{MemoryChart, MemoryStack};
 use crate::report::{Axis, Better, CaseCharts, EstimateContext, Prefixes, describe};
 use crate::sweep::{Grid, Row, Variant};
+use crate::units::Bytes;
 use crate::workload::Scenario;
 use std::collections::BTreeSet;
 
@@ -18,6 +20,7 @@ struct Contender<'a> {
     variant: &'a Variant,
     throughput: Option<f64>,
     tpot: Option<f64>,
+    memory: Option<(Memory, Bytes)>,
     status: String,
 }
 
@@ -45,6 +48,11 @@ pub fn comparisons(scenario: &Scenario, grid: &Grid) -> (Files, Vec<Figure>) {
             "Time per output token of each accelerator",
             ranking(&subtitle, &contenders).to_svg(),
         ),
+        (
+            "memory.svg",
+            "Memory of each accelerator against its capacity",
+            memory(&subtitle, &contenders).to_svg(),
+        ),
     ];
     let figure = |(file, alt): (&str, &str)| Figure {
         file: file.to_owned(),
@@ -63,7 +71,8 @@ fn contenders(grid: &Grid) -> Vec<Contender<'_>> {
         let (throughput, tpot) = speeds(&row);
         let variant = &grid.variants[device as usize];
         let status = row.status.text().to_owned();
-        Contender { label: label(variant), variant, throughput, tpot, status }
+        let memory = row.figures.map(|f| (f.summary.memory, f.capacity.capacity));
+        Contender { label: label(variant), variant, throughput, tpot, memory, status }
     });
     first.collect()
 }
@@ -115,6 +124,21 @@ fn ranking(subtitle: &str, contenders: &[Contender<'_>]) -> BarsChart {
         subtitle: subtitle.to_owned(),
         axis: Axis::new("TPOT", "s", Prefixes::Si, Better::Lower),
         bars: contenders.iter().map(bar).collect(),
+        notes: vec![],
+    }
+}
+
+fn memory(subtitle: &str, contenders: &[Contender<'_>]) -> MemoryChart {
+    let stack = |c: &Contender<'_>| {
+        let (memory, capacity) = c.memory?;
+        Some(MemoryStack { label: c.label.clone(), parts: memory.parts(), capacity })
+    };
+    let mut stacks: Vec<MemoryStack> = contenders.iter().filter_map(stack).collect();
+    stacks.sort_by(|a, b| b.capacity.get().total_cmp(&a.capacity.get()));
+    MemoryChart {
+        title: "Memory against capacity".to_owned(),
+        subtitle: subtitle.to_owned(),
+        stacks,
         notes: vec![],
     }
 }

@@ -1,11 +1,13 @@
 //! `cosim roofline`: the roofline of one case as SVG.
 
-use super::case::CaseArgs;
+use super::case::{Case, CaseArgs};
 use super::error::Error;
 use super::estimate::evaluate;
 use super::files;
+use crate::cost::CostReport;
 use crate::diagnostic::Diagnostic;
-use crate::report::CaseCharts;
+use crate::report::memory::{MemoryChart, MemoryStack};
+use crate::report::{CaseCharts, EstimateContext, describe};
 use clap::ValueEnum;
 use std::path::PathBuf;
 
@@ -28,11 +30,29 @@ enum Chart {
     Roofline,
     /// Time by operator
     Breakdown,
+    /// Memory against capacity
+    Memory,
 }
 
 pub fn run(args: &RooflineArgs) -> Result<(), Error> {
     let case = args.case.load()?;
     let (report, context) = evaluate(&case)?;
+    let svg = match args.chart {
+        Chart::Memory => memory(&case, &report, &context).to_svg(),
+        Chart::Roofline => timed(&case, &report, &context, |c| c.roofline().to_svg())?,
+        Chart::Breakdown => timed(&case, &report, &context, |c| c.breakdown().to_svg())?,
+    };
+    files::write(&args.svg, &svg)?;
+    files::print(&format!("wrote {}\n", args.svg.display()))
+}
+
+/// A chart of times, where they are shown.
+fn timed(
+    case: &Case,
+    report: &CostReport,
+    context: &EstimateContext<'_>,
+    draw: impl Fn(&CaseCharts<'_>) -> String,
+) -> Result<String, Error> {
     if !context.shows_times {
         let message = format!("{} do not fit {}", report.summary.memory.total(), case.machine.id);
         let hint = format!(
@@ -42,18 +62,25 @@ pub fn run(args: &RooflineArgs) -> Result<(), Error> {
         return Err(Diagnostic::new(message).hint(hint).into());
     }
     let estimator = case.estimator()?;
-    let charts = CaseCharts {
+    Ok(draw(&CaseCharts {
         model: &case.architecture.name,
         device: &case.hardware.name,
         machine: &case.machine,
         estimator: &estimator,
-        report: &report,
-        context: &context,
-    };
-    let svg = match args.chart {
-        Chart::Roofline => charts.roofline().to_svg(),
-        Chart::Breakdown => charts.breakdown().to_svg(),
-    };
-    files::write(&args.svg, &svg)?;
-    files::print(&format!("wrote {}\n", args.svg.display()))
+        report,
+        context,
+    }))
+}
+
+fn memory(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> MemoryChart {
+    MemoryChart {
+        title: format!("{} on {}: memory", case.architecture.name, case.hardware.name),
+        subtitle: format!("{}, {}", context.quant, describe(&case.request)),
+        stacks: vec![MemoryStack {
+            label: case.machine.id.to_string(),
+            parts: report.summary.memory.parts(),
+            capacity: report.capacity.capacity,
+        }],
+        notes: vec![],
+    }
 }

@@ -7,9 +7,10 @@ use super::files::{self, Pending};
 use super::page;
 use super::terminal;
 use crate::diagnostic::{Diagnostic, clip};
-use crate::hardware::{self, Fidelity};
+use crate::hardware::{self, Fidelity, Hardware, Machine};
 use crate::par::Pool;
 use crate::sweep::{Grid, Variant, header, stream};
+use crate::units::DollarsPerHour;
 use crate::workload::{self, Axis, Scenario, Setting};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
@@ -103,7 +104,7 @@ fn grid(scenario: &Scenario, args: &SweepArgs) -> Result<Grid, Error> {
 }
 
 fn variant(
-    device: &str,
+    id: &str,
     paths: &[String],
     settings: &[(String, Setting)],
     fidelity: Fidelity,
@@ -112,18 +113,28 @@ fn variant(
     let texts: Vec<String> = settings.iter().map(|(text, _)| text.clone()).collect();
     let inner = paths.iter().map(|p| p.trim_start_matches("hardware.").to_owned());
     let changes: Vec<(String, String)> = inner.zip(texts.iter().cloned()).collect();
-    let (hardware, machine) = catalog::machine(device, &changes, fidelity)?;
+    let (hardware, machine) = catalog::machine(id, &changes, fidelity)?;
     // A device without the named price has blank costs; `grid` refuses a name that none has.
     let price = named_price(&machine, args.price.as_deref()).ok().and_then(Result::ok);
-    Ok(Variant {
+    Ok(device(&hardware, machine, texts, price.map(|(_, price)| price)))
+}
+
+/// A machine as a block of a sweep sees it, with the texts of its hardware settings.
+pub fn device(
+    hardware: &Hardware,
+    machine: Machine,
+    settings: Vec<String>,
+    price: Option<DollarsPerHour>,
+) -> Variant {
+    Variant {
         id: machine.id.clone(),
         name: hardware.name.to_string(),
         vendor: hardware.vendor.as_deref().unwrap_or("other").to_owned(),
-        settings: texts,
+        settings,
         power: machine.tdp.map(|p| p.value),
-        price: price.map(|(_, price)| price),
+        price,
         machine,
-    })
+    }
 }
 
 fn write_all(

@@ -143,6 +143,13 @@ impl Memory {
         })
     }
 
+    /// Name and bytes of each part.
+    pub fn parts(&self) -> Vec<(String, Bytes)> {
+        let parts =
+            [("weights", self.weights), ("KV cache", self.kv), ("activations", self.activations)];
+        parts.map(|(name, bytes)| (name.to_owned(), bytes)).to_vec()
+    }
+
     /// Everything together.
     pub fn total(&self) -> Bytes {
         self.weights + self.kv + self.activations

@@ -45,7 +45,8 @@ impl Default for Builder {
 impl Builder {
     /// An empty graph, outside any repeated region.
     pub fn new() -> Self {
-        let graph = Graph { dag: DiGraph::new(), regions: vec![], outputs: vec![], fusions: vec![] };
+        let graph =
+            Graph { dag: DiGraph::new(), regions: vec![], outputs: vec![], fusions: vec![] };
         let mut builder = Self { graph, layer: 0 };
         builder.open("model".to_owned(), 1, 1, 0);
         builder

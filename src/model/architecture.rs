@@ -61,6 +61,8 @@ pub struct Attention {
     pub scale: f64,
     /// `c` of `c tanh(x / c)` on the scaled scores (Gemma 2: 50).
     pub softcap: Option<f64>,
+    /// A learned score per head joins the softmax and has no value (gpt-oss).
+    pub sinks: bool,
     /// Pattern over layers, repeated from layer 0. `Some(w)`: a query sees the last `w` keys, its
     /// own included; `None`: all of them. Never empty.
     pub windows: Vec<Option<u64>>,
@@ -79,6 +81,8 @@ pub enum Position {
         pairing: Pairing,
         /// Change of the angles for longer contexts.
         scaling: Option<RopeScaling>,
+        /// Base in layers with a window, whose angles are not scaled (Gemma 3).
+        local_theta: Option<f64>,
     },
     /// A learned vector per position, added to the token embedding.
     Learned {
@@ -87,6 +91,8 @@ pub enum Position {
         /// Row of position 0 (OPT: 2).
         offset: u64,
     },
+    /// Scores fall with the distance of query and key (arXiv 2108.12409).
+    Alibi,
 }
 
 /// Feed-forward network: `down(act(up x))`, or gated `down(act(gate x) * up x)`.
@@ -145,6 +151,8 @@ pub struct Head {
 pub struct Embedding {
     /// What the embedding is multiplied with (Gemma: `sqrt(hidden)`).
     pub scale: Option<f64>,
+    /// A norm stands behind it (BLOOM).
+    pub norm: bool,
 }
 
 impl Attention {

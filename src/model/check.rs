@@ -167,6 +167,7 @@ fn position(model: &Architecture) -> Checked {
                 return Err(Refusal::new("position.learned.positions", message));
             }
         }
+        Position::Alibi => {}
     }
     Ok(())
 }
@@ -188,8 +189,11 @@ fn reals(model: &Architecture) -> Checked {
     if let Some(scale) = model.embedding.scale {
         positive("embedding.scale", scale)?;
     }
-    if let Position::Rope { theta, scaling, .. } = model.position {
+    if let Position::Rope { theta, scaling, local_theta, .. } = model.position {
         positive("position.rope.theta", theta)?;
+        if let Some(theta) = local_theta {
+            positive("position.rope.local_theta", theta)?;
+        }
         for value in scaling.iter().flat_map(scaling_numbers) {
             positive("position.rope.scaling", value)?;
         }

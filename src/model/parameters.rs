@@ -17,6 +17,8 @@ pub struct Parameters {
     pub layer: LayerParameters,
     /// Number of layers.
     pub layers: u64,
+    /// The norm behind the embedding, bias included; 0 where there is none.
+    pub embedding_norm: u128,
     /// The norm before the head, bias included.
     pub final_norm: u128,
     /// Head weight (0 where tied) and bias.
@@ -28,7 +30,7 @@ pub struct Parameters {
 /// Parameters of one decoder layer, in elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct LayerParameters {
-    /// Query, key, value and output projection weights.
+    /// Query, key, value and output projection weights, and the scores of sinks.
     pub attention: u128,
     /// Feed-forward weights.
     pub ffn: u128,
@@ -59,16 +61,17 @@ impl Architecture {
     pub fn parameters(&self) -> Parameters {
         let [hidden, vocabulary] = [self.hidden, self.vocabulary].map(u128::from);
         let positions = match self.position {
-            super::Position::Rope { .. } => 0,
+            super::Position::Rope { .. } | super::Position::Alibi => 0,
             super::Position::Learned { positions, .. } => u128::from(positions) * hidden,
         };
         let embedding = vocabulary * hidden;
         let layer = self.layer_parameters();
         let final_norm = hidden + when(self.norm.bias, hidden);
         let head = when(!self.head.tied, embedding) + when(self.head.bias, vocabulary);
-        let total =
-            embedding + positions + u128::from(self.layers) * layer.total() + final_norm + head;
-        Parameters { embedding, positions, layer, layers: self.layers, final_norm, head, total }
+        let embedding_norm = when(self.embedding.norm, final_norm);
+        let (layers, around) = (self.layers, embedding + positions + embedding_norm);
+        let total = around + u128::from(layers) * layer.total() + final_norm + head;
+        Parameters { embedding, positions, layer, layers, embedding_norm, final_norm, head, total }
     }
 
     fn layer_parameters(&self) -> LayerParameters {
@@ -77,9 +80,10 @@ impl Architecture {
         let q = u128::from(self.attention.heads) * u128::from(self.attention.head_dim);
         let kv = u128::from(self.attention.kv_heads) * u128::from(self.attention.head_dim);
         let norms = u128::from(self.norms_per_layer()) * hidden;
+        let sinks = when(self.attention.sinks, u128::from(self.attention.heads));
         let into_inner: u128 = if self.ffn.gated { 2 } else { 1 };
         LayerParameters {
-            attention: hidden * (q + 2 * kv) + q * hidden,
+            attention: hidden * (q + 2 * kv) + q * hidden + sinks,
             ffn: (into_inner + 1) * hidden * inner,
             norms: norms + when(self.attention.qk_norm, 2 * u128::from(self.attention.head_dim)),
             biases: when(self.attention.qkv_bias, q + 2 * kv)
@@ -118,6 +122,9 @@ mod tests {
         ("phi-3-mini", 3_821_079_552),
         ("falcon-7b", 6_921_720_704),
         ("falcon-40b", 41_303_293_952),
+        ("gemma-3-27b", 27_009_346_304),
+        ("falcon-180b", 179_522_565_120),
+        ("bloom-176b", 176_247_271_424),
         ("gpt2", 124_439_808),
         ("gpt2-medium", 354_823_168),
         ("gpt2-large", 774_030_080),

@@ -75,6 +75,9 @@ pub(super) struct RawAttention {
     /// tanh cap of the scores.
     #[schemars(with = "Option<f64>")]
     pub softcap: Option<Spanned<f64>>,
+    /// A learned score per head joins the softmax.
+    #[serde(default)]
+    pub sinks: bool,
     /// Pattern over layers, repeated: a number of tokens, or `full`. `[full]` where absent.
     #[schemars(with = "Option<Vec<RawWindow>>")]
     pub windows: Option<Spanned<Vec<RawWindow>>>,
@@ -103,9 +106,11 @@ pub(super) enum Full {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum RawPosition {
     /// Rotary embedding of queries and keys.
-    Rope(RawRope),
+    Rope(Box<RawRope>),
     /// A learned vector per position.
     Learned(RawLearned),
+    /// Scores fall with distance.
+    Alibi,
 }
 
 /// Rotary embedding.
@@ -123,6 +128,9 @@ pub(super) struct RawRope {
     /// Change of the angles for longer contexts.
     #[schemars(with = "Option<RawScaling>")]
     pub scaling: Option<Spanned<RawScaling>>,
+    /// Base of the angles in layers with a window, which are not scaled; theirs too where absent.
+    #[schemars(with = "Option<f64>")]
+    pub local_theta: Option<Spanned<f64>>,
 }
 
 /// Which elements form a rotated pair.
@@ -263,6 +271,9 @@ pub(super) struct RawEmbedding {
     /// Factor of the embedding: a number, or `sqrt-hidden`.
     #[schemars(with = "Option<RawScale>")]
     pub scale: Option<Spanned<RawScale>>,
+    /// A norm stands behind it.
+    #[serde(default)]
+    pub norm: bool,
 }
 
 /// Factor of the embedding.

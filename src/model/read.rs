@@ -70,6 +70,7 @@ fn convert(raw: &RawModel) -> Result<Architecture, Refusal> {
                 RawScale::Number(scale) => scale,
                 RawScale::Named(_) => (hidden as f64).sqrt(),
             }),
+            norm: raw.embedding.as_ref().is_some_and(|e| e.norm),
         },
     })
 }
@@ -94,6 +95,7 @@ fn attention(hidden: u64, raw: &RawAttention) -> Result<Attention, Refusal> {
         qk_norm: raw.qk_norm,
         scale: raw.scale.as_ref().map_or(1.0 / (head_dim as f64).sqrt(), |s| s.value),
         softcap: raw.softcap.as_ref().map(|c| c.value),
+        sinks: raw.sinks,
         windows: match &raw.windows {
             Some(windows) => windows.value.iter().map(window).collect(),
             None => vec![None],
@@ -111,10 +113,12 @@ fn position(head_dim: u64, raw: &RawPosition) -> Position {
                 RawPairing::Interleaved => Pairing::Interleaved,
             },
             scaling: rope.scaling.as_ref().map(|s| scaling(s.value)),
+            local_theta: rope.local_theta.as_ref().map(|t| t.value),
         },
         RawPosition::Learned(learned) => {
             Position::Learned { positions: learned.positions.value, offset: learned.offset }
         }
+        RawPosition::Alibi => Position::Alibi,
     }
 }
 
@@ -166,6 +170,7 @@ fn place(raw: &RawModel, field: &str) -> Option<Line> {
     let (rope, learned) = match &raw.position {
         RawPosition::Rope(rope) => (Some(rope), None),
         RawPosition::Learned(learned) => (None, Some(learned)),
+        RawPosition::Alibi => (None, None),
     };
     match field {
         "id" => Some(Line::from(&raw.id)),
@@ -182,6 +187,7 @@ fn place(raw: &RawModel, field: &str) -> Option<Line> {
         "attention.softcap" => a.softcap.as_ref().map(Line::from),
         "attention.windows" => a.windows.as_ref().map(Line::from),
         "position.rope.theta" => rope.map(|r| Line::from(&r.theta)),
+        "position.rope.local_theta" => rope.and_then(|r| r.local_theta.as_ref()).map(Line::from),
         "position.rope.rotary_dim" => {
             rope.and_then(|r| r.rotary_dim.as_ref()).or(a.head_dim.as_ref()).map(Line::from)
         }

@@ -53,12 +53,15 @@ impl Architecture {
         line(text, 2, "tied", self.head.tied);
         flag(text, "bias", self.head.bias);
         real(text, "softcap", self.head.softcap);
+        if self.embedding.scale.is_some() || self.embedding.norm {
+            text.push_str("embedding:\n");
+        }
         if let Some(scale) = self.embedding.scale {
             let by_formula = scale == (self.hidden as f64).sqrt();
             let shown = if by_formula { "sqrt-hidden".to_owned() } else { number(scale) };
-            text.push_str("embedding:\n");
             line(text, 2, "scale", shown);
         }
+        flag(text, "norm", self.embedding.norm);
     }
 }
 
@@ -74,6 +77,7 @@ fn attention(text: &mut String, attention: &Attention) {
         real(text, "scale", Some(attention.scale));
     }
     real(text, "softcap", attention.softcap);
+    flag(text, "sinks", attention.sinks);
     if attention.windows != [None] {
         let shown: Vec<String> = attention
             .windows
@@ -85,19 +89,23 @@ fn attention(text: &mut String, attention: &Attention) {
 }
 
 fn position(text: &mut String, position: &Position) {
-    text.push_str("position:\n");
+    text.push_str("position:");
     match position {
-        Position::Rope { theta, rotary_dim, pairing, scaling } => {
-            text.push_str("  rope:\n");
+        Position::Alibi => text.push_str(" alibi\n"),
+        Position::Rope { theta, rotary_dim, pairing, scaling, local_theta } => {
+            text.push_str("\n  rope:\n");
             line(text, 4, "theta", number(*theta));
             line(text, 4, "rotary_dim", rotary_dim);
             line(text, 4, "pairing", pairing.name());
             if let Some(scaling) = scaling {
                 line(text, 4, "scaling", scaling_fields(scaling));
             }
+            if let Some(theta) = local_theta {
+                line(text, 4, "local_theta", number(*theta));
+            }
         }
         Position::Learned { positions, offset } => {
-            text.push_str("  learned:\n");
+            text.push_str("\n  learned:\n");
             line(text, 4, "positions", positions);
             line(text, 4, "offset", offset);
         }

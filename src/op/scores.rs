@@ -2,15 +2,17 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
+use super::score_bias::{ScoreBias, alibi_slope};
 use super::split::{Found, Layout, Place, Split, SplitError, attention};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Mask, Step, TensorType};
 
-/// `s[(q, k), h] = cap(scale * sum_d q[q, h, d] key[k, h / (H/Hk), d])` for every visible pair.
+/// `s[(q, k), h] = cap(scale * sum_d q[q, h, d] key[k, h / (H/Hk), d]) + bias` for every visible pair.
 ///
 /// Shapes: `q: [T, H Dh]`, `keys: [C, Hk Dh]`, `s: [pairs, H]`, pairs packed by query. Masked pairs
 /// are neither computed nor stored (A7). Work per pair and head: `2 Dh` matrix, 1 vector (scale); a
-/// soft cap `c tanh(s / c)` adds 2 vector and 1 special (Gemma 2, arXiv 2408.00118).
+/// soft cap `c tanh(s / c)` adds 2 vector and 1 special (Gemma 2, arXiv 2408.00118), a bias by
+/// distance 2 vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
     /// Query heads (H).
@@ -25,6 +27,27 @@ pub struct Scores {
     pub scale: f64,
     /// Soft cap (c).
     pub softcap: Option<f64>,
+    /// What is added by the distance of query and key.
+    pub bias: Option<ScoreBias>,
+}
+
+impl Scores {
+    /// The capped and biased score of a query `distance` positions behind its key.
+    fn finish<S: Scalar>(&self, dot: S, head: u64, distance: f64) -> S {
+        let score = dot * S::constant(self.scale);
+        let score = match self.softcap {
+            Some(c) => (score * S::constant(1.0 / c)).tanh() * S::constant(c),
+            None => score,
+        };
+        match self.bias {
+            Some(bias) => {
+                let (first, of) = bias.heads(self.heads);
+                let slope = S::constant(-alibi_slope(first + head, of));
+                score + slope * S::constant(distance)
+            }
+            None => score,
+        }
+    }
 }
 
 impl Operator for Scores {
@@ -41,6 +64,7 @@ impl Operator for Scores {
     fn work(&self, step: &Step) -> Work {
         let scores = step.pairs(self.mask) * self.heads as f64;
         let (vector, special) = if self.softcap.is_some() { (3.0, 1.0) } else { (1.0, 0.0) };
+        let vector = if self.bias.is_some() { vector + 2.0 } else { vector };
         let dim = self.head_dim as f64;
         let queries = step.tokens() * self.heads as f64 * dim;
         let keys = step.visible_context(self.mask) * self.kv_heads as f64 * dim;
@@ -78,11 +102,7 @@ impl Operator for Scores {
                             })
                         });
                         let score = S::on(Engine::Vector, || {
-                            let score = dot * S::constant(self.scale);
-                            match self.softcap {
-                                Some(c) => (score * S::constant(1.0 / c)).tanh() * S::constant(c),
-                                None => score,
-                            }
+                            self.finish(dot, h as u64, (s.past + i) as f64 - key as f64)
                         });
                         out.set(pair, h, score);
                     }
@@ -98,6 +118,7 @@ impl Operator for Scores {
         let op = Self {
             heads: self.heads / heads,
             kv_heads: self.kv_heads / kv_heads,
+            bias: self.bias.map(|bias| bias.share(self.heads, place.rank, heads)),
             ..self.clone()
         };
         let (result, keys) = (Layout::columns(heads), Layout::columns(kv_heads));

@@ -4,18 +4,22 @@ use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
 use super::split::{Found, Place, Split, SplitError, common_columns};
 use super::{Operand, Operator, Pattern, Target, Work};
-use crate::tensor::{Dim, Mask, Step, TensorType};
+use crate::tensor::{Dim, Mask, Step, TensorType, WeightKind};
 
 /// `p[(q, k), h] = exp(s - max) / sum exp(s - max)` over the keys that query `q` sees.
 ///
 /// Shapes: `s, p: [pairs, H]`. Work per query, head and `n` visible keys: `3 n` vector (subtract,
-/// sum, multiply by the reciprocal), `n + 1` special.
+/// sum, multiply by the reciprocal), `n + 1` special. A sink, `z: [1, H]`, is a learned score per
+/// head that joins maximum and sum and has no value (gpt-oss, arXiv 2508.10925): 2 vector and 1
+/// special operations more.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Softmax {
     /// Query heads (H).
     pub heads: u64,
     /// Visible pairs.
     pub mask: Mask,
+    /// Whether sink scores are the second operand.
+    pub sinks: bool,
 }
 
 impl Operator for Softmax {
@@ -24,17 +28,22 @@ impl Operator for Softmax {
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let scores = TensorType::activation(Dim::Pairs(self.mask), self.heads);
-        check(Self::NAME, operands, &[("s", scores)])?;
+        let sinks = TensorType::weight(WeightKind::Bias, 1, self.heads);
+        let expected = [("s", scores), ("sinks", sinks)];
+        check(Self::NAME, operands, &expected[..1 + usize::from(self.sinks)])?;
         Ok(scores)
     }
 
     fn work(&self, step: &Step) -> Work {
         let heads = self.heads as f64;
         let scores = step.pairs(self.mask) * heads;
+        let rows = step.tokens() * heads;
+        let (vector, special, sinks) =
+            if self.sinks { (2.0 * rows, 2.0 * rows, heads) } else { (0.0, rows, 0.0) };
         Work {
-            vector: 3.0 * scores,
-            special: scores + step.tokens() * heads,
-            reads: [scores, 0.0, 0.0],
+            vector: 3.0 * scores + vector,
+            special: scores + special,
+            reads: [scores, sinks, 0.0],
             writes: scores,
             ..Work::default()
         }
@@ -54,7 +63,8 @@ impl Operator for Softmax {
                 first = rows.end;
                 for h in 0..self.heads as usize {
                     let scores: Vec<S> = rows.clone().map(|r| operands[0].at(r, h)).collect();
-                    let weights = S::on(Engine::Vector, || normalise(&scores));
+                    let sink = self.sinks.then(|| operands[1].at(0, h));
+                    let weights = S::on(Engine::Vector, || normalise(&scores, sink));
                     for (row, weight) in rows.clone().zip(weights) {
                         out.set(row, h, weight);
                     }
@@ -64,9 +74,9 @@ impl Operator for Softmax {
     }
 
     fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
-        let layout = common_columns(operands);
+        let layout = common_columns(&operands[..1]);
         let heads = self.heads / layout.column_parts();
-        Ok(Split::alike(Self { heads, ..self.clone() }, 1, layout))
+        Ok(Split::alike(Self { heads, ..self.clone() }, operands.len(), layout))
     }
 
     fn groups(&self, _: usize) -> Option<u64> {
@@ -74,10 +84,12 @@ impl Operator for Softmax {
     }
 }
 
-fn normalise<S: Scalar>(scores: &[S]) -> Vec<S> {
-    let max = scores.iter().copied().reduce(S::maximum).expect("invariant: a query sees a key");
+fn normalise<S: Scalar>(scores: &[S], sink: Option<S>) -> Vec<S> {
+    let all = scores.iter().copied().chain(sink);
+    let max = all.reduce(S::maximum).expect("invariant: a query sees a key");
     let exps: Vec<S> = scores.iter().map(|&s| (s - max).exp()).collect();
     let sum = exps.iter().fold(S::constant(0.0), |sum, &e| sum + e);
+    let sum = sink.map_or(sum, |sink| sum + (sink - max).exp());
     let inverse = S::constant(1.0) / sum;
     exps.into_iter().map(|e| e * inverse).collect()
 }

@@ -137,7 +137,9 @@ pub const fn share(extent: u64, parts: u64) -> u64 {
 /// The layout that all activations of an operator share, if they do and it is a split of columns.
 pub(super) fn common_columns(operands: &[Found]) -> Layout {
     match operands.first() {
-        Some(&Some(first @ Layout::Columns { .. })) if operands.iter().all(|o| *o == Some(first)) => {
+        Some(&Some(first @ Layout::Columns { .. }))
+            if operands.iter().all(|o| *o == Some(first)) =>
+        {
             first
         }
         _ => Layout::Whole,

@@ -80,11 +80,8 @@ impl Operator for WeightedSum {
     /// Heads of the rank; where there are more ranks than value heads, neighbours hold the same.
     fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
         let (heads, kv_heads) = attention(self.heads, place, operands)?;
-        let op = Self {
-            heads: self.heads / heads,
-            kv_heads: self.kv_heads / kv_heads,
-            ..self.clone()
-        };
+        let op =
+            Self { heads: self.heads / heads, kv_heads: self.kv_heads / kv_heads, ..self.clone() };
         let (result, values) = (Layout::columns(heads), Layout::columns(kv_heads));
         Ok(Split { op: op.into(), operands: vec![result, values], result })
     }

@@ -12,6 +12,7 @@ mod formula;
 pub mod html;
 mod legend;
 mod logplot;
+pub mod memory;
 mod page;
 #[cfg(test)]
 mod pictures;
@@ -22,6 +23,7 @@ mod samples;
 mod step;
 pub mod svg;
 pub mod table;
+pub mod waterfall;
 
 pub use axis::{Axis, Better, Prefixes};
 pub use case::{CaseCharts, describe};

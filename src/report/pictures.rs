@@ -94,11 +94,12 @@ fn frame(svg: &str) -> Rect {
 
 #[test]
 fn charts_are_legible_and_the_same_every_time() {
-    let charts: [fn() -> String; 4] = [
+    let charts: [fn() -> String; 5] = [
         || samples::roofline().to_svg(),
         || samples::breakdown().to_svg(),
         || samples::comparison().to_svg(),
         || samples::bars().to_svg(),
+        || samples::memory().to_svg(),
     ];
     for chart in charts {
         let svg = chart();

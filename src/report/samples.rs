@@ -4,9 +4,10 @@ use super::axis::{Axis, Better, Prefixes};
 use super::bars::{Bar, BarsChart, Outcome};
 use super::breakdown::{BreakdownChart, BreakdownPart, PhaseBreakdown};
 use super::comparison::{ComparisonChart, ComparisonPoint};
+use super::memory::{MemoryChart, MemoryStack};
 use super::roofline::{ComputeRoof, Emphasis, MemoryRoof, RooflineChart, RooflinePoint};
 use super::step::{Limit, Phase};
-use crate::units::{BytesPerSecond, FlopsPerByte, FlopsPerSecond, Seconds};
+use crate::units::{Bytes, BytesPerSecond, FlopsPerByte, FlopsPerSecond, Seconds};
 
 const PREFILL: &[(&str, f64, f64, f64)] = &[
     ("qkv_proj", 877.0, 248e12, 0.235),
@@ -164,6 +165,28 @@ pub(super) fn comparison() -> ComparisonChart {
             ("Groq LPU".to_owned(), "no price".to_owned()),
         ],
         notes: vec!["Prices are of public clouds, on demand.".to_owned()],
+    }
+}
+
+pub(super) fn memory() -> MemoryChart {
+    let stack = |label: &str, parts: [f64; 3], capacity: f64| MemoryStack {
+        label: label.to_owned(),
+        parts: ["weights", "KV cache", "activations"]
+            .map(str::to_owned)
+            .into_iter()
+            .zip(parts.map(|gb| Bytes::new(gb * 1e9)))
+            .collect(),
+        capacity: Bytes::new(capacity * 1e9),
+    };
+    MemoryChart {
+        title: "Memory against capacity".to_owned(),
+        subtitle: "Llama-2-7B, bf16, batch 16, 2048 prompt and 128 output tokens".to_owned(),
+        stacks: vec![
+            stack("NVIDIA B200", [13.5, 18.2, 0.3], 180.0),
+            stack("NVIDIA A100 40GB", [13.5, 18.2, 0.3], 40.0),
+            stack("NVIDIA T4", [13.5, 18.2, 0.3], 16.0),
+        ],
+        notes: vec!["Capacities are what the driver shows where it is known.".to_owned()],
     }
 }
 

@@ -32,12 +32,11 @@ fn run() -> Result<Reproduction, Diagnostic> {
     }
     let api = ApiPrice { input: Dollars::new(0.03), output: Dollars::new(0.06) };
     let asked = api.of(&CHAT).map_or(0.0, Dollars::get);
-    figures.push(Figure::new("a chat turn at the API", "$", 0.03 * 1.155 + 0.06 * 0.211, asked));
     for model in ["llama-2-70b", "gpt-3-175b"] {
         let own = dollars(model)? * 211e-6;
-        figures.push(Figure::beside(format!("a chat turn of {model}, hosted"), "$", own));
-        let what = format!("API price over hosting {model}");
-        figures.push(Figure::beside(what, "x", asked / own));
+        let what = format!("a chat turn: API price against hosting {model}");
+        let remark = format!("the API asks {:.1} x the cost of the hardware", asked / own);
+        figures.push(Figure::new(what, "$", asked, own).remark(remark));
     }
     let remarks = vec![
         format!("Hosting: {DEVICE} at its default hourly price, batch 8, every hour sold."),

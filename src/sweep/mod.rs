@@ -7,11 +7,13 @@ mod csv;
 mod grid;
 mod row;
 mod subject;
+mod waterfall;
 
 pub use self::csv::{header, write_row};
 pub use grid::{Block, Grid, GridError};
-pub use row::{Row, Status};
+pub use row::{Figures, Row, Status};
 pub use subject::{Technique, Variant};
+pub use waterfall::{Change, Metric, Outcome, Stage, Waterfall};
 
 use crate::par::Pool;
 use std::ops::Range;

@@ -61,7 +61,7 @@ pub enum WeightKind {
     Head,
     /// Gain of a norm.
     Norm,
-    /// Bias of a projection or norm.
+    /// Bias of a projection or norm, or score of an attention sink.
     Bias,
 }
 

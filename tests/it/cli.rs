@@ -5,3 +5,4 @@ mod estimates;
 mod graphs;
 mod help;
 mod sweeps;
+mod techniques;

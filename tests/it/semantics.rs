@@ -164,6 +164,9 @@ proptest! {
         let with = |windows| {
             let mut model = model.clone();
             model.attention.windows = windows;
+            if let Position::Rope { local_theta, .. } = &mut model.position {
+                *local_theta = None;
+            }
             prefilled(&model, seed, &[tokens - 1, 1]).0
         };
         let causal = with(vec![None]);

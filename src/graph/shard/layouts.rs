@@ -29,9 +29,9 @@ impl Layouts {
                     let found: Vec<Found> =
                         operands.iter().map(|o| layouts.found(graph, *o)).collect();
                     let place = Place { rank, groups: groups(graph, id) };
-                    let split = op.split(place, &found).map_err(|source| {
-                        ShardError::Split { node: node.name.clone(), source }
-                    })?;
+                    let split = op
+                        .split(place, &found)
+                        .map_err(|source| ShardError::Split { node: node.name.clone(), source })?;
                     layouts.place(graph, &operands, &split)?;
                     layouts.values[id.index()] = Some(split.result);
                     layouts.splits[id.index()] = Some(split);

@@ -53,7 +53,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             bias: false,
             softcap: None,
         },
-        embedding: Embedding { scale: None },
+        embedding: Embedding { scale: None, norm: false },
     })
 }
 
@@ -83,6 +83,7 @@ fn attention(config: &mut Config, hidden: u64, form: Form) -> Result<Attention, 
         qk_norm: false,
         scale: 1.0 / (head_dim as f64).sqrt(),
         softcap: None,
+        sinks: false,
         windows: vec![None],
     })
 }

@@ -37,6 +37,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             rotary_dim,
             pairing: Pairing::Interleaved,
             scaling: None,
+            local_theta: None,
         },
         attention: Attention {
             heads,
@@ -47,6 +48,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             qk_norm: false,
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
+            sinks: false,
             windows: vec![None],
         },
         ffn: Ffn {
@@ -68,6 +70,6 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             bias: true,
             softcap: None,
         },
-        embedding: Embedding { scale: None },
+        embedding: Embedding { scale: None, norm: false },
     })
 }

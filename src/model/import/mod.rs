@@ -5,9 +5,11 @@
 //! family's configuration class in `transformers` where its published files leave them out, and
 //! are otherwise refused.
 
+mod bloom;
 mod config;
 mod falcon;
 mod gemma2;
+mod gemma3;
 mod gpt2;
 mod gptj;
 mod llama;
@@ -38,8 +40,10 @@ struct Family {
 
 /// Every family that is understood; the list that a new one joins.
 const FAMILIES: &[Family] = &[
+    bloom::FAMILY,
     falcon::FAMILY,
     gemma2::FAMILY,
+    gemma3::FAMILY,
     gpt2::FAMILY,
     gptj::FAMILY,
     llama::FAMILY,
@@ -129,9 +133,9 @@ fn citation(config: &mut Config) -> Result<String, Diagnostic> {
 fn explain(config: &Config, refusal: Refusal) -> Diagnostic {
     let keys: &[&str] = match refusal.field {
         "vocabulary" => &["vocab_size"],
-        "hidden" => &["hidden_size", "n_embd"],
+        "hidden" => &["hidden_size", "n_embd", "n_embed"],
         "layers" => &["num_hidden_layers", "n_layer"],
-        "max_context" => &["max_position_embeddings", "n_positions"],
+        "max_context" => &["max_position_embeddings", "n_positions", "seq_length"],
         "attention.heads" => &["num_attention_heads", "n_head"],
         "attention.kv_heads" => &["num_key_value_heads", "num_kv_heads"],
         "attention.head_dim" => &["head_dim"],

@@ -49,6 +49,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             qk_norm: false,
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
+            sinks: false,
             windows: vec![None],
         },
         ffn: Ffn {
@@ -70,7 +71,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             bias: false,
             softcap: None,
         },
-        embedding: Embedding { scale: None },
+        embedding: Embedding { scale: None, norm: false },
     })
 }
 

@@ -59,7 +59,7 @@ pub(super) fn rms_decoder(
             bias: false,
             softcap: None,
         },
-        embedding: Embedding { scale: None },
+        embedding: Embedding { scale: None, norm: false },
     })
 }
 
@@ -86,6 +86,7 @@ fn attention(
         qk_norm: false,
         scale: 1.0 / (head_dim as f64).sqrt(),
         softcap: None,
+        sinks: false,
         windows: vec![None],
     })
 }

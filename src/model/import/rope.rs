@@ -29,6 +29,7 @@ pub(super) fn rope(config: &mut Config, head_dim: u64) -> Result<Position, Diagn
         rotary_dim: part.map_or(head_dim, |part| (head_dim as f64 * part) as u64),
         pairing: Pairing::Half,
         scaling,
+        local_theta: None,
     })
 }
 

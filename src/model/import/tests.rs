@@ -20,9 +20,11 @@ fn refused(id: &str, from: &str, to: &str) -> String {
 }
 
 const FIXTURES: &[&str] = &[
+    "bloom-176b",
     "falcon-40b",
     "falcon-7b",
     "gemma-2-9b",
+    "gemma-3-27b",
     "gpt-j-6b",
     "gpt2",
     "llama-2-7b",
@@ -114,7 +116,7 @@ fn an_unknown_family_is_named() {
     1 | {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral"}
       |                                           ^^^^^^^^^^^^^
       |
-      = help: supported: falcon, gemma2, gpt2, gptj, llama, mistral, opt, phi3, qwen2, qwen3
+      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gptj, llama, mistral, opt, phi3, qwen2, qwen3
     "#);
     let shown = refused("llama-2-7b", "LlamaForCausalLM", "LlamaForSequenceClassification");
     insta::assert_snapshot!(shown, @r#"

@@ -3,8 +3,8 @@
 use super::Wiring;
 use crate::graph::{GraphError, NodeId, Source};
 use crate::model::architecture::Position;
-use crate::op::{KvAppend, Rope, Scores, Softmax, WeightedSum};
-use crate::tensor::{Dim, Mask, TensorType};
+use crate::op::{KvAppend, Rope, ScoreBias, Scores, Softmax, WeightedSum};
+use crate::tensor::{Dim, Mask, TensorType, WeightKind};
 
 impl Wiring<'_> {
     /// Projections, rotation, cache append, scores, softmax, weighted sum, output projection.
@@ -27,26 +27,41 @@ impl Wiring<'_> {
         } else {
             (q, k)
         };
-        let q = self.rotate("attn.rope_q", q, heads)?;
-        let k = self.rotate("attn.rope_k", k, kv_heads)?;
+        let q = self.rotate("attn.rope_q", q, heads, window)?;
+        let k = self.rotate("attn.rope_k", k, kv_heads, window)?;
         let keys = self.append("attn.append_k", k, mask)?;
         let values = self.append("attn.append_v", v, mask)?;
 
         let (scale, softcap) = (a.scale, a.softcap);
-        let scores = Scores { heads, kv_heads, head_dim, mask, scale, softcap };
+        let bias = matches!(self.arch.position, Position::Alibi).then_some(ScoreBias::Alibi);
+        let scores = Scores { heads, kv_heads, head_dim, mask, scale, softcap, bias };
         let scores = self.builder.apply("attn.scores", scores, &[q, keys])?;
-        let weights = Softmax { heads, mask };
-        let weights = self.builder.apply("attn.softmax", weights, &[scores])?;
+        let mut operands = vec![scores];
+        if a.sinks {
+            operands.push(self.weight("attn.sinks.weight", WeightKind::Bias, 1, heads));
+        }
+        let weights = Softmax { heads, mask, sinks: a.sinks };
+        let weights = self.builder.apply("attn.softmax", weights, &operands)?;
         let sum = WeightedSum { heads, kv_heads, head_dim, mask };
         let out = self.builder.apply("attn.weighted_sum", sum, &[weights, values])?;
         self.project("attn.out", out, (heads * head_dim, hidden), a.out_bias)
     }
 
-    fn rotate(&mut self, name: &str, x: NodeId, heads: u64) -> Result<NodeId, GraphError> {
+    fn rotate(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        heads: u64,
+        window: Option<u64>,
+    ) -> Result<NodeId, GraphError> {
         let head_dim = self.arch.attention.head_dim;
         match self.arch.position {
-            Position::Learned { .. } => Ok(x),
-            Position::Rope { theta, rotary_dim, pairing, scaling } => {
+            Position::Learned { .. } | Position::Alibi => Ok(x),
+            Position::Rope { theta, rotary_dim, pairing, scaling, local_theta } => {
+                let (theta, scaling) = match local_theta.filter(|_| window.is_some()) {
+                    Some(local) => (local, None),
+                    None => (theta, scaling),
+                };
                 let rope = Rope { heads, head_dim, rotary_dim, theta, pairing, scaling };
                 self.builder.apply(name, rope, &[x])
             }

@@ -125,6 +125,10 @@ impl Wiring<'_> {
         let scale = self.arch.embedding.scale;
         let embedding = Embedding { vocabulary, width, first: 0, scale };
         let x = self.builder.apply("embed.tokens", embedding, &[ids, table])?;
+        let x = match self.arch.embedding.norm {
+            true => self.norm("embed.norm", x, Dim::Tokens, (1, width))?,
+            false => x,
+        };
         let Position::Learned { positions, offset } = self.arch.position else {
             return Ok((x, table));
         };

@@ -8,6 +8,8 @@ const COMMANDS: &[&str] = &[
     "estimate",
     "explain",
     "roofline",
+    "waterfall",
+    "reproduce",
     "graph",
     "model",
     "model list",

@@ -137,7 +137,7 @@ impl Case {
             Position::Learned { positions, .. } => {
                 self.scheme.plain.total_bits(positions, self.model.hidden) / 8.0
             }
-            Position::Rope { .. } => 0.0,
+            Position::Rope { .. } | Position::Alibi => 0.0,
         };
         (weights.total - weights.embedding_only).get() - table
     }

@@ -26,6 +26,7 @@ fn llama(id: &str, vocabulary: u64, kv_heads: u64, inner: u64) -> Architecture {
             qk_norm: false,
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
+            sinks: false,
             windows: vec![None],
         },
         position: Position::Rope {
@@ -33,12 +34,13 @@ fn llama(id: &str, vocabulary: u64, kv_heads: u64, inner: u64) -> Architecture {
             rotary_dim: head_dim,
             pairing: Pairing::Half,
             scaling: None,
+            local_theta: None,
         },
         ffn: Ffn { inner, activation, gated: true, bias: false },
         norm: Norm { kind, epsilon: 1e-5, unit_offset: false, bias: false, post: false },
         block: Block::Sequential,
         head: Head { tied: false, bias: false, softcap: None },
-        embedding: Embedding { scale: None },
+        embedding: Embedding { scale: None, norm: false },
     }
 }
 

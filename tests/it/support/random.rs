@@ -59,31 +59,41 @@ pub fn large() -> Extents {
 fn attention(e: &Extents) -> impl Strategy<Value = Attention> + use<> {
     let heads = (e.kv_heads.clone(), e.group.clone(), e.half_dim.clone());
     let windows = prop::collection::vec(of(e.window.clone()), 1..4);
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = prop::array::uniform4(any::<bool>());
     (heads, flags, of(Just(50.0)), windows).prop_map(
-        |((kv_heads, group, half), (qkv_bias, out_bias, qk_norm), softcap, windows)| Attention {
-            heads: kv_heads * group,
-            kv_heads,
-            head_dim: 2 * half,
-            qkv_bias,
-            out_bias,
-            qk_norm,
-            scale: 1.0 / (2.0 * half as f64).sqrt(),
-            softcap,
-            windows,
+        |((kv_heads, group, half), [qkv_bias, out_bias, qk_norm, sinks], softcap, windows)| {
+            Attention {
+                heads: kv_heads * group,
+                kv_heads,
+                head_dim: 2 * half,
+                qkv_bias,
+                out_bias,
+                qk_norm,
+                scale: 1.0 / (2.0 * half as f64).sqrt(),
+                softcap,
+                sinks,
+                windows,
+            }
         },
     )
 }
 
-/// Learned positions, or a rotation of some of a head's elements.
+/// Learned positions, a bias by distance, or a rotation of some of a head's elements.
 fn position(positions: u64) -> impl Strategy<Value = (u64, Position)> {
     let scaling = prop_oneof![Just(None), Just(Some(RopeScaling::Linear { factor: 2.0 }))];
     let pairing = prop_oneof![Just(Pairing::Half), Just(Pairing::Interleaved)];
-    (any::<bool>(), 1..200u64, 0..3u64, pairing, scaling).prop_map(
-        move |(learned, part, offset, pairing, scaling)| {
-            let position = match learned {
-                true => Position::Learned { positions, offset },
-                false => Position::Rope { theta: 1e4, rotary_dim: 0, pairing, scaling },
+    (0..3u8, 1..200u64, 0..3u64, pairing, scaling, of(Just(100.0))).prop_map(
+        move |(kind, part, offset, pairing, scaling, local)| {
+            let position = match kind {
+                0 => Position::Learned { positions, offset },
+                1 => Position::Alibi,
+                _ => Position::Rope {
+                    theta: 1e4,
+                    rotary_dim: 0,
+                    pairing,
+                    scaling,
+                    local_theta: local,
+                },
             };
             (part, position)
         },
@@ -118,8 +128,16 @@ pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<>
         .prop_map(|(tied, bias, softcap)| Head { tied, bias, softcap });
     let sizes = (e.layers.clone(), e.hidden.clone(), e.vocabulary.clone());
     let parts = (attention(e), position(e.positions), ffn(e.inner.clone()), norm());
-    (sizes, parts, block, head, of(Just(2.0))).prop_map(
-        |((layers, hidden, vocabulary), (attention, position, ffn, norm), block, head, scale)| {
+    let embedding =
+        (of(Just(2.0)), any::<bool>()).prop_map(|(scale, norm)| Embedding { scale, norm });
+    (sizes, parts, block, head, embedding).prop_map(
+        |(
+            (layers, hidden, vocabulary),
+            (attention, position, ffn, norm),
+            block,
+            head,
+            embedding,
+        )| {
             let (part, mut position) = position;
             if let Position::Rope { rotary_dim, .. } = &mut position {
                 *rotary_dim = 2 * (1 + part % (attention.head_dim / 2));
@@ -138,7 +156,7 @@ pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<>
                 norm,
                 block,
                 head,
-                embedding: Embedding { scale },
+                embedding,
             }
         },
     )

@@ -1,0 +1,58 @@
+//! What is added to attention scores by the distance of query and key.
+
+use super::split::Rank;
+
+/// A bias on the scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ScoreBias {
+    /// `-slope_h (i - j)` for query `i` and key `j` (ALiBi: Press et al., arXiv 2108.12409).
+    Alibi,
+    /// The same for a rank's share of the heads.
+    AlibiShare {
+        /// Number of the first of them.
+        first: u64,
+        /// Heads of all ranks.
+        of: u64,
+    },
+}
+
+impl ScoreBias {
+    /// Number of the first of `heads` heads, and how many there are on all ranks.
+    pub const fn heads(self, heads: u64) -> (u64, u64) {
+        match self {
+            Self::Alibi => (0, heads),
+            Self::AlibiShare { first, of } => (first, of),
+        }
+    }
+
+    /// The bias of a rank's piece of `heads` heads cut in `parts`.
+    pub const fn share(self, heads: u64, rank: Rank, parts: u64) -> Self {
+        let (first, of) = self.heads(heads);
+        let first = first + rank.index * parts / rank.of * (heads / parts);
+        Self::AlibiShare { first, of }
+    }
+}
+
+/// The slope of head `head` of `heads`, from 0: `2^(-8 (head + 1) / heads)` for a power of two.
+/// Otherwise the slopes of the next lower power of two, then every other one of the next higher,
+/// as the paper's code has it.
+pub fn alibi_slope(head: u64, heads: u64) -> f64 {
+    let below = 1u64 << heads.ilog2();
+    let slope = |i: u64, n: u64| (-8.0 * (i + 1) as f64 / n as f64).exp2();
+    if head < below { slope(head, below) } else { slope(2 * (head - below), 2 * below) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slopes_are_the_papers() {
+        let eight: Vec<f64> = (0..8).map(|h| alibi_slope(h, 8)).collect();
+        assert_eq!(eight, [0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625]);
+        // 12 heads: the 8 of a power of two, then the 1st, 3rd, 5th and 7th of 16.
+        assert_eq!(alibi_slope(7, 12), 0.00390625);
+        assert_eq!(alibi_slope(8, 12), 0.5f64.sqrt());
+        assert_eq!(alibi_slope(11, 12), (-3.5f64).exp2());
+    }
+}

@@ -1,0 +1,67 @@
+//! `waterfall` and `reproduce`: what techniques buy, and what papers say.
+
+use crate::support::{Desk, words};
+use serde_json::Value;
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+#[track_caller]
+fn near(a: f64, b: f64) {
+    assert!((a - b).abs() <= 1e-9 * b.abs(), "{a} is not {b}");
+}
+
+#[test]
+fn a_waterfall_composes() {
+    let json = Desk::new().json(&words(
+        "waterfall chat --hardware h100-sxm --json --step quant=w4a16-g128 \
+         --step kv_cache.format=8 --step hardware.memory.dram.bandwidth=x2",
+    ));
+    let steps = json["steps"].as_array().expect("a list");
+    assert_eq!(steps.len(), 3);
+    // The first has nothing before it.
+    near(number(&steps[0]["alone"]), number(&steps[0]["together"]));
+    near(number(&steps[0]["interaction"]), 1.0);
+    let gains: f64 = steps.iter().map(|s| number(&s["together_gain"])).product();
+    near(gains, number(&json["base"]) / number(&steps[2]["together"]));
+    // Fewer weight bytes leave less for a faster memory to gain against the launches.
+    assert!(number(&steps[2]["interaction"]) < 1.0, "{json}");
+}
+
+#[test]
+fn a_waterfall_equals_the_estimates_of_its_ends() {
+    let desk = Desk::new();
+    let fall = desk.json(&words(
+        "waterfall chat --hardware h100-sxm --json --step quant=w8a16 --step traffic.batch=2",
+    ));
+    let tpot = |rest: &str| {
+        let start = "estimate --json --model llama-3-8b --hardware h100-sxm --prompt 1155";
+        number(&desk.json(&words(&format!("{start} --output 211 {rest}")))["tpot_s"])
+    };
+    near(number(&fall["base"]), tpot("--batch 8"));
+    near(number(&fall["steps"][1]["alone"]), tpot("--batch 2"));
+    near(number(&fall["steps"][1]["together"]), tpot("--batch 2 --quant w8a16"));
+}
+
+#[test]
+fn a_waterfall_is_drawn() {
+    let desk = Desk::new();
+    desk.ok(&words(
+        "waterfall --hardware h100-sxm --set model=llama-2-70b --step quant=w8a16 -o fall.svg",
+    ));
+    let svg = desk.read("fall.svg");
+    roxmltree::Document::parse(&svg).expect("well-formed XML");
+    assert!(svg.contains("does not fit") && svg.contains("quant=w8a16"));
+}
+
+#[test]
+fn papers_are_written_whole() {
+    let desk = Desk::new();
+    let text = desk.ok(&words("reproduce mission --out papers"));
+    assert!(text.contains("w4a16-g128"), "{text}");
+    for ending in ["csv", "md", "svg"] {
+        assert!(!desk.read(&format!("papers/mission.{ending}")).is_empty());
+    }
+    assert!(desk.ok(&words("reproduce --list")).contains("mission"));
+}
