@@ -1,12 +1,15 @@
 //! A graph cut for several devices computes what it computed whole.
 
 use crate::support::cases;
+use crate::support::machines::machine;
 use crate::support::random::{all_options, architectures, tiny};
 use crate::support::sequences::Inputs;
+use cosim::cost::Estimator;
 use cosim::dtype::Scheme;
 use cosim::exec::{run, run_ranks};
 use cosim::graph::shard::{ShardError, tensor_parallel};
 use cosim::graph::{Graph, Kind, Source};
+use cosim::hardware::Fidelity;
 use cosim::mapping::Plan;
 use cosim::model::{Architecture, BuildOptions, load_bundled};
 use cosim::op::split::{Rank, SplitError};
@@ -147,4 +150,17 @@ fn heads_that_do_not_divide_are_refused() {
     assert_eq!(refused(64), "node `attn.scores`: 32 query heads are fewer than 64 devices");
     // 8 key heads go over 16 ranks: each is held by two.
     assert!(ranks(&graph, 16).is_ok());
+}
+
+#[test]
+fn an_exchange_without_a_time_is_no_estimate() {
+    let model = load_bundled("llama-3-8b").expect("bundled");
+    let graph = model.graph(&BuildOptions::default()).expect("types");
+    let rank = tensor_parallel(&graph, Rank { index: 0, of: 2 }).expect("2 ranks");
+    let plan = Plan::new(&rank, &Scheme::sixteen_bit());
+    let machine = machine("h100-sxm", Fidelity::Ideal);
+    let error = Estimator::new(&plan, &machine).expect_err("refused").to_string();
+    let expected =
+        "`embed.tokens.all_reduce` exchanges values between devices, whose time is not modelled";
+    assert_eq!(error, expected);
 }
