@@ -126,9 +126,8 @@ fn cut<S: Scalar>(whole: &[S], width: usize, share: &Share, elements: usize) -> 
             let own = whole.iter().copied().skip(piece * elements).chain(std::iter::repeat(zero));
             own.take(elements).collect()
         }
-        Layout::Columns { .. } => {
-            let rows = if width > 0 { whole.len() / width } else { 0 };
-            let own = if rows > 0 { elements / rows } else { 0 };
+        Layout::Columns { parts } => {
+            let own = width.div_ceil(parts as usize);
             let columns = piece * own..(piece + 1) * own;
             whole
                 .chunks(width)
