@@ -2,15 +2,17 @@
 
 use super::catalog;
 use super::error::Error;
+use crate::cost::speculative::Speculated;
 use crate::cost::{ApiPrice, Estimator, Request};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::hardware::{Fidelity, Hardware, Machine};
 use crate::mapping::Plan;
-use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet, Graphs};
-use crate::op::Sampler;
+use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet, Graphs, WhatIf};
+use crate::op::{Routing, Sampler};
 use crate::units::{Dollars, DollarsPerHour};
 use clap::{ArgGroup, Args, ValueEnum};
+use std::str::FromStr;
 
 /// One phase alone.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -36,6 +38,12 @@ pub struct ModelArgs {
     /// Model id, model YAML or Hugging Face config.json
     #[arg(long)]
     pub model: String,
+    /// Other key-value heads than the model's: mha, mqa, gqa-8
+    #[arg(long, value_name = "FORM")]
+    pub heads: Option<String>,
+    /// Another window than the model's, in every layer: tokens, or full
+    #[arg(long, value_name = "TOKENS")]
+    pub window: Option<String>,
     /// Quantization scheme: 16bit, bf16, fp8, w8a8, w4a16-g128, w4a16-g128-kv8, ...
     #[arg(long, default_value = "16bit")]
     pub quant: String,
@@ -45,6 +53,9 @@ pub struct ModelArgs {
     /// Every operator a kernel of its own (the attention kernel stays)
     #[arg(long)]
     pub no_fusion: bool,
+    /// How tokens spread over experts: uniform, or zipf:S for popularity rank^-S
+    #[arg(long, default_value = "uniform")]
+    pub routing: Routing,
 }
 
 /// A request on a device.
@@ -99,6 +110,7 @@ pub struct Case {
     pub price: Result<(String, DollarsPerHour), String>,
     pub api_price: Option<ApiPrice>,
     pub allow_oom: bool,
+    pub speculated: Option<Speculated>,
 }
 
 impl ModelArgs {
@@ -109,6 +121,15 @@ impl ModelArgs {
         })
     }
 
+    /// The model, with its attention changed where that is asked for.
+    pub fn architecture(&self) -> Result<Architecture, Diagnostic> {
+        let change = WhatIf {
+            heads: parsed("--heads", self.heads.as_deref())?,
+            window: parsed("--window", self.window.as_deref())?,
+        };
+        catalog::architecture(&self.model)?.what_if(&change)
+    }
+
     /// How the graph is built.
     pub fn options(&self) -> BuildOptions {
         let attention = match self.attention {
@@ -116,15 +137,26 @@ impl ModelArgs {
             AttentionArg::Naive => AttentionKernel::Naive,
         };
         let fusions = if self.no_fusion { FusionSet::None } else { FusionSet::Default };
-        BuildOptions { attention, fusions, sampler: Sampler::Greedy }
+        BuildOptions { attention, fusions, sampler: Sampler::Greedy, routing: self.routing }
     }
+}
+
+fn parsed<T: FromStr<Err = Diagnostic>>(
+    flag: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, Diagnostic> {
+    let Some(text) = text else { return Ok(None) };
+    text.parse().map(Some).map_err(|mut d: Diagnostic| {
+        d.message = format!("{flag}: {}", d.message);
+        d
+    })
 }
 
 impl CaseArgs {
     /// Reads, checks and compiles everything that the arguments name.
     pub fn load(&self) -> Result<Case, Error> {
         let scheme = self.model.scheme()?;
-        let architecture = catalog::architecture(&self.model.model)?;
+        let architecture = self.model.architecture()?;
         let settings = hardware_settings(&self.settings)?;
         let fidelity = if self.ideal { Fidelity::Ideal } else { Fidelity::Realistic };
         let (hardware, machine) = catalog::machine(&self.hardware, &settings, fidelity)?;
@@ -143,6 +175,7 @@ impl CaseArgs {
             price,
             api_price,
             allow_oom,
+            speculated: None,
         })
     }
 

@@ -3,6 +3,7 @@
 use super::case::{Case, CaseArgs};
 use super::error::Error;
 use super::files;
+use super::speculate::{self, SpeculateArgs};
 use super::terminal;
 use crate::cost::{CostReport, Economics, Memory, Remedy, Request};
 use crate::dtype::Scheme;
@@ -16,13 +17,16 @@ use std::fmt::Write;
 pub struct EstimateArgs {
     #[command(flatten)]
     case: CaseArgs,
+    #[command(flatten)]
+    speculate: SpeculateArgs,
     /// Machine-readable output
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &EstimateArgs) -> Result<(), Error> {
-    let case = args.case.load()?;
+    let mut case = args.case.load()?;
+    case.speculated = args.speculate.load(&case, &args.case.model.options())?;
     let (report, context) = evaluate(&case)?;
     let text = if args.json {
         estimate_json(&report, &context)
@@ -36,7 +40,8 @@ pub fn run(args: &EstimateArgs) -> Result<(), Error> {
 /// The itemised report of a case, and what is said beside it.
 pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error> {
     let estimator = case.estimator()?;
-    let report = estimator.report(&case.request)?;
+    let mut report = estimator.report(&case.request)?;
+    let speculation = speculate::apply(case, &mut report)?;
     let power: Option<Watts> = case.machine.tdp.map(|p| p.value);
     let price: Option<DollarsPerHour> = case.price.as_ref().ok().map(|(_, price)| *price);
     let context = EstimateContext {
@@ -51,6 +56,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         fallbacks: &case.machine.fallbacks,
         remedy: remedy(case, &report),
         warnings: warnings(case),
+        speculation,
         shows_times: report.capacity.fits || case.allow_oom,
     };
     Ok((report, context))
@@ -68,6 +74,9 @@ fn warnings(case: &Case) -> Vec<String> {
 }
 
 fn remedy(case: &Case, report: &CostReport) -> Option<Remedy> {
+    if case.speculated.is_some() {
+        return None;
+    }
     let with = |scheme: &Scheme| -> Memory {
         let footprint = Plan::of(case.graphs.parts(), scheme).footprint;
         Memory::of(&footprint, &case.request).unwrap_or(report.summary.memory)
@@ -83,6 +92,9 @@ fn table(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> Str
         Column::text("remark"),
     ]);
     for row in time_rows(case, report, context) {
+        table.rows.push(row.to_vec());
+    }
+    for row in speculate::rows(context) {
         table.rows.push(row.to_vec());
     }
     for row in memory_rows(report) {

@@ -1,7 +1,6 @@
 //! `cosim graph`: a model's step as DOT or JSON.
 
 use super::case::ModelArgs;
-use super::catalog;
 use super::error::Error;
 use super::files;
 use clap::ValueEnum;
@@ -28,7 +27,7 @@ enum Format {
 
 pub fn run(args: &GraphArgs) -> Result<(), Error> {
     args.model.scheme()?;
-    let architecture = catalog::architecture(&args.model.model)?;
+    let architecture = args.model.architecture()?;
     let graph = architecture.graph(&args.model.options())?;
     let text = match args.format {
         Format::Dot => graph.to_dot(),

@@ -13,6 +13,7 @@ mod page;
 mod page_charts;
 mod reproduce;
 mod roofline;
+mod speculate;
 mod sweep;
 mod terminal;
 mod waterfall;

@@ -118,7 +118,7 @@ fn point(
 
 fn show(args: &WaterfallArgs, scenario: &Scenario, waterfall: &Waterfall) -> Result<(), Error> {
     let (profile, _) = catalog::machine(&args.hardware, &[], Fidelity::Realistic)?;
-    let model = catalog::architecture(&scenario.model)?.name;
+    let model = catalog::architecture(&scenario.model)?.what_if(&scenario.what_if)?.name;
     let traffic = waterfall.base.traffic;
     let chart = WaterfallChart {
         title: format!("{model} on {}: what each technique buys", profile.name),

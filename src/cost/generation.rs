@@ -41,10 +41,10 @@ pub struct Summary {
 
 /// Seconds of a step, what most of them are spent on, and every bound that occurs.
 #[derive(Debug, Clone, Copy)]
-struct PhaseTime {
-    time: f64,
-    most: Bound,
-    seen: BoundSet,
+pub(super) struct PhaseTime {
+    pub(super) time: f64,
+    pub(super) most: Bound,
+    pub(super) seen: BoundSet,
 }
 
 impl Estimator<'_> {
@@ -71,7 +71,7 @@ impl Estimator<'_> {
         })
     }
 
-    fn step_time(&self, phase: Phase, step: &Step) -> PhaseTime {
+    pub(super) fn step_time(&self, phase: Phase, step: &Step) -> PhaseTime {
         self.total(phase, |kernel| {
             let cost = self.kernel(kernel, step);
             (self.time(&cost), self.bound(&cost))
@@ -79,7 +79,7 @@ impl Estimator<'_> {
     }
 
     /// Mean time of the steps of a span, and what most of it is spent on.
-    fn span_time(&self, span: &DecodeSpan) -> PhaseTime {
+    pub(super) fn span_time(&self, span: &DecodeSpan) -> PhaseTime {
         let first = span.step(span.first);
         self.total(Phase::Decode, |kernel| {
             let cost = self.kernel(kernel, &first);
@@ -92,13 +92,40 @@ impl Estimator<'_> {
         })
     }
 
+    /// Mean time of a verify step of `tokens` new tokens per sequence over the contexts of a span,
+    /// each the context of its first token.
+    ///
+    /// While a window of `w` tokens fills, within `tokens` of `w`, the visible pairs are quadratic
+    /// and taken as affine: at most `tokens^2 / 8` pairs per sequence too few.
+    pub(super) fn verify_time(&self, span: &DecodeSpan, tokens: u64) -> PhaseTime {
+        let bends = self.plan.windows.iter().flat_map(|&w| [w.saturating_sub(tokens - 1), w]);
+        let mut cuts: Vec<u64> = bends.collect();
+        cuts.sort_unstable();
+        let step = |context| span.verify(context, tokens);
+        self.total(Phase::Decode, |kernel| {
+            let (mean, time) = self.mean(kernel, span, &cuts, step);
+            (time, self.bound(&mean))
+        })
+    }
+
     /// Mean demand of a kernel over a span, and the mean of its time.
     pub(super) fn span_mean(&self, kernel: &PlanKernel, span: &DecodeSpan) -> (KernelCost, f64) {
+        self.mean(kernel, span, &self.plan.windows, |context| span.step(context))
+    }
+
+    /// Mean over the steps of a span, between whose `cuts` every resource time is affine.
+    fn mean(
+        &self,
+        kernel: &PlanKernel,
+        span: &DecodeSpan,
+        cuts: &[u64],
+        step: impl Fn(u64) -> Step,
+    ) -> (KernelCost, f64) {
         let mut mean = KernelCost::default();
         let mut longest = 0.0;
-        for piece in span::pieces(span.first..=span.last, &self.plan.windows) {
-            let first = self.kernel(kernel, &span.step(*piece.start()));
-            let last = self.kernel(kernel, &span.step(*piece.end()));
+        for piece in span::pieces(span.first..=span.last, cuts) {
+            let first = self.kernel(kernel, &step(*piece.start()));
+            let last = self.kernel(kernel, &step(*piece.end()));
             let steps = (piece.end() - piece.start() + 1) as f64;
             mean = mean + (first + last) * (steps / 2.0);
             longest += span::sum_of_longest(&first, &last, piece);

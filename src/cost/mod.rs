@@ -4,6 +4,7 @@
 //! rate per engine class, off-chip bytes over effective bandwidth of the slowest level they pass.
 //! docs/COST-MODEL.md has the equations with their symbols and limits.
 
+pub mod attention_traffic;
 mod bound;
 mod capacity;
 mod economics;
@@ -13,6 +14,7 @@ mod kernel;
 mod report;
 mod request;
 mod span;
+pub mod speculative;
 
 pub use bound::{Bound, BoundSet, Resource};
 pub use capacity::{Capacity, Remedy};

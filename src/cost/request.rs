@@ -120,4 +120,9 @@ impl DecodeSpan {
     pub(super) fn step(&self, context: u64) -> Step {
         Step::decode(self.batch, context).expect("invariant: the span was checked at both ends")
     }
+    /// The verify step of `tokens` new tokens, the first at a context of the span.
+    pub(super) fn verify(&self, context: u64, tokens: u64) -> Step {
+        Step::verify(self.batch, tokens, context - 1)
+            .expect("invariant: the span was checked at both ends, and gamma is at least 0")
+    }
 }

@@ -19,7 +19,7 @@ impl<'a> Formats<'a> {
     }
 
     /// Storage of a value: projections, activations that only projections read, and the KV cache
-    /// follow the scheme; embedding, head, norms, biases and other activations stay plain (A8).
+    /// follow the scheme; embedding, head, routers, norms, biases and other activations stay plain (A8).
     pub fn storage(&self, value: NodeId) -> Storage {
         match self.graph.node(value).ty.role {
             Role::Weight(WeightKind::Projection) => self.scheme.weights,
@@ -73,8 +73,9 @@ impl<'a> Formats<'a> {
     fn feeds_projections_only(&self, value: NodeId) -> bool {
         let readers = self.graph.readers(value);
         !readers.is_empty()
-            && readers
-                .iter()
-                .all(|&r| matches!(self.graph.op(r), Some(Op::MatMul(_))) && self.is_projection(r))
+            && readers.iter().all(|&r| {
+                matches!(self.graph.op(r), Some(Op::MatMul(_) | Op::GroupedMatMul(_)))
+                    && self.is_projection(r)
+            })
     }
 }

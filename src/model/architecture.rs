@@ -3,7 +3,7 @@
 //! Everything downstream (graph, parameter counts, cost) follows from this type and the step that
 //! is run; it knows no number format, no batch and no machine.
 
-pub use crate::op::{Activation, NormKind, Pairing, RopeScaling};
+pub use crate::op::{Activation, Groups, NormKind, Pairing, RopeScaling, Scoring};
 
 /// A decoder-only transformer, checked.
 ///
@@ -30,8 +30,11 @@ pub struct Architecture {
     pub attention: Attention,
     /// How positions enter.
     pub position: Position,
-    /// Feed-forward network of every layer.
+    /// Feed-forward network of every layer; where there are experts, of the dense layers, and form
+    /// of the experts.
     pub ffn: Ffn,
+    /// Experts in place of the feed-forward network; `None` in a dense model.
+    pub experts: Option<Experts>,
     /// Normalization, wherever one stands.
     pub norm: Norm,
     /// How attention and feed-forward network are joined in a layer.
@@ -108,6 +111,37 @@ pub struct Ffn {
     pub bias: bool,
 }
 
+/// Mixture of experts: each token passes `active` of `count` feed-forward networks, chosen by a
+/// router (Shazeer et al., arXiv 1701.06538). Activation, gate and biases are those of [`Ffn`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Experts {
+    /// Experts to choose from (E).
+    pub count: u64,
+    /// Experts per token (k).
+    pub active: u64,
+    /// Width between the projections of one expert, in elements.
+    pub inner: u64,
+    /// Width of a network that every token passes beside its experts (DeepSeek: shared experts times
+    /// their width).
+    pub shared: Option<u64>,
+    /// From the router's logits to scores.
+    pub scoring: Scoring,
+    /// The weights of a token's experts are divided by their sum.
+    pub normalise: bool,
+    /// Groups of experts to choose first (DeepSeek).
+    pub groups: Option<Groups>,
+    /// Factor of the weights (DeepSeek-V3: 2.5).
+    pub scaling: f64,
+    /// A bias per expert that only the choice sees (DeepSeek-V3).
+    pub correction: bool,
+    /// The router adds a bias to its logits (gpt-oss).
+    pub router_bias: bool,
+    /// Bound on both inputs of the gate, 1 added to the second (gpt-oss: 7).
+    pub limit: Option<f64>,
+    /// Leading layers with the dense feed-forward network (DeepSeek-V3: 3).
+    pub dense_layers: u64,
+}
+
 /// Normalization over `hidden`; one always stands before the head.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Norm {
@@ -170,5 +204,12 @@ impl Attention {
     pub fn window(&self, layer: u64) -> Option<u64> {
         let period = self.windows.len().max(1) as u64;
         self.windows.get((layer % period) as usize).copied().flatten()
+    }
+}
+
+impl Architecture {
+    /// The experts of layer `layer`, counted from 0; `None` where it is dense.
+    pub fn experts_of(&self, layer: u64) -> Option<Experts> {
+        self.experts.filter(|experts| layer >= experts.dense_layers)
     }
 }

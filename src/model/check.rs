@@ -1,6 +1,6 @@
 //! What every architecture must satisfy, however it was written down.
 
-use super::{Architecture, Block, NormKind, Position, RopeScaling};
+use super::{Architecture, Block, Experts, NormKind, Position, RopeScaling};
 
 /// Largest size of anything: no table, width or context of a model comes near.
 const LARGEST: u64 = 1 << 40;
@@ -10,6 +10,8 @@ const MOST_PARAMETERS: u128 = 1 << 60;
 const MOST_WINDOWS: usize = 32;
 /// Longest pattern of windows: planning takes the cube of it.
 const LONGEST_PATTERN: usize = 128;
+/// Most experts: published models have a few hundred.
+const MOST_EXPERTS: u64 = 1 << 11;
 /// Longest name or citation, in characters.
 const LONGEST_TEXT: usize = 400;
 
@@ -40,6 +42,9 @@ pub(super) fn check(model: &Architecture) -> Checked {
     sizes(model)?;
     attention(model)?;
     position(model)?;
+    if let Some(found) = &model.experts {
+        experts(model, found)?;
+    }
     reals(model)?;
     norms(model)?;
     let total = model.parameters().total;
@@ -147,6 +152,67 @@ fn attention(model: &Architecture) -> Checked {
     Ok(())
 }
 
+fn experts(model: &Architecture, experts: &Experts) -> Checked {
+    let Experts { count, active, inner, dense_layers, .. } = *experts;
+    size("experts.count", count)?;
+    size("experts.active", active)?;
+    size("experts.inner", inner)?;
+    size("experts.shared", experts.shared.unwrap_or(1))?;
+    if active > count {
+        let message = format!("{active} active experts of {count}");
+        let hint = "a token passes at most every expert";
+        return Err(Refusal::new("experts.active", message).hint(hint));
+    }
+    if count > MOST_EXPERTS || u128::from(count) * u128::from(inner) > u128::from(LARGEST) {
+        let message = format!("{count} experts of inner width {inner}");
+        let hint = format!("at most {MOST_EXPERTS} experts, and 2^40 elements of width in all");
+        return Err(Refusal::new("experts.count", message).hint(hint));
+    }
+    if dense_layers >= model.layers {
+        let message = format!("{dense_layers} dense layers of {} leave none", model.layers);
+        let hint = "without layers with experts, leave `experts` out";
+        return Err(Refusal::new("experts.dense_layers", message).hint(hint));
+    }
+    if dense_layers == 0 && inner != model.ffn.inner {
+        let dense = model.ffn.inner;
+        let message = format!("experts have inner width {inner}, `ffn` has {dense}");
+        let hint = "no layer is dense: `ffn.inner` is the experts'";
+        return Err(Refusal::new("experts.inner", message).hint(hint));
+    }
+    if experts.limit.is_some()
+        && !(model.ffn.gated && experts.shared.is_none() && dense_layers == 0)
+    {
+        let message =
+            "a limit needs gated experts in every layer, and no shared network".to_owned();
+        return Err(Refusal::new("experts.limit", message));
+    }
+    groups(experts)
+}
+
+/// Groups are of equal size and hold enough experts.
+fn groups(experts: &Experts) -> Checked {
+    let Some(groups) = experts.groups else { return Ok(()) };
+    let refuse = |message: String| Err(Refusal::new("experts.groups", message));
+    if groups.count == 0 || !experts.count.is_multiple_of(groups.count) {
+        return refuse(format!(
+            "{} experts are not divisible by {} groups",
+            experts.count, groups.count
+        ));
+    }
+    let size = experts.count / groups.count;
+    if groups.active == 0 || groups.active > groups.count {
+        return refuse(format!("{} active groups of {}", groups.active, groups.count));
+    }
+    if groups.best == 0 || groups.best > size {
+        return refuse(format!("the {} best experts of groups of {size}", groups.best));
+    }
+    if groups.active * size < experts.active {
+        let (groups, active) = (groups.active, experts.active);
+        return refuse(format!("{groups} groups of {size} experts hold fewer than {active}"));
+    }
+    Ok(())
+}
+
 fn position(model: &Architecture) -> Checked {
     match model.position {
         Position::Rope { rotary_dim, .. } => {
@@ -180,6 +246,10 @@ fn reals(model: &Architecture) -> Checked {
     };
     positive("norm.epsilon", model.norm.epsilon)?;
     positive("attention.scale", model.attention.scale)?;
+    if let Some(experts) = &model.experts {
+        positive("experts.scaling", experts.scaling)?;
+        positive("experts.limit", experts.limit.unwrap_or(1.0))?;
+    }
     if let Some(cap) = model.attention.softcap {
         positive("attention.softcap", cap)?;
     }

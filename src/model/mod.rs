@@ -11,15 +11,17 @@ pub mod import;
 mod parameters;
 mod raw;
 mod read;
+mod what_if;
 mod wiring;
 mod write;
 
 pub use architecture::{
-    Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Pairing,
-    Position, RopeScaling,
+    Activation, Architecture, Attention, Block, Embedding, Experts, Ffn, Groups, Head, Norm,
+    NormKind, Pairing, Position, RopeScaling, Scoring,
 };
 pub use graphs::Graphs;
 pub use parameters::{LayerParameters, Parameters};
+pub use what_if::{HeadForm, WhatIf, WindowForm};
 pub use wiring::{AttentionKernel, BuildOptions, FusionSet};
 
 use crate::diagnostic::Diagnostic;

@@ -2,9 +2,10 @@
 //!
 //! With h = hidden, q = heads * head_dim, k = kv_heads * head_dim, f = inner, per layer:
 //! projections h(q + 2k) + qh; feed-forward 2hf, gated 3hf; each norm h. A tied head is counted
-//! once, as embedding. Buffers (causal masks, rotary frequencies) are not parameters.
+//! once, as embedding. A layer of E experts of inner width f' has E times the network and a router
+//! h E. Buffers (causal masks, rotary frequencies) are not parameters.
 
-use super::{Architecture, Block};
+use super::{Architecture, Block, Experts};
 
 /// How many parameters a model has, by place; all in elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -13,37 +14,47 @@ pub struct Parameters {
     pub embedding: u128,
     /// Learned positions: rows x hidden; 0 with rotary positions.
     pub positions: u128,
-    /// One decoder layer.
+    /// One decoder layer; in a mixture of experts, one with experts.
     pub layer: LayerParameters,
+    /// One of the leading layers of a mixture of experts that are dense.
+    pub dense_layer: LayerParameters,
     /// Number of layers.
     pub layers: u64,
     /// The norm behind the embedding, bias included; 0 where there is none.
     pub embedding_norm: u128,
+    /// How many of them lead as dense ones.
+    pub dense_layers: u64,
     /// The norm before the head, bias included.
     pub final_norm: u128,
     /// Head weight (0 where tied) and bias.
     pub head: u128,
     /// Everything, tied tensors once.
     pub total: u128,
+    /// What one token passes: all but the experts that it is not routed to.
+    pub active: u128,
 }
 
 /// Parameters of one decoder layer, in elements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct LayerParameters {
     /// Query, key, value and output projection weights, and the scores of sinks.
     pub attention: u128,
-    /// Feed-forward weights.
+    /// Feed-forward weights: of the dense network, or of all experts and the shared network.
     pub ffn: u128,
+    /// Weights of the router, which scores the experts.
+    pub router: u128,
     /// Norm weights, those of queries and keys included.
     pub norms: u128,
-    /// Biases of projections and norms.
+    /// Biases of projections, norms and the router.
     pub biases: u128,
+    /// Of all of these, those of experts that one token is not routed to.
+    pub idle: u128,
 }
 
 impl LayerParameters {
     /// All parameters of the layer.
     pub fn total(&self) -> u128 {
-        self.attention + self.ffn + self.norms + self.biases
+        self.attention + self.ffn + self.router + self.norms + self.biases
     }
 }
 
@@ -65,31 +76,78 @@ impl Architecture {
             super::Position::Learned { positions, .. } => u128::from(positions) * hidden,
         };
         let embedding = vocabulary * hidden;
-        let layer = self.layer_parameters();
+        let layer = self.layer_parameters(self.experts);
+        let dense_layer = self.layer_parameters(None);
+        let (layers, dense_layers) = (self.layers, self.experts.map_or(0, |e| e.dense_layers));
+        let others = u128::from(layers.saturating_sub(dense_layers));
         let final_norm = hidden + when(self.norm.bias, hidden);
         let head = when(!self.head.tied, embedding) + when(self.head.bias, vocabulary);
         let embedding_norm = when(self.embedding.norm, final_norm);
-        let (layers, around) = (self.layers, embedding + positions + embedding_norm);
-        let total = around + u128::from(layers) * layer.total() + final_norm + head;
-        Parameters { embedding, positions, layer, layers, embedding_norm, final_norm, head, total }
+        let in_layers = u128::from(dense_layers) * dense_layer.total() + others * layer.total();
+        let around = embedding + positions + embedding_norm;
+        let total = around + in_layers + final_norm + head;
+        let active = total - others * layer.idle;
+        Parameters {
+            embedding,
+            positions,
+            layer,
+            dense_layer,
+            layers,
+            dense_layers,
+            embedding_norm,
+            final_norm,
+            head,
+            total,
+            active,
+        }
     }
 
-    fn layer_parameters(&self) -> LayerParameters {
+    fn layer_parameters(&self, experts: Option<Experts>) -> LayerParameters {
         let hidden = u128::from(self.hidden);
-        let inner = u128::from(self.ffn.inner);
         let q = u128::from(self.attention.heads) * u128::from(self.attention.head_dim);
         let kv = u128::from(self.attention.kv_heads) * u128::from(self.attention.head_dim);
         let norms = u128::from(self.norms_per_layer()) * hidden;
         let sinks = when(self.attention.sinks, u128::from(self.attention.heads));
-        let into_inner: u128 = if self.ffn.gated { 2 } else { 1 };
+        let network = match experts {
+            None => {
+                let (ffn, biases) = self.network(self.ffn.inner);
+                LayerParameters { ffn, biases, ..LayerParameters::default() }
+            }
+            Some(experts) => self.expert_parameters(&experts),
+        };
         LayerParameters {
             attention: hidden * (q + 2 * kv) + q * hidden + sinks,
-            ffn: (into_inner + 1) * hidden * inner,
             norms: norms + when(self.attention.qk_norm, 2 * u128::from(self.attention.head_dim)),
-            biases: when(self.attention.qkv_bias, q + 2 * kv)
+            biases: network.biases
+                + when(self.attention.qkv_bias, q + 2 * kv)
                 + when(self.attention.out_bias, hidden)
-                + when(self.ffn.bias, into_inner * inner + hidden)
                 + when(self.norm.bias, norms),
+            ..network
+        }
+    }
+
+    /// Weights and biases of one feed-forward network.
+    fn network(&self, inner: u64) -> (u128, u128) {
+        let (hidden, inner) = (u128::from(self.hidden), u128::from(inner));
+        let into_inner: u128 = if self.ffn.gated { 2 } else { 1 };
+        let biases = when(self.ffn.bias, into_inner * inner + hidden);
+        ((into_inner + 1) * hidden * inner, biases)
+    }
+
+    /// Router, experts and shared network of one layer.
+    fn expert_parameters(&self, experts: &Experts) -> LayerParameters {
+        let [hidden, count, active] = [self.hidden, experts.count, experts.active].map(u128::from);
+        let (weights, biases) = self.network(experts.inner);
+        let shared = experts.shared.map_or((0, 0), |inner| self.network(inner));
+        LayerParameters {
+            ffn: count * weights + shared.0,
+            router: hidden * count,
+            biases: count * biases
+                + shared.1
+                + when(experts.router_bias, count)
+                + when(experts.correction, count),
+            idle: count.saturating_sub(active) * (weights + biases),
+            ..LayerParameters::default()
         }
     }
 }
@@ -114,9 +172,12 @@ mod tests {
         ("llama-3.1-8b", 8_030_261_248),
         ("llama-3.1-405b", 405_853_388_800),
         ("mistral-7b", 7_241_732_096),
+        ("mixtral-8x7b", 46_702_792_704),
         ("qwen2.5-7b", 7_615_616_512),
         ("qwen2.5-72b", 72_706_203_648),
         ("qwen3-8b", 8_190_735_360),
+        ("qwen3-30b-a3b", 30_532_122_624),
+        ("qwen3-235b-a22b", 235_093_634_560),
         ("qwen3-32b", 32_762_123_264),
         ("gemma-2-9b", 9_241_705_984),
         ("phi-3-mini", 3_821_079_552),
@@ -168,5 +229,19 @@ mod tests {
         assert_eq!(p.head, 0);
         model.head.tied = false;
         assert_eq!(model.parameters().total - p.total, p.embedding);
+    }
+
+    /// Active parameters as the makers round them: Mixtral 12.9B (arXiv 2401.04088), Qwen3 3.3B and
+    /// 22B (arXiv 2505.09388).
+    #[test]
+    fn active_parameters_round_to_the_published() {
+        for (id, billions) in
+            [("mixtral-8x7b", 12.9), ("qwen3-30b-a3b", 3.3), ("qwen3-235b-a22b", 22.2)]
+        {
+            let active = load_bundled(id).expect("bundled").parameters().active as f64 / 1e9;
+            assert!((active - billions).abs() < 0.06, "{id}: {active}");
+        }
+        let dense = load_bundled("llama-2-7b").expect("bundled").parameters();
+        assert_eq!(dense.active, dense.total);
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct RawModel {
     pub position: RawPosition,
     /// Feed-forward network of every layer.
     pub ffn: RawFfn,
+    /// Experts in place of the feed-forward network, which then is that of the dense layers.
+    pub experts: Option<RawExperts>,
     /// Normalization.
     pub norm: RawNorm,
     /// `sequential`, which is the default, or `parallel: {norms: 1}`.
@@ -193,12 +195,78 @@ pub(super) struct RawFfn {
     pub bias: bool,
 }
 
+/// Mixture of experts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExperts {
+    /// Experts to choose from.
+    #[schemars(with = "u64")]
+    pub count: Spanned<u64>,
+    /// Experts per token.
+    #[schemars(with = "u64")]
+    pub active: Spanned<u64>,
+    /// Width between the projections of an expert; that of `ffn` where absent.
+    #[schemars(with = "Option<u64>")]
+    pub inner: Option<Spanned<u64>>,
+    /// Width of a network that every token passes beside its experts.
+    #[schemars(with = "Option<u64>")]
+    pub shared: Option<Spanned<u64>>,
+    /// From the router's logits to scores.
+    pub scoring: RawScoring,
+    /// The weights of a token's experts are divided by their sum.
+    pub normalise: bool,
+    /// Groups of experts to choose first.
+    #[schemars(with = "Option<RawGroups>")]
+    pub groups: Option<Spanned<RawGroups>>,
+    /// Factor of the weights; 1 where absent.
+    #[schemars(with = "Option<f64>")]
+    pub scaling: Option<Spanned<f64>>,
+    /// A bias per expert that only the choice sees.
+    #[serde(default)]
+    pub correction: bool,
+    /// The router has a bias.
+    #[serde(default)]
+    pub router_bias: bool,
+    /// Bound on both inputs of the gate, with 1 added to the second.
+    #[schemars(with = "Option<f64>")]
+    pub limit: Option<Spanned<f64>>,
+    /// Leading layers with the dense network; 0 where absent.
+    #[schemars(with = "Option<u64>")]
+    pub dense_layers: Option<Spanned<u64>>,
+}
+
+/// How logits of a router become scores.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawScoring {
+    /// Softmax over all experts, then the largest.
+    Softmax,
+    /// The largest, then softmax over them.
+    TopKSoftmax,
+    /// Sigmoid of each logit.
+    Sigmoid,
+}
+
+/// Groups of experts, of which a token chooses first.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGroups {
+    /// Groups; divides the experts.
+    pub count: u64,
+    /// Groups that a token may choose experts of.
+    pub active: u64,
+    /// A group is as good as the sum of so many of its best experts.
+    pub best: u64,
+}
+
 /// Element-wise non-linearity.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum RawActivation {
     /// x sigmoid(x).
     Silu,
+    /// GELU by its sigmoid approximation, x sigmoid(1.702 x).
+    GeluSigmoid,
     /// GELU by its tanh approximation.
     GeluTanh,
     /// GELU by the error function.

@@ -2,12 +2,12 @@
 
 use super::check::{Refusal, check, head_dim};
 use super::raw::{
-    RawActivation, RawAttention, RawBlock, RawModel, RawNorm, RawNormKind, RawPairing, RawPosition,
-    RawScale, RawScaling, RawWindow,
+    RawActivation, RawAttention, RawBlock, RawExperts, RawGroups, RawModel, RawNorm, RawNormKind,
+    RawPairing, RawPosition, RawScale, RawScaling, RawScoring, RawWindow,
 };
 use super::{
-    Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Pairing,
-    Position, RopeScaling,
+    Activation, Architecture, Attention, Block, Embedding, Experts, Ffn, Groups, Head, Norm,
+    NormKind, Pairing, Position, RopeScaling, Scoring,
 };
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{Position as Line, Source, Spanned};
@@ -55,6 +55,7 @@ fn convert(raw: &RawModel) -> Result<Architecture, Refusal> {
             gated: raw.ffn.gated,
             bias: raw.ffn.bias,
         },
+        experts: raw.experts.as_ref().map(|e| experts(raw.ffn.inner.value, e)),
         norm: norm(&raw.norm)?,
         block: match raw.block.as_ref().map(|b| b.value) {
             None | Some(RawBlock::Sequential) => Block::Sequential,
@@ -134,9 +135,34 @@ fn scaling(raw: RawScaling) -> RopeScaling {
     }
 }
 
+fn experts(dense_inner: u64, raw: &RawExperts) -> Experts {
+    Experts {
+        count: raw.count.value,
+        active: raw.active.value,
+        inner: raw.inner.as_ref().map_or(dense_inner, |i| i.value),
+        shared: raw.shared.as_ref().map(|s| s.value),
+        scoring: match raw.scoring {
+            RawScoring::Softmax => Scoring::Softmax,
+            RawScoring::TopKSoftmax => Scoring::TopKSoftmax,
+            RawScoring::Sigmoid => Scoring::Sigmoid,
+        },
+        normalise: raw.normalise,
+        groups: raw.groups.as_ref().map(|g| {
+            let RawGroups { count, active, best } = g.value;
+            Groups { count, active, best }
+        }),
+        scaling: raw.scaling.as_ref().map_or(1.0, |s| s.value),
+        correction: raw.correction,
+        router_bias: raw.router_bias,
+        limit: raw.limit.as_ref().map(|l| l.value),
+        dense_layers: raw.dense_layers.as_ref().map_or(0, |d| d.value),
+    }
+}
+
 fn activation(raw: RawActivation) -> Activation {
     match raw {
         RawActivation::Silu => Activation::Silu,
+        RawActivation::GeluSigmoid => Activation::GeluSigmoid,
         RawActivation::GeluTanh => Activation::GeluTanh,
         RawActivation::GeluErf => Activation::GeluErf,
         RawActivation::Relu => Activation::Relu,
@@ -194,12 +220,28 @@ fn place(raw: &RawModel, field: &str) -> Option<Line> {
         "position.rope.scaling" => rope.and_then(|r| r.scaling.as_ref()).map(Line::from),
         "position.learned.positions" => learned.map(|l| Line::from(&l.positions)),
         "ffn.inner" => Some(Line::from(&raw.ffn.inner)),
+        field if field.starts_with("experts.") => expert_place(raw.experts.as_ref()?, field),
         "norm" | "norm.epsilon" => Some(Line::from(&raw.norm.epsilon)),
         "norm.bias" => raw.norm.bias.as_ref().map(Line::from),
         "norm.post" => raw.norm.post.as_ref().map(Line::from),
         "block" => raw.block.as_ref().map(Line::from),
         "head.softcap" => raw.head.softcap.as_ref().map(Line::from),
         "embedding.scale" => embedding_scale(raw).map(Line::from),
+        _ => None,
+    }
+}
+
+/// Where a field of the experts stands.
+fn expert_place(raw: &RawExperts, field: &str) -> Option<Line> {
+    match field {
+        "experts.count" => Some(Line::from(&raw.count)),
+        "experts.active" => Some(Line::from(&raw.active)),
+        "experts.inner" => raw.inner.as_ref().map(Line::from),
+        "experts.shared" => raw.shared.as_ref().map(Line::from),
+        "experts.groups" => raw.groups.as_ref().map(Line::from),
+        "experts.scaling" => raw.scaling.as_ref().map(Line::from),
+        "experts.limit" => raw.limit.as_ref().map(Line::from),
+        "experts.dense_layers" => raw.dense_layers.as_ref().map(Line::from),
         _ => None,
     }
 }

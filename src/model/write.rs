@@ -1,6 +1,6 @@
 //! An [`Architecture`] as the YAML that reads back equal.
 
-use super::{Architecture, Attention, Block, NormKind, Position, RopeScaling};
+use super::{Architecture, Attention, Block, Experts, Groups, NormKind, Position, RopeScaling};
 use std::fmt::Write;
 
 impl Architecture {
@@ -32,6 +32,9 @@ impl Architecture {
         line(text, 2, "activation", self.ffn.activation.name());
         line(text, 2, "gated", self.ffn.gated);
         flag(text, "bias", self.ffn.bias);
+        if let Some(experts) = &self.experts {
+            write_experts(text, experts);
+        }
         text.push_str("norm:\n");
         line(text, 2, "kind", self.norm.kind.name());
         line(text, 2, "epsilon", number(self.norm.epsilon));
@@ -85,6 +88,31 @@ fn attention(text: &mut String, attention: &Attention) {
             .map(|w| w.map_or("full".to_owned(), |tokens| tokens.to_string()))
             .collect();
         line(text, 2, "windows", format!("[{}]", shown.join(", ")));
+    }
+}
+
+fn write_experts(text: &mut String, experts: &Experts) {
+    text.push_str("experts:\n");
+    line(text, 2, "count", experts.count);
+    line(text, 2, "active", experts.active);
+    line(text, 2, "inner", experts.inner);
+    if let Some(shared) = experts.shared {
+        line(text, 2, "shared", shared);
+    }
+    line(text, 2, "scoring", experts.scoring.name());
+    line(text, 2, "normalise", experts.normalise);
+    if let Some(Groups { count, active, best }) = experts.groups {
+        let shown = format!("{{ count: {count}, active: {active}, best: {best} }}");
+        line(text, 2, "groups", shown);
+    }
+    if experts.scaling != 1.0 {
+        real(text, "scaling", Some(experts.scaling));
+    }
+    flag(text, "correction", experts.correction);
+    flag(text, "router_bias", experts.router_bias);
+    real(text, "limit", experts.limit);
+    if experts.dense_layers > 0 {
+        line(text, 2, "dense_layers", experts.dense_layers);
     }
 }
 

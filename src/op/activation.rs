@@ -12,6 +12,9 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 pub enum Activation {
     /// `x / (1 + exp(-x))`.
     Silu,
+    /// `x / (1 + exp(-1.702 x))`, the sigmoid form of GELU (Hendrycks and Gimpel, arXiv 1606.08415;
+    /// gpt-oss).
+    GeluSigmoid,
     /// `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
     GeluTanh,
     /// `x/2 (1 + erf(x / sqrt 2))`.
@@ -27,6 +30,7 @@ impl Activation {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Silu => "silu",
+            Self::GeluSigmoid => "gelu-sigmoid",
             Self::GeluTanh => "gelu-tanh",
             Self::GeluErf => "gelu-erf",
             Self::Relu => "relu",
@@ -39,6 +43,7 @@ impl Activation {
         let c = S::constant;
         match self {
             Self::Silu => x * (c(1.0) / (c(1.0) + (-x).exp())),
+            Self::GeluSigmoid => x * (c(1.0) / (c(1.0) + (-(x * c(1.702))).exp())),
             Self::GeluTanh => {
                 let inner = (x + x * x * x * c(0.044_715)) * c(FRAC_2_PI.sqrt());
                 x * c(0.5) * (c(1.0) + inner.tanh())
@@ -53,6 +58,7 @@ impl Activation {
     pub const fn operations(self) -> (f64, f64) {
         match self {
             Self::Silu => (2.0, 2.0),
+            Self::GeluSigmoid => (3.0, 2.0),
             Self::GeluTanh => (8.0, 1.0),
             Self::GeluErf => (4.0, 1.0),
             Self::Relu => (0.0, 0.0),
@@ -63,7 +69,7 @@ impl Activation {
 
 /// `y = f(x)` element by element.
 ///
-/// Shapes: `x, y: [M, W]`. Work per element: SiLU 2 vector and 2 special, GELU (tanh) 8 and 1,
+/// Shapes: `x, y: [M, W]`. Work per element: SiLU 2 vector and 2 special, GELU (sigmoid) 3 and 2, (tanh) 8 and 1,
 /// GELU (erf) 4 and 1, ReLU none, soft cap 2 and 1.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Activate {

@@ -8,31 +8,37 @@ use crate::tensor::{Dim, Step, TensorType};
 
 /// `y = f(gate) * up` element by element; SwiGLU with SiLU, GeGLU with GELU.
 ///
-/// Shapes: `gate, up, y: [T, F]`. Work per element: that of `f` plus 1 vector.
+/// With a limit `L` it is gpt-oss's form, `y = f(min(gate, L)) * (clamp(up, -L, L) + 1)` (OpenAI,
+/// gpt-oss, `gpt_oss/torch/model.py`).
+///
+/// Shapes: `gate, up, y: [M, F]`. Work per element: that of `f` plus 1 vector, plus 1 with a limit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gate {
+    /// Rows (M).
+    pub rows: Dim,
     /// Inner width of the feed-forward network (F).
     pub width: u64,
     /// The function on the gate.
     pub function: Activation,
+    /// Bound on both inputs (L); 1 is then added to `up`.
+    pub limit: Option<f64>,
 }
 
 impl Operator for Gate {
     const NAME: &'static str = "gate";
-    const FORMULA: &'static str =
-        "y = f(gate) up element by element; f's operations + 1 vector each";
+    const FORMULA: &'static str = "y = f(gate) up element by element, or f(min(gate, L)) (clamp(up, -L, L) + 1); f's operations + 1 or 2 vector each";
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
-        let x = TensorType::activation(Dim::Tokens, self.width);
+        let x = TensorType::activation(self.rows, self.width);
         check(Self::NAME, operands, &[("gate", x), ("up", x)])?;
         Ok(x)
     }
 
     fn work(&self, step: &Step) -> Work {
-        let elements = step.tokens() * self.width as f64;
+        let elements = self.rows.extent(step) * self.width as f64;
         let (vector, special) = self.function.operations();
         Work {
-            vector: (vector + 1.0) * elements,
+            vector: (vector + if self.limit.is_some() { 2.0 } else { 1.0 }) * elements,
             special: special * elements,
             reads: [elements, elements, 0.0],
             writes: elements,
@@ -45,10 +51,10 @@ impl Operator for Gate {
     }
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
-        for t in 0..step.tokens() as usize {
+        for m in 0..self.rows.extent(step) as usize {
             for i in 0..self.width as usize {
-                let (gate, up) = (operands[0].at(t, i), operands[1].at(t, i));
-                out.set(t, i, S::on(Engine::Vector, || self.function.apply(gate) * up));
+                let (gate, up) = (operands[0].at(m, i), operands[1].at(m, i));
+                out.set(m, i, S::on(Engine::Vector, || self.value(gate, up)));
             }
         }
     }
@@ -61,5 +67,16 @@ impl Operator for Gate {
 
     fn groups(&self, _: usize) -> Option<u64> {
         None
+    }
+}
+
+impl Gate {
+    fn value<S: Scalar>(&self, gate: S, up: S) -> S {
+        let Some(limit) = self.limit.map(S::constant) else {
+            return self.function.apply(gate) * up;
+        };
+        let at_most = |x: S| -(-x).maximum(-limit);
+        let up = at_most(up).maximum(-limit) + S::constant(1.0);
+        self.function.apply(at_most(gate)) * up
     }
 }

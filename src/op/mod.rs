@@ -11,8 +11,11 @@ mod activation;
 mod add;
 mod all_gather;
 mod all_reduce;
+mod combine;
 mod embedding;
+mod expert_bias;
 mod gate;
+mod grouped_matmul;
 mod infer;
 mod kv_append;
 mod matmul;
@@ -21,6 +24,8 @@ mod norm;
 mod operand;
 mod position;
 mod rope;
+mod route;
+mod routing;
 mod sample;
 pub mod scalar;
 mod score_bias;
@@ -36,8 +41,11 @@ pub use activation::{Activate, Activation};
 pub use add::Add;
 pub use all_gather::AllGather;
 pub use all_reduce::AllReduce;
+pub use combine::Combine;
 pub use embedding::Embedding;
+pub use expert_bias::ExpertBias;
 pub use gate::Gate;
+pub use grouped_matmul::GroupedMatMul;
 pub use infer::InferError;
 pub use kv_append::KvAppend;
 pub use matmul::MatMul;
@@ -45,6 +53,8 @@ pub use norm::{Norm, NormKind};
 pub use operand::{Operand, Target, Touched};
 pub use position::Position;
 pub use rope::{Pairing, Rope, RopeScaling};
+pub use route::{Groups, Route, Scoring};
+pub use routing::{ExpertLoad, ParseRoutingError, Routing};
 pub use sample::{Sample, Sampler};
 pub use score_bias::{ScoreBias, alibi_slope};
 pub use scores::Scores;
@@ -167,5 +177,6 @@ macro_rules! operators {
 
 operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
-    Gate, Activate, Add, Select, Sample, AllReduce, AllGather, Send,
+    Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
+    AllReduce, AllGather, Send,
 }

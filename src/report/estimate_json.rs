@@ -1,5 +1,6 @@
 //! An estimate as JSON: SI units, stable names, null where a value has no meaning.
 
+use crate::cost::speculative::{Optimum, Speculation};
 use crate::cost::{CostReport, Economics, PhaseCost, Provenance, Remedy, Request};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub struct EstimateContext<'a> {
     pub remedy: Option<Remedy>,
     /// What a person should know about the request itself.
     pub warnings: Vec<String>,
+    /// What speculative decoding does, and the fastest gamma.
+    pub speculation: Option<(Speculation, Optimum)>,
     /// Whether times are given.
     pub shows_times: bool,
 }
@@ -48,6 +51,8 @@ struct EstimateJson<'a> {
     prefill_s: Option<f64>,
     decode_tok_s: Option<f64>,
     throughput_tok_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speculative: Option<SpeculativeJson>,
     memory: MemoryJson,
     remedy: Option<Remedy>,
     energy_j_per_token: Option<f64>,
@@ -60,6 +65,40 @@ struct EstimateJson<'a> {
     fallbacks: &'a [String],
     warnings: &'a [String],
     operators: Vec<OperatorJson<'a>>,
+}
+
+/// Speculative decoding; the operators are those of plain decoding.
+#[derive(Debug, Serialize)]
+struct SpeculativeJson {
+    gamma: u64,
+    tokens_per_loop: f64,
+    draft_s: f64,
+    verify_s: f64,
+    plain_tpot_s: f64,
+    speed_up: f64,
+    break_even_acceptance: Option<f64>,
+    optimal_gamma: u64,
+    optimal_speed_up: f64,
+    draft_prefill_s: f64,
+    draft_weights_bytes: f64,
+    draft_kv_bytes: f64,
+}
+
+fn speculative((found, best): (Speculation, Optimum)) -> SpeculativeJson {
+    SpeculativeJson {
+        gamma: found.cycle.gamma,
+        tokens_per_loop: found.tokens,
+        draft_s: found.cycle.draft.get(),
+        verify_s: found.cycle.verify.get(),
+        plain_tpot_s: found.cycle.plain.get(),
+        speed_up: found.speed_up,
+        break_even_acceptance: found.break_even,
+        optimal_gamma: best.gamma,
+        optimal_speed_up: best.speed_up,
+        draft_prefill_s: found.draft_prefill.get(),
+        draft_weights_bytes: found.draft_weights.get(),
+        draft_kv_bytes: found.draft_kv.get(),
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -130,6 +169,7 @@ pub fn estimate_json(
         prefill_s: shown(prefill),
         decode_tok_s: shown(step.map(|t| batch / t)),
         throughput_tok_s: shown(throughput),
+        speculative: context.speculation.filter(|_| context.shows_times).map(speculative),
         memory: memory(report),
         remedy: context.remedy.clone(),
         energy_j_per_token: shown(economics.energy_per_token.map(|v| v.get())),

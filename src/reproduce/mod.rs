@@ -3,8 +3,11 @@
 //! To add a paper: one file here with a [`Paper`], its figures in `data/` with their citation, and
 //! one line in [`PAPERS`].
 
+mod flashattention;
 mod lab;
 mod mission;
+mod speculative_decoding;
+mod speculative_sampling;
 mod table;
 
 pub use table::{Figure, Reproduction, rows};
@@ -25,7 +28,12 @@ pub struct Paper {
 }
 
 /// Every paper, in the order of the report.
-pub const PAPERS: &[Paper] = &[mission::PAPER];
+pub const PAPERS: &[Paper] = &[
+    mission::PAPER,
+    speculative_decoding::PAPER,
+    speculative_sampling::PAPER,
+    flashattention::PAPER,
+];
 
 /// The paper of that name.
 ///

@@ -197,11 +197,12 @@ fn technique(
     for (_, setting) in settings {
         scenario.set(setting)?;
     }
-    let architecture = architecture(&scenario.model)?;
+    let architecture = architecture(&scenario.model)?.what_if(&scenario.what_if)?;
     let options = BuildOptions {
         attention: scenario.attention,
         fusions: scenario.fusions,
         sampler: Sampler::Greedy,
+        routing: scenario.routing,
     };
     let plan = Plan::of(architecture.graphs(&options)?.parts(), &scenario.scheme);
     Ok(Technique {

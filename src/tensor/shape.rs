@@ -11,6 +11,9 @@ pub enum Dim {
     Fixed(u64),
     /// New tokens of the step, over all sequences.
     Tokens,
+    /// One row for each token and each expert that it is routed to: `k` behind one another per
+    /// token.
+    Routed(u64),
     /// Rows that get logits: the last token of each sequence, or all tokens in a verify step.
     Logits,
     /// Tokens that were in the KV cache before the step.
@@ -27,6 +30,7 @@ impl Dim {
         match self {
             Self::Fixed(n) => n as f64,
             Self::Tokens => step.tokens(),
+            Self::Routed(experts) => experts as f64 * step.tokens(),
             Self::Logits => step.logit_rows(),
             Self::Past => step.past(),
             Self::Context => step.context(),
@@ -40,6 +44,7 @@ impl fmt::Display for Dim {
         match self {
             Self::Fixed(n) => write!(f, "{n}"),
             Self::Tokens => f.write_str("tokens"),
+            Self::Routed(experts) => write!(f, "{experts} tokens"),
             Self::Logits => f.write_str("logit rows"),
             Self::Past => f.write_str("past"),
             Self::Context => f.write_str("context"),
@@ -59,6 +64,8 @@ pub enum WeightKind {
     Projection,
     /// Output head that is not tied to the embedding.
     Head,
+    /// Matrix that scores the experts of a token.
+    Router,
     /// Gain of a norm.
     Norm,
     /// Bias of a projection or norm, or score of an attention sink.

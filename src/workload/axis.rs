@@ -1,16 +1,21 @@
 //! What a sweep varies: a dotted path and the values it takes, each checked once.
 
-use super::technique::{ATTENTION, FUSION, named, parse_scheme, with_kv};
+use super::technique::{ATTENTION, FUSION, named, parse_routing, parse_scheme, with_kv};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::hardware::RawHardware;
-use crate::model::{AttentionKernel, FusionSet};
+use crate::model::{AttentionKernel, FusionSet, HeadForm, WindowForm};
+use crate::op::Routing;
 
 /// One value of an axis.
 #[derive(Debug, Clone)]
 pub enum Setting {
     /// Another model.
     Model(String),
+    /// Other key-value heads.
+    Heads(HeadForm),
+    /// Another window.
+    Window(WindowForm),
     /// Another quantization scheme.
     Quant(Scheme),
     /// Another KV cache format on top of the scheme.
@@ -19,6 +24,8 @@ pub enum Setting {
     Attention(AttentionKernel),
     /// Other fusions.
     Fusion(FusionSet),
+    /// Another spread of tokens over experts.
+    Routing(Routing),
     /// Another batch.
     Batch(u64),
     /// Another prompt length.
@@ -41,9 +48,12 @@ pub struct Axis {
 /// Paths that are not below `hardware.`.
 const PATHS: &[&str] = &[
     "model",
+    "heads",
+    "window",
     "quant",
     "attention",
     "fusion",
+    "routing",
     "kv_cache.format",
     "traffic.batch",
     "traffic.prompt",
@@ -114,12 +124,15 @@ fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> 
         "traffic.prompt" => Setting::Prompt(count()?),
         "traffic.output" => Setting::Output(count()?),
         "model" => Setting::Model(text.to_owned()),
+        "heads" => Setting::Heads(text.parse()?),
+        "window" => Setting::Window(text.parse()?),
         "quant" => Setting::Quant(parse_scheme(text)?),
         "kv_cache.format" => {
             with_kv(&Scheme::sixteen_bit(), text)?;
             Setting::KvFormat(text.to_owned())
         }
         "attention" => Setting::Attention(named(text, path, ATTENTION)?),
+        "routing" => Setting::Routing(parse_routing(text)?),
         "fusion" => Setting::Fusion(named(text, path, FUSION)?),
         _ => return Err(missing()),
     })

@@ -1,15 +1,19 @@
 //! A scenario: which model, under which techniques, with which traffic, and what to vary.
 
+mod acceptance;
 mod axis;
 mod bundled;
 mod raw;
 mod scenario;
+mod speculative;
 mod technique;
 
+pub use acceptance::{Acceptance, AcceptanceError};
 pub use axis::{Axis, Setting, expand_values};
 pub use bundled::{ids, load, source};
 pub use raw::RawScenario;
 pub use scenario::{Scenario, Traffic};
+pub use speculative::{Drafter, Gamma, Speculative};
 
 /// JSON Schema of a scenario file, for editors.
 pub fn schema() -> serde_json::Value {

@@ -17,6 +17,12 @@ pub struct RawScenario {
     /// Model id, or path of a model YAML.
     #[schemars(with = "Option<String>")]
     pub model: Option<Spanned<String>>,
+    /// Other key-value heads than the model's: `mha`, `mqa`, `gqa-8`.
+    #[schemars(with = "Option<String>")]
+    pub heads: Option<Spanned<String>>,
+    /// Another window than the model's, in every layer: tokens, or `full`.
+    #[schemars(with = "Option<String>")]
+    pub window: Option<Spanned<Scalar>>,
     /// Quantization scheme, for instance `w4a16-g128-kv8`.
     #[schemars(with = "Option<String>")]
     pub quant: Option<Spanned<String>>,
@@ -26,6 +32,9 @@ pub struct RawScenario {
     /// Fusions: `default` or `none`.
     #[schemars(with = "Option<String>")]
     pub fusion: Option<Spanned<String>>,
+    /// How tokens spread over experts: `uniform`, or `zipf:S` for popularity rank^-S.
+    #[schemars(with = "Option<String>")]
+    pub routing: Option<Spanned<String>>,
     /// KV cache.
     pub kv_cache: Option<RawKvCache>,
     /// Speculative decoding: `none`.
@@ -87,9 +96,12 @@ impl RawScenario {
         replace(&mut self.name, over.name);
         replace(&mut self.description, over.description);
         replace(&mut self.model, over.model);
+        replace(&mut self.heads, over.heads);
+        replace(&mut self.window, over.window);
         replace(&mut self.quant, over.quant);
         replace(&mut self.attention, over.attention);
         replace(&mut self.fusion, over.fusion);
+        replace(&mut self.routing, over.routing);
         replace(&mut self.speculative, over.speculative);
         replace(&mut self.parallel, over.parallel);
         if let Some(kv) = over.kv_cache {

@@ -2,11 +2,13 @@
 
 use super::axis::{Axis, Setting, expand_values};
 use super::raw::RawScenario;
-use super::technique::{ATTENTION, FUSION, choice, parse_scheme, with_kv};
+use super::technique::{ATTENTION, FUSION, choice, parse_routing, parse_scheme, with_kv};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
-use crate::model::{AttentionKernel, FusionSet};
+use crate::model::{AttentionKernel, FusionSet, WhatIf};
+use crate::op::Routing;
 use crate::yaml::{Position, Source, Spanned};
+use std::str::FromStr;
 
 /// Batch and lengths of the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +30,16 @@ pub struct Scenario {
     pub description: String,
     /// Model id or path.
     pub model: String,
+    /// Changes of its attention.
+    pub what_if: WhatIf,
     /// Quantization scheme, the KV cache's format included.
     pub scheme: Scheme,
     /// Attention kernel.
     pub attention: AttentionKernel,
     /// Fusions.
     pub fusions: FusionSet,
+    /// How tokens spread over experts.
+    pub routing: Routing,
     /// Traffic.
     pub traffic: Traffic,
     /// What to vary, in the order given.
@@ -67,10 +73,13 @@ impl Scenario {
     pub fn set(&mut self, setting: &Setting) -> Result<(), Diagnostic> {
         match setting {
             Setting::Model(model) => self.model.clone_from(model),
+            Setting::Heads(form) => self.what_if.heads = Some(*form),
+            Setting::Window(form) => self.what_if.window = Some(*form),
             Setting::Quant(scheme) => self.scheme = scheme.clone(),
             Setting::KvFormat(format) => self.scheme = with_kv(&self.scheme, format)?,
             Setting::Attention(kernel) => self.attention = *kernel,
             Setting::Fusion(fusions) => self.fusions = *fusions,
+            Setting::Routing(routing) => self.routing = *routing,
             Setting::Batch(n) => self.traffic.batch = *n,
             Setting::Prompt(n) => self.traffic.prompt = *n,
             Setting::Output(n) => self.traffic.output = *n,
@@ -103,9 +112,11 @@ impl Scenario {
             name: name(raw, source)?,
             description: raw.description.clone().unwrap_or_default(),
             model: model.value.clone(),
+            what_if: what_if(raw, source)?,
             scheme: scheme(raw, source)?,
             attention: choice(raw.attention.as_ref(), "attention", ATTENTION, source)?,
             fusions: choice(raw.fusion.as_ref(), "fusion", FUSION, source)?,
+            routing: routing(raw, source)?,
             traffic: Traffic {
                 batch: number(&traffic.batch, "batch")?,
                 prompt: number(&traffic.prompt, "prompt")?,
@@ -120,6 +131,19 @@ impl Scenario {
     }
 }
 
+fn what_if(raw: &RawScenario, source: &Source) -> Result<WhatIf, Diagnostic> {
+    fn read<T: FromStr<Err = Diagnostic>>(
+        text: Option<(&str, Position)>,
+        source: &Source,
+    ) -> Result<Option<T>, Diagnostic> {
+        let Some((text, at)) = text else { return Ok(None) };
+        text.parse().map(Some).map_err(|d: Diagnostic| d.at(source.place(at)))
+    }
+    let heads = raw.heads.as_ref().map(|h| (h.value.as_str(), Position::from(h)));
+    let window = raw.window.as_ref().map(|w| (w.value.0.as_str(), Position::from(w)));
+    Ok(WhatIf { heads: read(heads, source)?, window: read(window, source)? })
+}
+
 fn scheme(raw: &RawScenario, source: &Source) -> Result<Scheme, Diagnostic> {
     let base = match &raw.quant {
         None => Scheme::sixteen_bit(),
@@ -131,6 +155,11 @@ fn scheme(raw: &RawScenario, source: &Source) -> Result<Scheme, Diagnostic> {
         return Ok(base);
     };
     with_kv(&base, &kv.value.0).map_err(|d| d.at(source.place(Position::from(kv))))
+}
+
+fn routing(raw: &RawScenario, source: &Source) -> Result<Routing, Diagnostic> {
+    let Some(text) = &raw.routing else { return Ok(Routing::Uniform) };
+    parse_routing(&text.value).map_err(|d| d.at(source.place(Position::from(text))))
 }
 
 /// Speculative decoding and parallelism have their keys; the one value so far is `none`.

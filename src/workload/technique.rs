@@ -3,6 +3,7 @@
 use crate::diagnostic::{Diagnostic, nearest_hint};
 use crate::dtype::Scheme;
 use crate::model::{AttentionKernel, FusionSet};
+use crate::op::{ParseRoutingError, Routing};
 use crate::yaml::{Position, Source, Spanned};
 
 /// Values of `attention`; the first is the default.
@@ -46,4 +47,9 @@ pub(super) fn with_kv(base: &Scheme, format: &str) -> Result<Scheme, Diagnostic>
         Diagnostic::new(format!("unknown KV cache format `{}`", crate::diagnostic::clip(format)))
             .hint(nearest_hint(format, &["16", "8", "4", "fp8", "bf16"]))
     })
+}
+
+/// A routing by name.
+pub(super) fn parse_routing(text: &str) -> Result<Routing, Diagnostic> {
+    text.parse().map_err(|e: ParseRoutingError| Diagnostic::new(e.to_string()))
 }

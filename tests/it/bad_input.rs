@@ -5,4 +5,5 @@ mod hostile;
 mod models;
 mod outputs;
 mod profiles;
+mod speculation;
 mod sweeps;

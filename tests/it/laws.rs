@@ -6,7 +6,7 @@ use crate::support::machines::{Factors, scaled, step_time};
 use crate::support::random::steps;
 use cosim::cost::Request;
 use cosim::hardware::Fidelity;
-use cosim::model::{AttentionKernel, BuildOptions, FusionSet};
+use cosim::model::{AttentionKernel, BuildOptions, FusionSet, WhatIf, WindowForm};
 use cosim::tensor::{Group, Step};
 use proptest::prelude::*;
 
@@ -87,6 +87,20 @@ proptest! {
         prop_at_most!(few.memory.total().get(), many.memory.total().get());
         let ideal = Fidelity::Ideal;
         prop_at_most!(case.step_time(ideal, &step), full.step_time(ideal, &step));
+    }
+
+    #[test]
+    fn a_window_is_never_slower_nor_larger(
+        case in any_case(), request in requests(), window in 1..6000u64,
+    ) {
+        let what_if = |window| {
+            let change = WhatIf { window: Some(window), ..WhatIf::default() };
+            Case { model: case.model.what_if(&change).expect("any window"), ..case.clone() }
+        };
+        let full = what_if(WindowForm::Full).summary(&request);
+        let local = what_if(WindowForm::Tokens(window)).summary(&request);
+        prop_at_most!(local.total.get(), full.total.get());
+        prop_at_most!(local.memory.total().get(), full.memory.total().get());
     }
 
     #[test]

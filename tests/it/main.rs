@@ -14,5 +14,6 @@ mod readme;
 mod schemas;
 mod semantics;
 mod sharding;
+mod speculation;
 mod support;
 mod work_is_metered;

@@ -10,7 +10,7 @@ use cosim::dtype::{Format, Scheme};
 use cosim::graph::{Builder, Source};
 use cosim::hardware::{Fidelity, Machine};
 use cosim::mapping::Plan;
-use cosim::model::{Architecture, BuildOptions, FusionSet};
+use cosim::model::{Architecture, BuildOptions, Experts, FusionSet, load_bundled};
 use cosim::op::{MatMul, Op};
 use cosim::tensor::{Dim, Step, TensorType, WeightKind};
 use proptest::prelude::*;
@@ -166,6 +166,9 @@ fn extents(model: &Architecture, name: &str) -> (u64, u64) {
         "attn.out" => (q, d),
         "ffn.gate" | "ffn.up" => (d, model.ffn.inner),
         "ffn.down" => (model.ffn.inner, d),
+        "experts.router" => (d, model.experts.map_or(0, |e| e.count)),
+        "shared.gate" | "shared.up" => (d, model.experts.and_then(|e| e.shared).unwrap_or(0)),
+        "shared.down" => (model.experts.and_then(|e| e.shared).unwrap_or(0), d),
         "head.logits" => (d, model.vocabulary),
         other => panic!("{other} is no projection"),
     }
@@ -176,6 +179,7 @@ proptest! {
 
     #[test]
     fn a_projection_is_2mnk(model in architectures(&large()), step in steps(40, 500, 500)) {
+        let model = Architecture { experts: None, ..model };
         let plan = sixteen_bit(&model, FusionSet::Default);
         let mut runs = 0;
         for kernel in &plan.kernels {
@@ -188,7 +192,12 @@ proptest! {
                 runs += kernel.count;
             }
         }
-        prop_assert_eq!(runs, model.layers * (6 + u64::from(model.ffn.gated)) + 1);
+        let network = 2 + u64::from(model.ffn.gated);
+        let layers = (0..model.layers).map(|layer| match model.experts_of(layer) {
+            None => 4 + network,
+            Some(experts) => 5 + experts.shared.map_or(0, |_| network),
+        });
+        prop_assert_eq!(runs, layers.sum::<u64>() + 1);
     }
 
     #[test]
@@ -219,4 +228,36 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+/// With every expert active, the products of the experts are those of one dense network as wide as all
+/// of them; router, choice and combination come on top.
+#[test]
+fn all_experts_active_are_one_dense_network() {
+    let mixtral = load_bundled("mixtral-8x7b").expect("bundled");
+    let experts = mixtral.experts.expect("a mixture");
+    let mut all = mixtral.clone();
+    all.experts = Some(Experts { active: experts.count, ..experts });
+    let mut dense = mixtral;
+    dense.experts = None;
+    dense.ffn.inner = experts.count * experts.inner;
+    let step = Step::decode(3, 100).expect("valid");
+    // Matrix operations, and bytes of the operand that is the weight.
+    let cost = |model: &Architecture, names: [&str; 3], weight: usize| {
+        let plan = sixteen_bit(model, FusionSet::None);
+        let mut sum = (0.0, 0.0);
+        for kernel in &plan.kernels {
+            let nodes = plan.nodes[kernel.nodes.clone()].iter();
+            for node in nodes.filter(|n| names.contains(&n.name.as_str())) {
+                let (work, count) = (node.op.work(&step), kernel.count as f64);
+                sum.0 += work.matrix * count;
+                sum.1 += work.reads[weight] * node.read_bytes[weight] * count;
+            }
+        }
+        sum
+    };
+    let moe = cost(&all, ["experts.gate", "experts.up", "experts.down"], 2);
+    let one = cost(&dense, ["ffn.gate", "ffn.up", "ffn.down"], 1);
+    assert!(moe.0 > 0.0 && moe.1 > 0.0);
+    assert_eq!(moe, one);
 }

@@ -89,6 +89,9 @@ proptest! {
         let mut model = widened(model, of, also_keys);
         model.vocabulary *= of;
         model.ffn.inner *= of;
+        if let Some(shared) = model.experts.as_mut().and_then(|experts| experts.shared.as_mut()) {
+            *shared *= of;
+        }
         let graph = model.graph(&BuildOptions::default()).expect("types");
         let Ok(cut) = ranks(&graph, of) else { return Ok(()) };
         let scheme: Scheme = "16bit".parse().expect("a scheme");

@@ -31,6 +31,7 @@ fn sizes() -> impl Strategy<Value = Sizes> {
     ];
     let function = prop_oneof![
         Just(Activation::Silu),
+        Just(Activation::GeluSigmoid),
         Just(Activation::GeluTanh),
         Just(Activation::GeluErf),
         Just(Activation::Relu),
@@ -85,7 +86,7 @@ fn steps() -> impl Strategy<Value = Step> {
 }
 
 /// One of each operator, with operand types.
-fn cases(s: &Sizes) -> Vec<(Op, Vec<TensorType>)> {
+fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
     let act = TensorType::activation;
     let weight = TensorType::weight;
     let ids = TensorType { rows: Dim::Tokens, width: 1, role: Role::TokenIds };
@@ -173,7 +174,13 @@ fn cases(s: &Sizes) -> Vec<(Op, Vec<TensorType>)> {
             vec![pairs, cache(Dim::Context)],
         ),
         (
-            Gate { width: s.width, function: s.function }.into(),
+            Gate {
+                rows: Dim::Tokens,
+                width: s.width,
+                function: s.function,
+                limit: s.flag.then_some(0.5),
+            }
+            .into(),
             vec![act(Dim::Tokens, s.width), act(Dim::Tokens, s.width)],
         ),
         (
@@ -202,6 +209,65 @@ fn cases(s: &Sizes) -> Vec<(Op, Vec<TensorType>)> {
             [act(Dim::Logits, s.outputs)].into_iter().chain(uniform).collect(),
         ),
     ]
+    .into_iter()
+    .chain(expert_cases(s, step))
+    .collect()
+}
+
+/// The expert that token `t` has as its `j`-th, of `experts`.
+fn expert(t: u64, j: u64, experts: u64) -> u64 {
+    (t * 3 + j) % experts
+}
+
+/// The operators of a mixture of experts, with the load that [`values`] realises.
+fn expert_cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
+    let act = TensorType::activation;
+    let weight = TensorType::weight;
+    let (active, best) = (s.groups, s.kv_heads);
+    let groups = s.flag.then_some(Groups { count: 3, active: 2, best });
+    let experts = 3 * (active + best);
+    let choices = (0..step.tokens() as u64).flat_map(|t| (0..active).map(move |j| (t, j)));
+    let distinct: BTreeSet<u64> = choices.map(|(t, j)| expert(t, j, experts)).collect();
+    let load = ExpertLoad::Realised { distinct: distinct.len() as u64 };
+    let (width, routed) = (s.width, Dim::Routed(active));
+    let routes = act(Dim::Tokens, 2 * active);
+    let scorings = [Scoring::Softmax, Scoring::TopKSoftmax, Scoring::Sigmoid].into_iter();
+    let route = scorings.map(|scoring| {
+        let route = Route {
+            experts,
+            active,
+            scoring,
+            normalise: s.outputs.is_multiple_of(2),
+            groups,
+            scaling: if s.width.is_multiple_of(2) { 2.5 } else { 1.0 },
+            correction: s.flag,
+        };
+        let correction = s.flag.then(|| weight(WeightKind::Bias, 1, experts));
+        (route.into(), [act(Dim::Tokens, experts)].into_iter().chain(correction).collect())
+    });
+    let product = [Dim::Tokens, routed].into_iter().map(|rows| {
+        let (inputs, outputs, load) = (width, s.outputs, load.clone());
+        let product = GroupedMatMul { rows, experts, active, inputs, outputs, load };
+        let w = weight(WeightKind::Projection, experts * outputs, inputs);
+        (product.into(), vec![act(rows, inputs), routes, w])
+    });
+    let bias = ExpertBias { experts, active, width, load: load.clone() }.into();
+    let biases = weight(WeightKind::Bias, experts, width);
+    let others = [
+        (bias, vec![act(routed, width), routes, biases]),
+        (Combine { active, width }.into(), vec![act(routed, width), routes]),
+    ];
+    route.chain(product).chain(others).collect()
+}
+
+/// Routes as [`Route`] makes them: expert numbers, then weights.
+fn routes(ty: &TensorType, step: &Step, experts: u64) -> Vec<Metered> {
+    let k = ty.width / 2;
+    let row = |t: u64| {
+        let experts = (0..k).map(move |j| expert(t, j, experts) as f64);
+        experts.chain((0..k).map(|j| 1.0 / (j + 1) as f64)).map(Metered::constant)
+    };
+    (0..step.tokens() as u64).flat_map(row).collect()
 }
 
 /// Reproducible values in (0, 1); token ids run through the vocabulary so that as many distinct
@@ -227,7 +293,14 @@ fn compare(op: &Op, operands: &[TensorType], step: &Step) -> Result<(), TestCase
         Pattern::Collective { ranks, .. } => ranks,
         _ => 1,
     };
-    let data: Vec<_> = operands.iter().map(|o| values(o, step, vocabulary, ranks)).collect();
+    let mut data: Vec<_> = operands.iter().map(|o| values(o, step, vocabulary, ranks)).collect();
+    match op {
+        Op::GroupedMatMul(GroupedMatMul { experts, .. })
+        | Op::ExpertBias(ExpertBias { experts, .. }) => {
+            data[1] = routes(&operands[1], step, *experts);
+        }
+        _ => {}
+    }
     let touched: Vec<_> = data.iter().map(|d| Touched::none(d.len())).collect();
     let views: Vec<_> = operands
         .iter()
@@ -265,7 +338,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn work_equals_what_eval_does(sizes in sizes(), step in steps()) {
-        let cases = cases(&sizes);
+        let cases = cases(&sizes, &step);
         let covered: BTreeSet<&str> = cases.iter().map(|(op, _)| op.name()).collect();
         let all: BTreeSet<&str> = Op::NAMES.iter().copied().collect();
         prop_assert_eq!(covered, all, "an operator has no case here");

@@ -26,6 +26,7 @@ pub struct Fusion {
 pub const DEFAULT: &[&Fusion] = &[
     &gate_up::GATED,
     &gate_up::PLAIN,
+    &gate_up::BIASED,
     &rope_kv_append::ROTARY,
     &rope_kv_append::PLAIN,
     &add_norm::FUSION,

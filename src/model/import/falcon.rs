@@ -40,6 +40,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             gated: false,
             bias,
         },
+        experts: None,
         norm: Norm {
             kind: NormKind::Layer,
             epsilon: config.real("layer_norm_epsilon")?,

@@ -14,11 +14,13 @@ mod gpt2;
 mod gptj;
 mod llama;
 mod mistral;
+mod mixtral;
 mod neutral;
 mod opt;
 mod phi3;
 mod qwen2;
 mod qwen3;
+mod qwen3_moe;
 mod rms_decoder;
 mod rope;
 
@@ -48,10 +50,12 @@ const FAMILIES: &[Family] = &[
     gptj::FAMILY,
     llama::FAMILY,
     mistral::FAMILY,
+    mixtral::FAMILY,
     opt::FAMILY,
     phi3::FAMILY,
     qwen2::FAMILY,
     qwen3::FAMILY,
+    qwen3_moe::FAMILY,
 ];
 
 /// The `model_type` of every family that can be imported, in alphabetical order.
@@ -146,6 +150,9 @@ fn explain(config: &Config, refusal: Refusal) -> Diagnostic {
         "position.rope.rotary_dim" => &["rotary_dim", "partial_rotary_factor", "head_dim"],
         "position.rope.scaling" => &["rope_scaling", "rope_parameters"],
         "ffn.inner" => &["intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size"],
+        "experts.count" => &["num_local_experts", "num_experts"],
+        "experts.active" => &["num_experts_per_tok"],
+        "experts.inner" => &["moe_intermediate_size", "intermediate_size"],
         "norm.epsilon" => &["rms_norm_eps", "layer_norm_epsilon"],
         "head.softcap" => &["final_logit_softcapping"],
         _ => &[],

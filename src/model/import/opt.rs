@@ -58,6 +58,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             gated: false,
             bias,
         },
+        experts: None,
         norm: Norm {
             kind: NormKind::Layer,
             epsilon: EPSILON,

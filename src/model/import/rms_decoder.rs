@@ -46,6 +46,7 @@ pub(super) fn rms_decoder(
             gated: true,
             bias: config.flag_or("mlp_bias", false)?,
         },
+        experts: None,
         norm: Norm {
             kind: NormKind::Rms,
             epsilon: config.real("rms_norm_eps")?,

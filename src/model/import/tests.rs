@@ -30,9 +30,11 @@ const FIXTURES: &[&str] = &[
     "llama-2-7b",
     "llama-3.1-8b",
     "mistral-7b",
+    "mixtral-8x7b",
     "opt-13b",
     "phi-3-mini",
     "qwen2.5-7b",
+    "qwen3-30b-a3b",
     "qwen3-8b",
     "smollm2-135m",
 ];
@@ -107,16 +109,16 @@ fn switches_reach_the_architecture() {
 
 #[test]
 fn an_unknown_family_is_named() {
-    let text = r#"{"architectures": ["MixtralForCausalLM"], "model_type": "mixtral"}"#;
+    let text = r#"{"architectures": ["MambaForCausalLM"], "model_type": "mamba"}"#;
     let shown = config_json(text, "x").expect_err("refused").to_string();
     insta::assert_snapshot!(shown, @r#"
-    error: architecture `MixtralForCausalLM` (model_type `mixtral`) is not supported
-     --> config.json:1:43
+    error: architecture `MambaForCausalLM` (model_type `mamba`) is not supported
+     --> config.json:1:41
       |
-    1 | {"architectures": ["MixtralForCausalLM"], "model_type": "mixtral"}
-      |                                           ^^^^^^^^^^^^^
+    1 | {"architectures": ["MambaForCausalLM"], "model_type": "mamba"}
+      |                                         ^^^^^^^^^^^^^
       |
-      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gptj, llama, mistral, opt, phi3, qwen2, qwen3
+      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe
     "#);
     let shown = refused("llama-2-7b", "LlamaForCausalLM", "LlamaForSequenceClassification");
     insta::assert_snapshot!(shown, @r#"

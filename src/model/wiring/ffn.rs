@@ -6,19 +6,33 @@ use crate::op::{Activate, Gate};
 use crate::tensor::Dim;
 
 impl Wiring<'_> {
-    /// `down(f(gate(x)) up(x))`, or `down(f(up(x)))` without a gate.
-    pub(super) fn ffn(&mut self, x: NodeId) -> Result<NodeId, GraphError> {
-        let ffn = self.arch.ffn;
-        let (hidden, width, function) = (self.arch.hidden, ffn.inner, ffn.activation);
+    /// `down(f(gate(x)) up(x))`, or `down(f(up(x)))` without a gate, of inner width `width`; `name`
+    /// begins the names of its nodes.
+    pub(super) fn ffn(&mut self, name: &str, x: NodeId, width: u64) -> Result<NodeId, GraphError> {
+        let (ffn, hidden) = (self.arch.ffn, self.arch.hidden);
+        let node = |part: &str| format!("{name}.{part}");
+        let up = |w: &mut Self, part: &str| w.project(&node(part), x, (hidden, width), ffn.bias);
         let inner = if ffn.gated {
-            let gate = self.project("ffn.gate", x, (hidden, width), ffn.bias)?;
-            let up = self.project("ffn.up", x, (hidden, width), ffn.bias)?;
-            self.builder.apply("ffn.activation", Gate { width, function }, &[gate, up])?
+            let (gate, up) = (up(self, "gate")?, up(self, "up")?);
+            self.gate(&node("activation"), Dim::Tokens, width, [gate, up])?
         } else {
-            let up = self.project("ffn.up", x, (hidden, width), ffn.bias)?;
-            let op = Activate { rows: Dim::Tokens, width, function };
-            self.builder.apply("ffn.activation", op, &[up])?
+            let up = up(self, "up")?;
+            let op = Activate { rows: Dim::Tokens, width, function: ffn.activation };
+            self.builder.apply(node("activation"), op, &[up])?
         };
-        self.project("ffn.down", inner, (width, hidden), ffn.bias)
+        self.project(&node("down"), inner, (width, hidden), ffn.bias)
+    }
+
+    /// The gated activation of rows of `width`.
+    pub(super) fn gate(
+        &mut self,
+        name: &str,
+        rows: Dim,
+        width: u64,
+        operands: [NodeId; 2],
+    ) -> Result<NodeId, GraphError> {
+        let function = self.arch.ffn.activation;
+        let limit = self.arch.experts.and_then(|experts| experts.limit);
+        self.builder.apply(name, Gate { rows, width, function, limit }, &operands)
     }
 }

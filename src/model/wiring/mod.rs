@@ -4,13 +4,17 @@
 //! `.weight` or `.bias` behind it.
 
 mod attention;
+mod experts;
 mod ffn;
+mod heads;
 mod layer;
 
 use super::architecture::{Architecture, Norm, Position};
-use crate::graph::fusion::{DEFAULT, FLASH};
+use crate::graph::fusion::{DEFAULT, FLASH, Fusion};
 use crate::graph::{Builder, Graph, GraphError, NodeId, Source};
-use crate::op::{self, Activate, Activation, Add, Embedding, MatMul, Sample, Sampler, Select};
+use crate::op::{
+    self, Activate, Activation, Add, Embedding, MatMul, Routing, Sample, Sampler, Select,
+};
 use crate::tensor::{Dim, Role, TensorType, WeightKind};
 
 /// Which attention kernel runs.
@@ -40,12 +44,29 @@ pub struct BuildOptions {
     pub fusions: FusionSet,
     /// How tokens are chosen.
     pub sampler: Sampler,
+    /// How tokens spread over experts.
+    pub routing: Routing,
 }
 
 impl Default for BuildOptions {
     fn default() -> Self {
         let (attention, fusions) = (AttentionKernel::Flash, FusionSet::Default);
-        Self { attention, fusions, sampler: Sampler::Greedy }
+        Self { attention, fusions, sampler: Sampler::Greedy, routing: Routing::Uniform }
+    }
+}
+
+impl BuildOptions {
+    /// The fusions that apply, in order.
+    fn fusions(&self) -> Vec<&'static Fusion> {
+        let default: &[&Fusion] = match self.fusions {
+            FusionSet::Default => DEFAULT,
+            FusionSet::None => &[],
+        };
+        let flash: &[&Fusion] = match self.attention {
+            AttentionKernel::Flash => &[FLASH],
+            AttentionKernel::Naive => &[],
+        };
+        [flash, default].concat()
     }
 }
 
@@ -55,19 +76,11 @@ impl Architecture {
     /// # Errors
     /// None for a checked architecture; a wiring that does not type is reported, not hidden.
     pub fn graph(&self, options: &BuildOptions) -> Result<Graph, GraphError> {
-        let mut wiring = Wiring { builder: Builder::new(), arch: self };
+        let mut wiring = Wiring { builder: Builder::new(), arch: self, options };
         let (x, table) = wiring.embed()?;
         let x = wiring.layers(x)?;
         let tokens = wiring.head(x, table, options.sampler)?;
-        let default: &[&_] = match options.fusions {
-            FusionSet::Default => DEFAULT,
-            FusionSet::None => &[],
-        };
-        let flash: &[&_] = match options.attention {
-            AttentionKernel::Flash => &[FLASH],
-            AttentionKernel::Naive => &[],
-        };
-        Ok(wiring.builder.finish(&[tokens], &[flash, default].concat()))
+        Ok(wiring.builder.finish(&[tokens], &options.fusions()))
     }
 }
 
@@ -75,6 +88,7 @@ impl Architecture {
 struct Wiring<'a> {
     builder: Builder,
     arch: &'a Architecture,
+    options: &'a BuildOptions,
 }
 
 impl Wiring<'_> {

@@ -40,6 +40,26 @@ fn unknown_names_offer_the_closest() {
 }
 
 #[test]
+fn what_ifs_fit_the_model() {
+    let estimate = |rest: &str| {
+        let start = "estimate --model llama-3-8b --hardware t4 --batch 1 --prompt 8 --output 8";
+        refused(&format!("{start} {rest}"))
+    };
+    assert_snapshot!(estimate("--heads gqa-5"), @"
+    error: 5 groups do not divide the 32 query heads of llama-3-8b
+     = help: it takes 1, 2, 4, 8, 16, 32
+    ");
+    assert_snapshot!(estimate("--heads gqa"), @"
+    error: --heads: unknown form of heads `gqa`
+     = help: did you mean `gqa-8`?
+    ");
+    assert_snapshot!(estimate("--window 0"), @"
+    error: --window: window is `0`; expected tokens, or `full`
+     = help: for instance 4096
+    ");
+}
+
+#[test]
 fn counts_are_whole_and_at_least_one() {
     assert_snapshot!(refused("estimate --model gpt2 --hardware t4 --batch 0 --prompt 8 --output 8"), @"
     error: invalid value '0' for '--batch <BATCH>': expected at least 1

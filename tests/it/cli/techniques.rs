@@ -65,3 +65,25 @@ fn papers_are_written_whole() {
     }
     assert!(desk.ok(&words("reproduce --list")).contains("mission"));
 }
+
+#[test]
+fn a_model_can_be_turned_into_another_form_of_attention() {
+    let desk = Desk::new();
+    let memory = |rest: &str| {
+        let start = "estimate --json --model llama-3-8b --hardware h100-sxm --batch 4";
+        let json = desk.json(&words(&format!("{start} --prompt 1000 --output 24 {rest}")));
+        number(&json["memory"]["kv_bytes"])
+    };
+    near(memory("--heads mha"), 4.0 * memory(""));
+    near(memory("--heads mqa"), memory("") / 8.0);
+    near(memory("--heads gqa-8 --window full"), memory(""));
+    near(memory("--window 128"), memory("") / 8.0);
+    desk.ok(&words(
+        "sweep chat --hardware h100-sxm --set heads=mha,gqa-8,mqa --set window=full,128 \
+         --csv-only --out out",
+    ));
+    let csv = desk.read("out/sweep.csv");
+    for model in ["llama-3-8b+mha", "llama-3-8b,", "llama-3-8b+mqa+window-128"] {
+        assert!(csv.contains(model), "{csv}");
+    }
+}

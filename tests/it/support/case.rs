@@ -120,17 +120,22 @@ impl Case {
         let (m, a) = (&self.model, &self.model.attention);
         let matrices = if m.ffn.gated { 3 } else { 2 };
         let (q, kv) = (a.heads * a.head_dim, a.kv_heads * a.head_dim);
-        let layer = m.hidden * (2 * q + 2 * kv + matrices * m.ffn.inner);
+        let networks = |layer| match m.experts_of(layer) {
+            None => matrices * m.ffn.inner,
+            Some(e) => matrices * (e.active * e.inner + e.shared.unwrap_or(0)) + e.count,
+        };
+        let layers = (0..m.layers).map(|l| m.hidden * (2 * q + 2 * kv + networks(l)));
         let pairs = (0..m.layers as usize).map(|layer| {
             let window = a.windows[layer % a.windows.len()];
             step.pairs(window.map_or(Mask::Causal, |window| Mask::Sliding { window }))
         });
-        2.0 * step.tokens() * (m.layers * layer) as f64
+        2.0 * step.tokens() * layers.sum::<u64>() as f64
             + 4.0 * q as f64 * pairs.sum::<f64>()
             + 2.0 * step.batch() * (m.hidden * m.vocabulary) as f64
     }
 
-    /// Bytes of weights that every step reads: all but tables of which it reads single rows.
+    /// Bytes of weights that every step reads: all but tables of which it reads single rows, and all
+    /// but one token's experts.
     pub fn read_weights(&self, plan: &Plan) -> f64 {
         let weights = plan.footprint.weights;
         let table = match self.model.position {
@@ -139,6 +144,16 @@ impl Case {
             }
             Position::Rope { .. } | Position::Alibi => 0.0,
         };
-        (weights.total - weights.embedding_only).get() - table
+        let idle = self.model.experts.map_or(0.0, |e| {
+            let matrices = if self.model.ffn.gated { 3 } else { 2 };
+            let width = matrices * self.model.hidden.max(e.inner);
+            let layers = self.model.layers - e.dense_layers;
+            let elements = layers * (e.count - e.active) * e.inner * matrices * self.model.hidden;
+            // No format takes more than its element and a scale of 4 bytes for each row.
+            let bias = layers * (e.count - e.active) * width;
+            let bits = self.scheme.weights.bits_per_element(1.max(self.model.hidden.min(e.inner)));
+            (elements as f64 * bits + 32.0 * bias as f64) / 8.0
+        });
+        (weights.total - weights.embedding_only).get() - table - idle
     }
 }

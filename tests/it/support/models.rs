@@ -37,6 +37,7 @@ fn llama(id: &str, vocabulary: u64, kv_heads: u64, inner: u64) -> Architecture {
             local_theta: None,
         },
         ffn: Ffn { inner, activation, gated: true, bias: false },
+        experts: None,
         norm: Norm { kind, epsilon: 1e-5, unit_offset: false, bias: false, post: false },
         block: Block::Sequential,
         head: Head { tied: false, bias: false, softcap: None },

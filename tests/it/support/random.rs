@@ -1,8 +1,8 @@
 //! Random models and steps.
 
 use cosim::model::{
-    Activation, Architecture, Attention, AttentionKernel, Block, BuildOptions, Embedding, Ffn,
-    FusionSet, Head, Norm, NormKind, Pairing, Position, RopeScaling,
+    Activation, Architecture, Attention, AttentionKernel, Block, BuildOptions, Embedding, Experts,
+    Ffn, FusionSet, Groups, Head, Norm, NormKind, Pairing, Position, RopeScaling, Scoring,
 };
 use cosim::tensor::{Group, Step};
 use proptest::option::of;
@@ -22,6 +22,8 @@ pub struct Extents {
     /// Half the elements of a head.
     pub half_dim: Range<u64>,
     pub window: Range<u64>,
+    /// Most experts per group.
+    pub experts: u64,
     /// Rows of a learned position table.
     pub positions: u64,
 }
@@ -37,6 +39,7 @@ pub fn tiny() -> Extents {
         group: 1..4,
         half_dim: 1..4,
         window: 1..9,
+        experts: 4,
         positions: 64,
     }
 }
@@ -52,6 +55,7 @@ pub fn large() -> Extents {
         group: 1..9,
         half_dim: 8..129,
         window: 1..6000,
+        experts: 64,
         positions: 40_000,
     }
 }
@@ -111,6 +115,36 @@ fn ffn(inner: Range<u64>) -> impl Strategy<Value = Ffn> {
         .prop_map(|(inner, activation, gated, bias)| Ffn { inner, activation, gated, bias })
 }
 
+/// Experts of any kind; the first layers are dense where there are several.
+fn experts(e: &Extents) -> impl Strategy<Value = Experts> + use<> {
+    let scoring =
+        prop_oneof![Just(Scoring::Softmax), Just(Scoring::TopKSoftmax), Just(Scoring::Sigmoid)];
+    let sizes =
+        (1..=e.experts, 1..4u64, any::<prop::sample::Index>(), any::<prop::sample::Index>());
+    let flags = prop::array::uniform5(any::<bool>());
+    (sizes, e.inner.clone(), of(e.inner.clone()), scoring, flags, 0..3u64).prop_map(
+        |((size, groups, kept, active), inner, shared, scoring, flags, dense_layers)| {
+            let [grouped, normalise, correction, router_bias, limited] = flags;
+            let kept = 1 + kept.index(groups as usize) as u64;
+            let reachable = size * if grouped { kept } else { groups };
+            Experts {
+                count: size * groups,
+                active: 1 + active.index(reachable.min(8) as usize) as u64,
+                inner,
+                shared,
+                scoring,
+                normalise,
+                groups: grouped.then_some(Groups { count: groups, active: kept, best: 1 }),
+                scaling: if normalise { 2.5 } else { 1.0 },
+                correction,
+                router_bias,
+                limit: limited.then_some(0.5),
+                dense_layers,
+            }
+        },
+    )
+}
+
 fn norm() -> impl Strategy<Value = Norm> {
     let kind = prop_oneof![Just(NormKind::Rms), Just(NormKind::Layer)];
     (kind, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
@@ -127,17 +161,28 @@ pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<>
     let head = (any::<bool>(), any::<bool>(), of(Just(30.0)))
         .prop_map(|(tied, bias, softcap)| Head { tied, bias, softcap });
     let sizes = (e.layers.clone(), e.hidden.clone(), e.vocabulary.clone());
-    let parts = (attention(e), position(e.positions), ffn(e.inner.clone()), norm());
+    let network = (ffn(e.inner.clone()), of(experts(e)));
+    let parts = (attention(e), position(e.positions), network, norm());
     let embedding =
         (of(Just(2.0)), any::<bool>()).prop_map(|(scale, norm)| Embedding { scale, norm });
     (sizes, parts, block, head, embedding).prop_map(
         |(
             (layers, hidden, vocabulary),
-            (attention, position, ffn, norm),
+            (attention, position, network, norm),
             block,
             head,
             embedding,
         )| {
+            let (mut ffn, mut experts) = network;
+            if let Some(experts) = &mut experts {
+                experts.dense_layers = experts.dense_layers.min(layers - 1);
+                if experts.dense_layers == 0 {
+                    ffn.inner = experts.inner;
+                }
+                if !ffn.gated || experts.shared.is_some() || experts.dense_layers > 0 {
+                    experts.limit = None;
+                }
+            }
             let (part, mut position) = position;
             if let Position::Rope { rotary_dim, .. } = &mut position {
                 *rotary_dim = 2 * (1 + part % (attention.head_dim / 2));
@@ -153,6 +198,7 @@ pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<>
                 attention,
                 position,
                 ffn,
+                experts,
                 norm,
                 block,
                 head,

@@ -1,0 +1,120 @@
+//! What proposes tokens, compiled: a plan that runs once for each drafted token, and what it keeps
+//! in memory beside the target.
+
+use crate::diagnostic::Diagnostic;
+use crate::dtype::Scheme;
+use crate::graph::{Graph, GraphError};
+use crate::mapping::Plan;
+use crate::model::{Architecture, BuildOptions};
+use crate::tensor::Phases;
+use crate::units::Bytes;
+use crate::workload::{Acceptance, Drafter, Gamma, Speculative};
+
+/// A drafter beside its target (A30).
+#[derive(Debug, Clone)]
+pub struct DraftPlan {
+    /// What drafts.
+    pub drafter: Drafter,
+    /// What runs for each drafted token; `None` where drafts cost nothing.
+    pub plan: Option<Plan>,
+    /// All weights that the target does not have.
+    pub weights: Bytes,
+    /// KV caches like the plan's that are kept.
+    pub caches: u64,
+    /// How often the plan runs over the prompt.
+    pub prefills: u64,
+}
+
+/// Speculative decoding, checked and compiled.
+#[derive(Debug, Clone)]
+pub struct Speculated {
+    /// What drafts.
+    pub draft: DraftPlan,
+    /// Tokens drafted in a loop.
+    pub gamma: Gamma,
+    /// How often they are accepted.
+    pub acceptance: Acceptance,
+}
+
+/// The target of a draft: a model under techniques.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The model.
+    pub architecture: &'a Architecture,
+    /// How its graph is built.
+    pub options: &'a BuildOptions,
+    /// The scheme of target and draft.
+    pub scheme: &'a Scheme,
+}
+
+impl Speculated {
+    /// Compiles a choice for a target; `load` finds a draft model. `None` for plain decoding.
+    ///
+    /// # Errors
+    /// Choices that do not go together, an unknown draft, or one with another vocabulary.
+    pub fn new(
+        choice: &Speculative,
+        target: Target<'_>,
+        load: &dyn Fn(&str) -> Result<Architecture, Diagnostic>,
+    ) -> Result<Option<Self>, Diagnostic> {
+        let Some((drafter, gamma, acceptance)) = choice.checked()? else { return Ok(None) };
+        let draft = DraftPlan::new(drafter, target, load)?;
+        Ok(Some(Self { draft, gamma, acceptance: acceptance.clone() }))
+    }
+}
+
+impl DraftPlan {
+    fn new(
+        drafter: &Drafter,
+        target: Target<'_>,
+        load: &dyn Fn(&str) -> Result<Architecture, Diagnostic>,
+    ) -> Result<Self, Diagnostic> {
+        let wired =
+            |graph: Result<Graph, GraphError>| graph.map_err(|e| Diagnostic::new(e.to_string()));
+        let Target { architecture, options, scheme } = target;
+        let (plan, weights, caches, prefills) = match drafter {
+            Drafter::PromptLookup => (None, Bytes::ZERO, 0, 0),
+            Drafter::Model(name) => {
+                let plan = model(&load(name)?, target)?;
+                let weights = plan.footprint.weights.total;
+                (Some(plan), weights, 1, 1)
+            }
+            Drafter::Medusa(heads) => {
+                let plan = Plan::new(&wired(architecture.medusa_head(options))?, scheme);
+                let weights = plan.footprint.weights.total * *heads as f64;
+                (Some(plan), weights, 0, 0)
+            }
+            Drafter::Mtp(modules) => {
+                let module = wired(architecture.mtp_module(options))?;
+                let own = own_weights(&module, target)?;
+                (Some(Plan::new(&module, scheme)), own * *modules as f64, *modules, *modules)
+            }
+        };
+        Ok(Self { drafter: drafter.clone(), plan, weights, caches, prefills })
+    }
+}
+
+/// The plan of a draft model with the target's vocabulary.
+fn model(draft: &Architecture, target: Target<'_>) -> Result<Plan, Diagnostic> {
+    let (ours, theirs) = (target.architecture.vocabulary, draft.vocabulary);
+    if ours != theirs {
+        let (target, draft) = (&target.architecture.id, &draft.id);
+        let message = format!(
+            "draft {draft} has a vocabulary of {theirs} tokens, target {target} one of {ours}"
+        );
+        let hint = "a draft proposes tokens of the target: both need the same vocabulary";
+        return Err(Diagnostic::new(message).hint(hint));
+    }
+    let graphs = draft.graphs(target.options).map_err(|e| Diagnostic::new(e.to_string()))?;
+    Ok(Plan::of(graphs.parts(), target.scheme))
+}
+
+/// Weights of a module that the target does not have under the same name.
+fn own_weights(module: &Graph, target: Target<'_>) -> Result<Bytes, Diagnostic> {
+    let graphs = target.architecture.graphs(target.options);
+    let graphs = graphs.map_err(|e| Diagnostic::new(e.to_string()))?;
+    let alone = Plan::of(graphs.parts(), target.scheme);
+    let parts = graphs.parts().chain([(Phases::DECODER, module)]);
+    let both = Plan::of(parts, target.scheme);
+    Ok(both.footprint.weights.total - alone.footprint.weights.total)
+}

@@ -1,0 +1,186 @@
+//! A request under speculative decoding: real draft steps and a real verify step on one machine.
+
+use super::cycle::Cycle;
+use super::draft::Speculated;
+use super::optimal::{MAX_GAMMA, Optimum, optimal_gamma};
+use crate::cost::estimator::{EstimateError, Estimator};
+use crate::cost::generation::{Memory, PhaseTime, Summary};
+use crate::cost::request::{DecodeSpan, Request, RequestError};
+use crate::tensor::{Phase, Step};
+use crate::units::{Bytes, Seconds};
+use crate::workload::Gamma;
+
+/// Prices requests of a target with a drafter beside it.
+#[derive(Debug)]
+pub struct Speculator<'a> {
+    target: Estimator<'a>,
+    draft: Option<Estimator<'a>>,
+    what: &'a Speculated,
+}
+
+/// What speculation does to the decode phase of a request.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Speculation {
+    /// Times of a loop, at the mean over the request's contexts. Gamma is 0 where no draft pays.
+    pub cycle: Cycle,
+    /// Tokens that a loop yields on average.
+    pub tokens: f64,
+    /// Time per token (TPOT).
+    pub per_token: Seconds,
+    /// How many times as fast as plain decoding.
+    pub speed_up: f64,
+    /// Constant acceptance from which this gamma pays; `None` where it never does.
+    pub break_even: Option<f64>,
+    /// The draft's prefill.
+    pub draft_prefill: Seconds,
+    /// Weights of the draft.
+    pub draft_weights: Bytes,
+    /// KV cache of the draft.
+    pub draft_kv: Bytes,
+}
+
+/// A decode phase to speculate in, with what does not depend on gamma.
+#[derive(Debug, Clone, Copy)]
+struct Decode {
+    span: DecodeSpan,
+    plain: f64,
+    /// A draft step.
+    draft: f64,
+}
+
+impl<'a> Speculator<'a> {
+    /// Binds a drafter to the target's machine.
+    ///
+    /// # Errors
+    /// The machine has no engine for a format that the draft computes in.
+    pub fn new(target: Estimator<'a>, what: &'a Speculated) -> Result<Self, EstimateError> {
+        let draft = what.draft.plan.as_ref();
+        let draft = draft.map(|plan| Estimator::new(plan, target.machine)).transpose()?;
+        Ok(Self { target, draft, what })
+    }
+
+    /// Times, bounds and memory of a request, and what speculation does to its decode phase;
+    /// without a decode phase there is none.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn summary(
+        &self,
+        request: &Request,
+    ) -> Result<(Summary, Option<Speculation>), RequestError> {
+        let plain = self.target.summary(request)?;
+        let (prefill, decode) = request.steps()?;
+        let Some(decode) = self.decode(decode, &plain) else { return Ok((plain, None)) };
+        let gamma = match self.what.gamma {
+            Gamma::Fixed(gamma) => gamma,
+            Gamma::Auto => self.optimum(&decode).gamma,
+        };
+        let draft_prefill = prefill.as_ref().map(|step| self.draft_prefill(step));
+        let verify = self.verify(&decode.span, gamma);
+        let cycle = self.cycle(&decode, gamma);
+        let per_token = cycle.per_token(&self.what.acceptance);
+        let steps = decode.span.steps() as f64;
+        let prefill = plain.prefill.map(|t| t + draft_prefill.unwrap_or(Seconds::ZERO));
+        let (memory, draft_kv) = self.memory(request, &plain.memory, gamma)?;
+        let drafted = self.draft.as_ref().map(|d| d.span_time(&decode.span).seen);
+        let bounds = plain.bounds.union(verify.seen).union(drafted.unwrap_or_default());
+        let summary = Summary {
+            prefill,
+            decode_step: Some(per_token),
+            total: prefill.unwrap_or(Seconds::ZERO) + per_token * steps,
+            memory,
+            decode_bound: Some(verify.most),
+            bounds,
+            ..plain
+        };
+        let speculation = Speculation {
+            cycle,
+            tokens: self.what.acceptance.expected_tokens(gamma),
+            per_token,
+            speed_up: cycle.speed_up(&self.what.acceptance),
+            break_even: cycle.break_even(),
+            draft_prefill: draft_prefill.unwrap_or(Seconds::ZERO),
+            draft_weights: self.what.draft.weights,
+            draft_kv,
+        };
+        Ok((summary, Some(speculation)))
+    }
+
+    /// The gamma that gives the most tokens per second in a request's decode phase.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn optimal(&self, request: &Request) -> Result<Option<Optimum>, RequestError> {
+        let plain = self.target.summary(request)?;
+        let decode = self.decode(request.steps()?.1, &plain);
+        Ok(decode.map(|decode| self.optimum(&decode)))
+    }
+
+    /// The loops of `1..=most` drafted tokens in a request's decode phase, at most as many as the
+    /// drafter drafts.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn cycles(&self, request: &Request, most: u64) -> Result<Vec<Cycle>, RequestError> {
+        let plain = self.target.summary(request)?;
+        let Some(decode) = self.decode(request.steps()?.1, &plain) else { return Ok(vec![]) };
+        Ok((1..=most.min(self.limit())).map(|gamma| self.cycle(&decode, gamma)).collect())
+    }
+
+    fn limit(&self) -> u64 {
+        self.what.draft.drafter.limit().unwrap_or(MAX_GAMMA)
+    }
+
+    fn optimum(&self, decode: &Decode) -> Optimum {
+        optimal_gamma(&self.what.acceptance, self.limit(), |gamma| self.cycle(decode, gamma))
+    }
+
+    fn decode(&self, span: Option<DecodeSpan>, plain: &Summary) -> Option<Decode> {
+        let (span, plain) = (span?, plain.decode_step?.get());
+        let draft = self.draft.as_ref().map_or(0.0, |draft| draft.span_time(&span).time);
+        Some(Decode { span, plain, draft })
+    }
+
+    fn cycle(&self, decode: &Decode, gamma: u64) -> Cycle {
+        Cycle {
+            gamma,
+            draft: Seconds::new(decode.draft * gamma as f64),
+            verify: Seconds::new(self.verify(&decode.span, gamma).time),
+            plain: Seconds::new(decode.plain),
+        }
+    }
+
+    fn verify(&self, span: &DecodeSpan, gamma: u64) -> PhaseTime {
+        self.target.verify_time(span, gamma + 1)
+    }
+
+    fn draft_prefill(&self, step: &Step) -> Seconds {
+        let once = self.draft.as_ref().map_or(0.0, |d| d.step_time(Phase::Prefill, step).time);
+        Seconds::new(once * self.what.draft.prefills as f64)
+    }
+
+    /// Memory of target and draft together, and the draft's cache. Both keep the drafted tokens of
+    /// a loop; their activations take turns.
+    fn memory(
+        &self,
+        request: &Request,
+        plain: &Memory,
+        gamma: u64,
+    ) -> Result<(Memory, Bytes), RequestError> {
+        let (batch, tokens) = (request.batch(), request.longest_context().saturating_add(gamma));
+        let target = &self.target.plan.footprint;
+        let verify = Step::verify(batch, gamma + 1, tokens - gamma - 1)?;
+        let mut memory = Memory {
+            weights: plain.weights + self.what.draft.weights,
+            kv: target.kv(batch as f64, tokens),
+            activations: plain.activations.max(target.activations(Phase::Decode, &verify)),
+        };
+        let Some(draft) = &self.what.draft.plan else { return Ok((memory, Bytes::ZERO)) };
+        let caches = self.what.draft.caches as f64;
+        let kv = draft.footprint.kv(batch as f64, tokens) * caches;
+        memory.kv += kv;
+        memory.activations =
+            memory.activations.max(Memory::of(&draft.footprint, request)?.activations);
+        Ok((memory, kv))
+    }
+}

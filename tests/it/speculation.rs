@@ -1,0 +1,95 @@
+//! Laws of speculative decoding on the graph's own times.
+
+use crate::support::case::{Case, any_case};
+use crate::support::cases;
+use cosim::cost::speculative::{Speculated, Speculator, Target};
+use cosim::cost::{Request, Summary};
+use cosim::diagnostic::Diagnostic;
+use cosim::dtype::Scheme;
+use cosim::hardware::Fidelity;
+use cosim::mapping::Plan;
+use cosim::model::{BuildOptions, load_bundled};
+use cosim::workload::{Drafter, Gamma, Speculative};
+use proptest::prelude::*;
+
+fn drafters() -> impl Strategy<Value = Drafter> {
+    prop_oneof![
+        Just(Drafter::Model("itself".to_owned())),
+        Just(Drafter::PromptLookup),
+        Just(Drafter::Medusa(8)),
+        Just(Drafter::Mtp(8)),
+    ]
+}
+
+/// Plain and speculative summary of a request.
+fn both(case: &Case, fidelity: Fidelity, choice: &Speculative, request: &Request) -> [Summary; 2] {
+    let Case { model, options, scheme, .. } = case;
+    let target = Target { architecture: model, options, scheme };
+    let itself = |_: &str| Ok(model.clone());
+    let what = Speculated::new(choice, target, &itself).expect("compiles").expect("a drafter");
+    case.on(fidelity, |_, _, e| {
+        let speculator = Speculator::new(e.clone(), &what).expect("the scheme runs");
+        let (speculative, _) = speculator.summary(request).expect("valid");
+        [e.summary(request).expect("valid"), speculative]
+    })
+}
+
+fn choice(drafter: Drafter, gamma: Gamma, rates: &str) -> Speculative {
+    Speculative { drafter: Some(drafter), gamma, acceptance: rates.parse().ok() }
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    #[test]
+    fn a_draft_that_is_never_accepted_is_never_faster_than_none(
+        case in any_case(), drafter in drafters(), gamma in 1..=8u64,
+        batch in 1..300u64, prompt in 1..9000u64, output in 2..600u64,
+    ) {
+        let request = Request::Generation { batch, prompt, output };
+        let choice = choice(drafter, Gamma::Fixed(gamma), "0");
+        for fidelity in [Fidelity::Ideal, Fidelity::Realistic] {
+            let [plain, speculative] = both(&case, fidelity, &choice, &request);
+            prop_assert!(plain.total.get() <= speculative.total.get() * (1.0 + 1e-12));
+            let steps = [plain, speculative].map(|s| s.decode_step.expect("decodes").get());
+            prop_assert!(steps[0] <= steps[1] * (1.0 + 1e-12), "{steps:?}");
+            prop_assert!(plain.memory.total() <= speculative.memory.total());
+        }
+    }
+
+    #[test]
+    fn the_automatic_gamma_is_never_slower_than_a_given_one(
+        case in any_case(), drafter in drafters(), gamma in 1..=8u64, alpha in 0.0..0.95f64,
+        batch in 1..30u64, prompt in 1..3000u64,
+    ) {
+        let request = Request::Generation { batch, prompt, output: 100 };
+        let step = |gamma| {
+            let choice = choice(drafter.clone(), gamma, &alpha.to_string());
+            let [_, speculative] = both(&case, Fidelity::Ideal, &choice, &request);
+            speculative.decode_step.expect("decodes").get()
+        };
+        prop_assert!(step(Gamma::Auto) <= step(Gamma::Fixed(gamma)) * (1.0 + 1e-12));
+    }
+}
+
+#[test]
+fn heads_have_the_parameters_of_their_papers() {
+    let llama = load_bundled("llama-2-7b").expect("bundled");
+    let options = BuildOptions::default();
+    let scheme = Scheme::sixteen_bit();
+    let head = Plan::new(&llama.medusa_head(&options).expect("types"), &scheme);
+    assert_eq!(head.footprint.parameters, 4096 * 4096 + 4096 * 32_000);
+    let target = Target { architecture: &llama, options: &options, scheme: &scheme };
+    let none = |name: &str| Err(Diagnostic::new(name));
+    let weights = |drafter: Drafter| {
+        let choice = choice(drafter, Gamma::Auto, "0.8");
+        let what = Speculated::new(&choice, target, &none).expect("compiles").expect("a drafter");
+        what.draft.weights.get()
+    };
+    // A projection of two states, a norm for each, and a layer; embedding and head are shared.
+    let layer = llama.parameters().layer.total() as f64;
+    let module = 2.0 * 4096.0 * 4096.0 + 2.0 * 4096.0 + layer;
+    assert_eq!(weights(Drafter::Mtp(3)), 3.0 * 2.0 * module);
+    assert_eq!(weights(Drafter::Medusa(4)), 4.0 * 2.0 * (4096.0 * (4096.0 + 32_000.0)));
+    assert_eq!(weights(Drafter::PromptLookup), 0.0);
+}
