@@ -1,8 +1,8 @@
 //! A graph cut for several devices: what each of them runs, with the exchanges between them.
 //!
-//! [`tensor_parallel`] gives the graph of one rank of a group, [`stage`] that of one stage of a
-//! pipeline. Both are rewrites: graph in, graph out, well-typed by construction, and the executor
-//! holds them to the values of the graph that they came from.
+//! [`tensor_parallel`] gives the graph of one rank of a group. It is a rewrite: graph in, graph out,
+//! well-typed by construction, and the executor holds it to the values of the graph that it came
+//! from.
 
 mod layouts;
 mod tensor_parallel;
