@@ -47,6 +47,7 @@ impl From<EstimateError> for Error {
     fn from(error: EstimateError) -> Self {
         match error {
             EstimateError::MissingEngine(missing) => Diagnostic::from(missing).into(),
+            error @ EstimateError::Exchange { .. } => Diagnostic::new(error.to_string()).into(),
         }
     }
 }

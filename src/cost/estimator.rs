@@ -3,7 +3,8 @@
 use super::bound::{Bound, BoundSet, Resource};
 use super::kernel::KernelCost;
 use crate::hardware::{Engine, EngineClass, Machine, MissingEngine, OriginId, Rate};
-use crate::mapping::{Plan, PlanKernel};
+use crate::mapping::{Plan, PlanKernel, PlanNode};
+use crate::op::Op;
 use crate::provenance::Basis;
 use crate::tensor::Step;
 
@@ -13,6 +14,12 @@ pub enum EstimateError {
     /// No engine for a format that is computed in.
     #[error(transparent)]
     MissingEngine(#[from] MissingEngine),
+    /// An exchange between devices, whose time is not modelled.
+    #[error("`{node}` exchanges values between devices, whose time is not modelled")]
+    Exchange {
+        /// The node.
+        node: String,
+    },
 }
 
 /// Evaluates steps of one plan on one machine.
@@ -48,8 +55,14 @@ impl<'a> Estimator<'a> {
     /// Binds a plan to a machine.
     ///
     /// # Errors
-    /// The machine has no engine for a format that the scheme computes in.
+    /// The machine has no engine for a format that the scheme computes in, or the plan is one
+    /// rank's of several.
     pub fn new(plan: &'a Plan, machine: &'a Machine) -> Result<Self, EstimateError> {
+        let exchange =
+            |n: &&PlanNode| matches!(n.op, Op::AllReduce(_) | Op::AllGather(_) | Op::Send(_));
+        if let Some(node) = plan.nodes.iter().find(exchange) {
+            return Err(EstimateError::Exchange { node: node.name.clone() });
+        }
         let high = machine.matrix(plan.scheme.high)?;
         let projection = machine.matrix(plan.scheme.projection)?;
         let matrix = plan.nodes.iter().map(|node| {

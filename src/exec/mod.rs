@@ -1,12 +1,17 @@
 //! The reference executor: runs the same graph that the cost model prices.
 //!
 //! Operators run in their defining form, one after the other; fusions change nothing. With the
-//! counting scalar ([`crate::op::meter::Metered`]) a run of a whole model is metered.
+//! counting scalar ([`crate::op::meter::Metered`]) a run of a whole model is metered. The graphs of
+//! a group of ranks run in lock-step, one node at a time over all of them; at a collective the
+//! values of all ranks meet.
 
-use crate::graph::{Graph, Kind, NodeId, Region, Source};
+mod rank;
+
+use crate::graph::{Graph, Kind, NodeId};
+use crate::op::Pattern;
 use crate::op::scalar::Scalar;
-use crate::op::{Op, Operand, Target};
-use crate::tensor::{Role, Step, TensorName, TensorSource};
+use crate::tensor::{Step, TensorSource};
+use rank::RankRun;
 use std::collections::BTreeMap;
 
 /// What a step returns.
@@ -26,71 +31,40 @@ pub fn run<S: Scalar>(
     source: &dyn TensorSource<S>,
     keep: &dyn Fn(&str) -> bool,
 ) -> Values<S> {
-    let mut run = Run { graph, step, source, keep, values: BTreeMap::new(), kept: BTreeMap::new() };
-    let nodes: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
+    let mut values = run_ranks(std::slice::from_ref(graph), step, source, keep);
+    values.pop().expect("invariant: one graph, one result")
+}
+
+/// Runs one step of the graphs of a group of ranks; each returns its own values. The source gives
+/// whole tensors, of which each rank takes its share.
+pub fn run_ranks<S: Scalar>(
+    graphs: &[Graph],
+    step: &Step,
+    source: &dyn TensorSource<S>,
+    keep: &dyn Fn(&str) -> bool,
+) -> Vec<Values<S>> {
+    let Some(first) = graphs.first() else { return vec![] };
+    let mut ranks: Vec<RankRun<'_, S>> =
+        graphs.iter().map(|graph| RankRun::new(graph, step, source)).collect();
+    let nodes: Vec<NodeId> = first.nodes().map(|(id, _)| id).collect();
     // Nodes of a region lie together, in order of execution.
-    for body in nodes.chunk_by(|a, b| graph.node(*a).region == graph.node(*b).region) {
-        let region = graph.region(body[0]);
-        for iteration in 0..region.count {
-            run.iteration(body, region, iteration);
-        }
-    }
-    let outputs = graph.outputs().iter().filter_map(|o| run.values.remove(o)).collect();
-    Values { outputs, kept: run.kept }
-}
-
-struct Run<'a, S> {
-    graph: &'a Graph,
-    step: &'a Step,
-    source: &'a dyn TensorSource<S>,
-    keep: &'a dyn Fn(&str) -> bool,
-    values: BTreeMap<NodeId, Vec<S>>,
-    kept: BTreeMap<(Option<u64>, String), Vec<S>>,
-}
-
-impl<S: Scalar> Run<'_, S> {
-    fn iteration(&mut self, body: &[NodeId], region: &Region, iteration: u64) {
-        for &id in body {
-            let node = self.graph.node(id);
-            let layer =
-                region.carry.map(|_| region.first_layer + iteration * region.layers + node.layer);
-            let value = match &node.kind {
-                Kind::Source(Source::Weight | Source::Input | Source::Cache) => {
-                    let rows = node.ty.rows.extent(self.step) as usize;
-                    let name = TensorName { layer, name: &node.name };
-                    self.source.tensor(name, &node.ty, rows)
+    for body in nodes.chunk_by(|a, b| first.node(*a).region == first.node(*b).region) {
+        for iteration in 0..first.region(body[0]).count {
+            for &id in body {
+                if meets(first, id, step) {
+                    rank::meet(&mut ranks, id);
+                } else {
+                    ranks.iter_mut().for_each(|rank| rank.node(id, iteration));
                 }
-                Kind::Carry => self.carried(id, region, iteration),
-                Kind::Apply(op) => self.apply(id, op),
-            };
-            let is_cache =
-                matches!(node.kind, Kind::Apply(_)) && matches!(node.ty.role, Role::KvCache { .. });
-            if is_cache || (self.keep)(&node.name) {
-                self.kept.insert((layer, node.name.clone()), value.clone());
+                ranks.iter_mut().for_each(|rank| rank.keep(id, iteration, keep));
             }
-            self.values.insert(id, value);
         }
     }
+    ranks.into_iter().map(RankRun::values).collect()
+}
 
-    /// The outside value in the first iteration, then the body's result of the one before.
-    fn carried(&self, id: NodeId, region: &Region, iteration: u64) -> Vec<S> {
-        let outside = self.graph.operands(id)[0];
-        let from = match region.carry {
-            Some(carry) if iteration > 0 => carry.back,
-            _ => outside,
-        };
-        self.values[&from].clone()
-    }
-
-    fn apply(&self, id: NodeId, op: &Op) -> Vec<S> {
-        let operands = self.graph.operands(id);
-        let views: Vec<Operand<'_, S>> = operands
-            .iter()
-            .map(|o| Operand::new(&self.values[o], self.graph.node(*o).ty.width as usize))
-            .collect();
-        let ty = self.graph.node(id).ty;
-        let mut out = vec![S::constant(0.0); ty.elements(self.step) as usize];
-        op.eval(self.step, &views, &mut Target::new(&mut out, ty.width as usize));
-        out
-    }
+/// Whether the ranks of the group exchange values at this node.
+fn meets(graph: &Graph, id: NodeId, step: &Step) -> bool {
+    let Kind::Apply(op) = &graph.node(id).kind else { return false };
+    matches!(op.pattern(step), Pattern::Collective { ranks, .. } if ranks > 1)
 }

@@ -1,6 +1,6 @@
 //! The only way to make a graph: wiring infers types, regions close over what they carry.
 
-use super::node::{Carry, Kind, Node, NodeId, Region, RegionId, Source};
+use super::node::{Carry, Kind, Node, NodeId, Region, RegionId, Share, Source};
 use super::{Graph, fusion};
 use crate::op::{InferError, Op};
 use crate::tensor::TensorType;
@@ -45,7 +45,8 @@ impl Default for Builder {
 impl Builder {
     /// An empty graph, outside any repeated region.
     pub fn new() -> Self {
-        let graph = Graph { dag: DiGraph::new(), regions: vec![], outputs: vec![] };
+        let graph =
+            Graph { dag: DiGraph::new(), regions: vec![], outputs: vec![], fusions: vec![] };
         let mut builder = Self { graph, layer: 0 };
         builder.open("model".to_owned(), 1, 1, 0);
         builder
@@ -54,6 +55,19 @@ impl Builder {
     /// A given value.
     pub fn source(&mut self, name: impl Into<String>, source: Source, ty: TensorType) -> NodeId {
         self.push(name.into(), Kind::Source(source), ty)
+    }
+
+    /// The piece of a given value that one rank of a group holds; `ty` is the piece's.
+    pub fn share(
+        &mut self,
+        name: impl Into<String>,
+        source: Source,
+        ty: TensorType,
+        share: Share,
+    ) -> NodeId {
+        let id = self.push(name.into(), Kind::Source(source), ty);
+        self.graph.dag[id.0].share = Some(share);
+        id
     }
 
     /// An operator applied to its operands.
@@ -118,8 +132,9 @@ impl Builder {
     }
 
     /// The finished graph with its results, and the fusions applied in order.
-    pub fn finish(mut self, outputs: &[NodeId], fusions: &[&fusion::Fusion]) -> Graph {
+    pub fn finish(mut self, outputs: &[NodeId], fusions: &[&'static fusion::Fusion]) -> Graph {
         self.graph.outputs = outputs.to_vec();
+        self.graph.fusions = fusions.to_vec();
         for fusion in fusions {
             fusion.apply(&mut self.graph);
         }
@@ -133,7 +148,7 @@ impl Builder {
 
     fn push(&mut self, name: String, kind: Kind, ty: TensorType) -> NodeId {
         let region = RegionId(self.graph.regions.len() - 1);
-        let node = Node { name, kind, ty, region, layer: self.layer, fused: None };
+        let node = Node { name, kind, ty, region, share: None, layer: self.layer, fused: None };
         NodeId(self.graph.dag.add_node(node))
     }
 }

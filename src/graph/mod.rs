@@ -10,10 +10,11 @@ mod export;
 pub mod fusion;
 mod kernel;
 mod node;
+pub mod shard;
 
 pub use builder::{Builder, GraphError};
 pub use kernel::Kernel;
-pub use node::{Carry, Kind, Node, NodeId, Region, RegionId, Source};
+pub use node::{Carry, Kind, Node, NodeId, Region, RegionId, Share, Source};
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, EdgeIndex};
@@ -26,6 +27,8 @@ pub struct Graph {
     dag: DiGraph<Node, usize>,
     regions: Vec<Region>,
     outputs: Vec<NodeId>,
+    /// The fusions that were applied, so that a rewrite can apply them again.
+    fusions: Vec<&'static fusion::Fusion>,
 }
 
 impl Graph {

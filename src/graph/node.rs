@@ -1,6 +1,7 @@
 //! Nodes and regions.
 
 use crate::op::Op;
+use crate::op::split::{Layout, Rank};
 use crate::tensor::TensorType;
 use petgraph::graph::NodeIndex;
 
@@ -30,6 +31,37 @@ pub enum Source {
     Cache,
 }
 
+/// The piece of a given tensor that one rank holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    /// How the tensor lies over the ranks.
+    pub layout: Layout,
+    /// The rank.
+    pub rank: Rank,
+    /// Extent of the whole tensor along the axis that is split.
+    pub whole: u64,
+}
+
+impl Share {
+    /// Which piece the rank holds, from 0.
+    pub const fn piece(&self) -> u64 {
+        match self.layout {
+            Layout::Columns { parts } | Layout::Rows { parts } => {
+                self.rank.index * parts / self.rank.of
+            }
+            Layout::Whole | Layout::Partial | Layout::First => 0,
+        }
+    }
+
+    /// How many ranks hold the same piece.
+    pub const fn holders(&self) -> u64 {
+        match self.layout {
+            Layout::Columns { parts } | Layout::Rows { parts } => self.rank.of / parts,
+            Layout::Whole | Layout::Partial | Layout::First => self.rank.of,
+        }
+    }
+}
+
 /// What a node is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
@@ -48,8 +80,10 @@ pub struct Node {
     pub name: String,
     /// What makes it.
     pub kind: Kind,
-    /// Shape and role.
+    /// Shape and role; on one rank, where the graph is one of a group's.
     pub ty: TensorType,
+    /// Which piece of a given tensor this rank holds; `None` for all of it.
+    pub share: Option<Share>,
     /// Region.
     pub region: RegionId,
     /// Which of the region's layers, when a body holds several (local and global attention).

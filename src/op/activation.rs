@@ -2,6 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
+use super::split::{Found, Place, Split, SplitError, common_columns, share};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
@@ -113,5 +114,15 @@ impl Operator for Activate {
                 out.set(m, i, S::on(Engine::Vector, || self.function.apply(x)));
             }
         }
+    }
+
+    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let layout = common_columns(operands);
+        let width = share(self.width, layout.column_parts());
+        Ok(Split::alike(Self { width, ..self.clone() }, 1, layout))
+    }
+
+    fn groups(&self, _: usize) -> Option<u64> {
+        None
     }
 }

@@ -2,6 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
+use super::split::{Found, Layout, Place, Split, SplitError, share};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 
@@ -45,5 +46,14 @@ impl Operator for Add {
                 out.set(t, i, S::on(Engine::Vector, || a + b));
             }
         }
+    }
+
+    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let layout = match *operands {
+            [Some(a), Some(b)] if a == b => a,
+            _ => Layout::Whole,
+        };
+        let width = share(self.width, layout.column_parts());
+        Ok(Split::alike(Self { width }, 2, layout))
     }
 }

@@ -2,10 +2,11 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
+use super::split::{Found, Layout, Place, Split, SplitError, share};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Role, Step, TensorType, WeightKind};
 
-/// `y[t, :] = table[ids[t], :] (* scale)`.
+/// `y[t, :] = table[ids[t] - first, :] (* scale)`, zeros where the table has no such row.
 ///
 /// Shapes: `ids: [T, 1]`, `table: [V, D]`, `y: [T, D]`. Work: `T D` vector operations with a scale,
 /// else none. The distinct rows read depend on the ids; `min(T, V)` rows are counted: all tokens
@@ -16,6 +17,8 @@ pub struct Embedding {
     pub vocabulary: u64,
     /// Features (D).
     pub width: u64,
+    /// Id of the table's first row: 0, or where a rank's share of a larger table begins.
+    pub first: u64,
     /// Factor on the result (Gemma: sqrt(D)).
     pub scale: Option<f64>,
 }
@@ -48,9 +51,10 @@ impl Operator for Embedding {
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
         let (ids, table) = (&operands[0], &operands[1]);
         for t in 0..step.tokens() as usize {
-            let id = ids.index(t);
+            let row = ids.index(t).checked_sub(self.first as usize);
+            let row = row.filter(|&row| row < self.vocabulary as usize);
             for d in 0..self.width as usize {
-                let value = table.at(id, d);
+                let value = row.map_or(S::constant(0.0), |row| table.at(row, d));
                 let value = match self.scale {
                     Some(scale) => S::on(Engine::Vector, || value * S::constant(scale)),
                     None => value,
@@ -58,5 +62,18 @@ impl Operator for Embedding {
                 out.set(t, d, value);
             }
         }
+    }
+
+    /// Rows of the rank: the rows of other ranks are zeros, which leaves a sum.
+    fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let ranks = place.rank.of;
+        if ranks == 1 {
+            return Ok(Split::whole(self.clone().into(), operands.len()));
+        }
+        let vocabulary = share(self.vocabulary, ranks);
+        let first = self.first + place.rank.index * vocabulary;
+        let op = Self { vocabulary, first, ..self.clone() };
+        let operands = vec![Layout::Whole, Layout::rows(ranks)];
+        Ok(Split { op: op.into(), operands, result: Layout::Partial })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
+use super::split::{Found, Place, Split, SplitError, common_columns, share};
 use super::{Activation, Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 
@@ -56,6 +57,16 @@ impl Operator for Gate {
                 out.set(m, i, S::on(Engine::Vector, || self.value(gate, up)));
             }
         }
+    }
+
+    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let layout = common_columns(operands);
+        let width = share(self.width, layout.column_parts());
+        Ok(Split::alike(Self { width, ..self.clone() }, 2, layout))
+    }
+
+    fn groups(&self, _: usize) -> Option<u64> {
+        None
     }
 }
 

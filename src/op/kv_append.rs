@@ -2,6 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::Scalar;
+use super::split::{Found, Place, Split, SplitError, common_columns};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Mask, Step, TensorType};
 
@@ -52,5 +53,15 @@ impl Operator for KvAppend {
                 }
             }
         }
+    }
+
+    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let layout = common_columns(&operands[..1]);
+        let kv_heads = self.kv_heads / layout.column_parts();
+        Ok(Split::alike(Self { kv_heads, ..self.clone() }, 2, layout))
+    }
+
+    fn groups(&self, _: usize) -> Option<u64> {
+        Some(self.kv_heads)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
+use super::split::{Found, Layout, Place, Split, SplitError, parts, share};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType, WeightKind};
 
@@ -61,5 +62,29 @@ impl Operator for MatMul {
                 out.set(m, n, sum);
             }
         }
+    }
+
+    /// Columns of a whole input; rows of an input whose columns are split, which leaves a sum
+    /// (Shoeybi et al., arXiv 1909.08053).
+    fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let ranks = place.rank.of;
+        let pieces = |x, w, b| [x, w, b][..operands.len()].to_vec();
+        if operands[0] == Some(Layout::columns(ranks)) && ranks > 1 {
+            let op = Self { inputs: share(self.inputs, ranks), ..self.clone() };
+            let columns = Layout::columns(ranks);
+            let operands = pieces(columns, columns, Layout::First);
+            return Ok(Split { op: op.into(), operands, result: Layout::Partial });
+        }
+        let count = match place.groups {
+            Some(groups) => parts(groups, ranks)?,
+            None => ranks,
+        };
+        let op = Self { outputs: share(self.outputs, count), ..self.clone() };
+        let operands = pieces(Layout::Whole, Layout::rows(count), Layout::columns(count));
+        Ok(Split { op: op.into(), operands, result: Layout::columns(count) })
+    }
+
+    fn groups(&self, _: usize) -> Option<u64> {
+        None
     }
 }

@@ -9,6 +9,8 @@
 
 mod activation;
 mod add;
+mod all_gather;
+mod all_reduce;
 mod combine;
 mod embedding;
 mod expert_bias;
@@ -29,12 +31,16 @@ pub mod scalar;
 mod score_bias;
 mod scores;
 mod select;
+mod send;
 mod softmax;
+pub mod split;
 mod weighted_sum;
 mod work;
 
 pub use activation::{Activate, Activation};
 pub use add::Add;
+pub use all_gather::AllGather;
+pub use all_reduce::AllReduce;
 pub use combine::Combine;
 pub use embedding::Embedding;
 pub use expert_bias::ExpertBias;
@@ -53,12 +59,14 @@ pub use sample::{Sample, Sampler};
 pub use score_bias::{ScoreBias, alibi_slope};
 pub use scores::Scores;
 pub use select::Select;
+pub use send::Send;
 pub use softmax::Softmax;
 pub use weighted_sum::WeightedSum;
-pub use work::{MAX_OPERANDS, Pattern, Work};
+pub use work::{Exchange, MAX_OPERANDS, Pattern, Work};
 
 use crate::tensor::{Step, TensorType};
 use scalar::Scalar;
+use split::{Found, Place, Split, SplitError};
 
 /// What every operator states; nothing has a default.
 pub trait Operator {
@@ -78,6 +86,23 @@ pub trait Operator {
     fn pattern(&self, step: &Step) -> Pattern;
     /// The meaning: reads operands, writes every row of the result that the step computes.
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>);
+    /// What one rank of a group runs. Unless an operator has a rule of its own, every rank computes
+    /// all of it from whole operands, which is right for any operator and saves nothing.
+    ///
+    /// # Errors
+    /// A group that the operator cannot be split over.
+    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError>
+    where
+        Self: Clone + Into<Op>,
+    {
+        Ok(Split::whole(self.clone().into(), operands.len()))
+    }
+    /// Column groups of an operand that are used together, heads for instance: what a split of the
+    /// operand keeps in one piece. `None` where any column stands alone; 1, the whole row, unless
+    /// an operator says otherwise.
+    fn groups(&self, _operand: usize) -> Option<u64> {
+        Some(1)
+    }
 }
 
 macro_rules! operators {
@@ -120,6 +145,19 @@ macro_rules! operators {
                 match self { $(Self::$name(op) => op.pattern(step),)* }
             }
 
+            /// See [`Operator::split`].
+            ///
+            /// # Errors
+            /// A group that the operator cannot be split over.
+            pub fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
+                match self { $(Self::$name(op) => op.split(place, operands),)* }
+            }
+
+            /// See [`Operator::groups`].
+            pub fn groups(&self, operand: usize) -> Option<u64> {
+                match self { $(Self::$name(op) => op.groups(operand),)* }
+            }
+
             /// See [`Operator::eval`].
             pub fn eval<S: Scalar>(
                 &self,
@@ -140,4 +178,5 @@ macro_rules! operators {
 operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
     Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
+    AllReduce, AllGather, Send,
 }

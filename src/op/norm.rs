@@ -2,6 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
+use super::split::{Found, Layout, Place, Split, SplitError, common_columns};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType, WeightKind};
 
@@ -117,5 +118,21 @@ impl Operator for Norm {
                 });
             }
         }
+    }
+
+    /// A norm of each head runs on the heads of the rank; one of the whole row needs all of it.
+    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let layout = match self.groups {
+            1 => Layout::Whole,
+            _ => common_columns(&operands[..1]),
+        };
+        let groups = self.groups / layout.column_parts();
+        let mut split = Split::alike(Self { groups, ..self.clone() }, operands.len(), layout);
+        split.operands[1..].fill(Layout::Whole);
+        Ok(split)
+    }
+
+    fn groups(&self, _: usize) -> Option<u64> {
+        Some(self.groups)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
+use super::split::{Found, Place, Split, SplitError, common_columns};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 use std::f64::consts::PI;
@@ -188,5 +189,15 @@ impl Operator for Rope {
                 }
             }
         }
+    }
+
+    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let layout = common_columns(operands);
+        let heads = self.heads / layout.column_parts();
+        Ok(Split::alike(Self { heads, ..self.clone() }, 1, layout))
+    }
+
+    fn groups(&self, _: usize) -> Option<u64> {
+        Some(self.heads)
     }
 }

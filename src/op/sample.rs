@@ -78,6 +78,11 @@ impl Operator for Sample {
             out.set(row, 0, S::constant(token as f64));
         }
     }
+
+    /// Logits come in any pieces: gathering them is cheaper than a head on every rank.
+    fn groups(&self, _: usize) -> Option<u64> {
+        None
+    }
 }
 
 fn first_largest<S: Scalar>(logits: &[S]) -> usize {

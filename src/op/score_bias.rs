@@ -1,10 +1,36 @@
 //! What is added to attention scores by the distance of query and key.
 
+use super::split::Rank;
+
 /// A bias on the scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ScoreBias {
     /// `-slope_h (i - j)` for query `i` and key `j` (ALiBi: Press et al., arXiv 2108.12409).
     Alibi,
+    /// The same for a rank's share of the heads.
+    AlibiShare {
+        /// Number of the first of them.
+        first: u64,
+        /// Heads of all ranks.
+        of: u64,
+    },
+}
+
+impl ScoreBias {
+    /// Number of the first of `heads` heads, and how many there are on all ranks.
+    pub const fn heads(self, heads: u64) -> (u64, u64) {
+        match self {
+            Self::Alibi => (0, heads),
+            Self::AlibiShare { first, of } => (first, of),
+        }
+    }
+
+    /// The bias of a rank's piece of `heads` heads cut in `parts`.
+    pub const fn share(self, heads: u64, rank: Rank, parts: u64) -> Self {
+        let (first, of) = self.heads(heads);
+        let first = first + rank.index * parts / rank.of * (heads / parts);
+        Self::AlibiShare { first, of }
+    }
 }
 
 /// The slope of head `head` of `heads`, from 0: `2^(-8 (head + 1) / heads)` for a power of two.

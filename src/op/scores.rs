@@ -3,6 +3,7 @@
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
 use super::score_bias::{ScoreBias, alibi_slope};
+use super::split::{Found, Layout, Place, Split, SplitError, attention};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Mask, Step, TensorType};
 
@@ -39,8 +40,9 @@ impl Scores {
             None => score,
         };
         match self.bias {
-            Some(ScoreBias::Alibi) => {
-                let slope = S::constant(-alibi_slope(head, self.heads));
+            Some(bias) => {
+                let (first, of) = bias.heads(self.heads);
+                let slope = S::constant(-alibi_slope(first + head, of));
                 score + slope * S::constant(distance)
             }
             None => score,
@@ -108,5 +110,22 @@ impl Operator for Scores {
                 }
             }
         }
+    }
+
+    /// Heads of the rank; where there are more ranks than key heads, neighbours hold the same.
+    fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let (heads, kv_heads) = attention(self.heads, place, operands)?;
+        let op = Self {
+            heads: self.heads / heads,
+            kv_heads: self.kv_heads / kv_heads,
+            bias: self.bias.map(|bias| bias.share(self.heads, place.rank, heads)),
+            ..self.clone()
+        };
+        let (result, keys) = (Layout::columns(heads), Layout::columns(kv_heads));
+        Ok(Split { op: op.into(), operands: vec![result, keys], result })
+    }
+
+    fn groups(&self, operand: usize) -> Option<u64> {
+        Some(if operand == 0 { self.heads } else { self.kv_heads })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::Scalar;
+use super::split::{Found, Layout, Place, Split, SplitError, share};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Logits, Step, TensorType};
 
@@ -47,5 +48,11 @@ impl Operator for Select {
                 row += 1;
             }
         }
+    }
+
+    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let layout = operands[0].unwrap_or(Layout::Whole);
+        let width = share(self.width, layout.column_parts());
+        Ok(Split::alike(Self { width }, 1, layout))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
+use super::split::{Found, Place, Split, SplitError, common_columns};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Mask, Step, TensorType, WeightKind};
 
@@ -70,6 +71,16 @@ impl Operator for Softmax {
                 }
             }
         }
+    }
+
+    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let layout = common_columns(&operands[..1]);
+        let heads = self.heads / layout.column_parts();
+        Ok(Split::alike(Self { heads, ..self.clone() }, operands.len(), layout))
+    }
+
+    fn groups(&self, _: usize) -> Option<u64> {
+        Some(self.heads)
     }
 }
 

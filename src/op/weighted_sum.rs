@@ -2,6 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
+use super::split::{Found, Layout, Place, Split, SplitError, attention};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Mask, Step, TensorType};
 
@@ -74,5 +75,18 @@ impl Operator for WeightedSum {
                 first += keys.len();
             }
         }
+    }
+
+    /// Heads of the rank; where there are more ranks than value heads, neighbours hold the same.
+    fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let (heads, kv_heads) = attention(self.heads, place, operands)?;
+        let op =
+            Self { heads: self.heads / heads, kv_heads: self.kv_heads / kv_heads, ..self.clone() };
+        let (result, values) = (Layout::columns(heads), Layout::columns(kv_heads));
+        Ok(Split { op: op.into(), operands: vec![result, values], result })
+    }
+
+    fn groups(&self, operand: usize) -> Option<u64> {
+        Some(if operand == 0 { self.heads } else { self.kv_heads })
     }
 }

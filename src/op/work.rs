@@ -47,4 +47,36 @@ pub enum Pattern {
     Stream,
     /// Rows picked by index.
     Gather,
+    /// Ranks of a group exchange values; its `eval` sees the values of all ranks, one behind the
+    /// other, and its work is one rank's share.
+    Collective {
+        /// Which exchange.
+        exchange: Exchange,
+        /// Ranks that take part.
+        ranks: u64,
+        /// Elements that it is over: see [`Exchange`].
+        elements: f64,
+    },
+}
+
+/// An exchange between the ranks of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Exchange {
+    /// Every rank gets the sum of all; the elements are those of one summand.
+    AllReduce,
+    /// Every rank gets all pieces; the elements are those of all pieces together.
+    AllGather,
+    /// One rank hands its value on to another; the elements are those of the value.
+    Send,
+}
+
+impl Exchange {
+    /// Lower-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AllReduce => "all-reduce",
+            Self::AllGather => "all-gather",
+            Self::Send => "send",
+        }
+    }
 }

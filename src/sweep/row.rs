@@ -84,6 +84,9 @@ impl<'a> Row<'a> {
             Err(EstimateError::MissingEngine(missing)) => {
                 (Status::MissingEngine(format!("no {} engine", missing.wanted)), None)
             }
+            Err(error @ EstimateError::Exchange { .. }) => {
+                (Status::Refused(error.to_string()), None)
+            }
             Ok(estimator) => evaluate(variant, traffic, estimator, allow_oom),
         };
         Self { variant, technique, traffic, status, figures }

@@ -13,6 +13,7 @@ mod physics;
 mod readme;
 mod schemas;
 mod semantics;
+mod sharding;
 mod speculation;
 mod support;
 mod work_is_metered;

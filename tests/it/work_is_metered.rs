@@ -121,8 +121,13 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
                 .collect(),
         ),
         (
-            Embedding { vocabulary: s.outputs + 4, width: s.width, scale: s.flag.then_some(2.0) }
-                .into(),
+            Embedding {
+                vocabulary: s.outputs + 4,
+                width: s.width,
+                first: 0,
+                scale: s.flag.then_some(2.0),
+            }
+            .into(),
             vec![ids, weight(WeightKind::Embedding, s.outputs + 4, s.width)],
         ),
         (
@@ -183,6 +188,21 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             vec![act(Dim::Logits, s.width)],
         ),
         (Add { width: s.width }.into(), vec![act(Dim::Tokens, s.width), act(Dim::Tokens, s.width)]),
+        (
+            AllReduce { rows: Dim::Tokens, width: s.width, ranks: s.groups }.into(),
+            vec![act(Dim::Tokens, s.width)],
+        ),
+        (
+            AllGather {
+                rows: Dim::Logits,
+                width: s.width,
+                parts: s.groups,
+                ranks: s.groups * s.kv_heads,
+            }
+            .into(),
+            vec![act(Dim::Logits, s.width.div_ceil(s.groups))],
+        ),
+        (Send { rows: Dim::Tokens, width: s.width }.into(), vec![act(Dim::Tokens, s.width)]),
         (Select { width: s.width }.into(), vec![act(Dim::Tokens, s.width)]),
         (
             Sample { vocabulary: s.outputs, sampler }.into(),
@@ -252,8 +272,8 @@ fn routes(ty: &TensorType, step: &Step, experts: u64) -> Vec<Metered> {
 
 /// Reproducible values in (0, 1); token ids run through the vocabulary so that as many distinct
 /// rows as possible are read.
-fn values(operand: &TensorType, step: &Step, vocabulary: u64) -> Vec<Metered> {
-    let elements = operand.elements(step) as u64;
+fn values(operand: &TensorType, step: &Step, vocabulary: u64, ranks: u64) -> Vec<Metered> {
+    let elements = operand.elements(step) as u64 * ranks;
     (0..elements)
         .map(|i| match operand.role {
             Role::TokenIds => Metered::constant((i % vocabulary) as f64),
@@ -268,7 +288,12 @@ fn compare(op: &Op, operands: &[TensorType], step: &Step) -> Result<(), TestCase
         Op::Embedding(e) => e.vocabulary,
         _ => 1,
     };
-    let mut data: Vec<_> = operands.iter().map(|o| values(o, step, vocabulary)).collect();
+    // A collective's `eval` is that of all ranks, its `work` that of one.
+    let ranks = match op.pattern(step) {
+        Pattern::Collective { ranks, .. } => ranks,
+        _ => 1,
+    };
+    let mut data: Vec<_> = operands.iter().map(|o| values(o, step, vocabulary, ranks)).collect();
     match op {
         Op::GroupedMatMul(GroupedMatMul { experts, .. })
         | Op::ExpertBias(ExpertBias { experts, .. }) => {
@@ -283,21 +308,28 @@ fn compare(op: &Op, operands: &[TensorType], step: &Step) -> Result<(), TestCase
         .zip(&touched)
         .map(|((o, d), t)| Operand::new(d, o.width as usize).recorded(t))
         .collect();
-    let mut out = vec![Metered::constant(f64::NAN); result.elements(step) as usize];
+    let mut out =
+        vec![Metered::constant(f64::NAN); result.elements(step) as usize * ranks as usize];
     let written = Touched::none(out.len());
     let mut target = Target::new(&mut out, result.width as usize).recorded(&written);
     let ((), counts) = metered(|| op.eval(step, &views, &mut target));
 
     let work = op.work(step);
     prop_assert_eq!(counts.unscoped, 0, "{} computes outside an engine scope", op.name());
+    let all = |claims: f64| {
+        let claims = claims * ranks as f64;
+        // A rank's share of a collective may be a fraction of an element.
+        if ranks > 1 { claims.round() } else { claims }
+    };
     let counted = [counts.matrix, counts.vector, counts.special].map(|c| c as f64);
-    prop_assert_eq!([work.matrix, work.vector, work.special], counted, "operations of {:?}", op);
+    let claimed = [work.matrix, work.vector, work.special].map(all);
+    prop_assert_eq!(claimed, counted, "operations of {:?}", op);
     let mut reads = [0.0; MAX_OPERANDS];
     for (read, touched) in reads.iter_mut().zip(&touched) {
         *read = touched.count() as f64;
     }
-    prop_assert_eq!(work.reads, reads, "elements read by {:?}", op);
-    prop_assert_eq!(work.writes, written.count() as f64, "elements written by {:?}", op);
+    prop_assert_eq!(work.reads.map(all), reads, "elements read by {:?}", op);
+    prop_assert_eq!(all(work.writes), written.count() as f64, "elements written by {:?}", op);
     prop_assert!(out.iter().all(|v| !v.value().is_nan()), "{} leaves holes", op.name());
     Ok(())
 }

@@ -48,7 +48,7 @@ impl Architecture {
         let ids = wiring.builder.source("token_ids", Source::Input, ids);
         let kind = WeightKind::Embedding;
         let table = wiring.weight("embed.tokens.weight", kind, vocabulary, width);
-        let embedding = Embedding { vocabulary, width, scale: self.embedding.scale };
+        let embedding = Embedding { vocabulary, width, first: 0, scale: self.embedding.scale };
         let token = wiring.builder.apply("embed.tokens", embedding, &[ids, table])?;
         wiring.builder.layer(self.layers);
         let hidden = wiring.norm("mtp.hidden_norm", hidden, Dim::Tokens, (1, width))?;

@@ -137,7 +137,7 @@ impl Wiring<'_> {
         let ids = self.builder.source("token_ids", Source::Input, ids);
         let table = self.weight("embed.tokens.weight", WeightKind::Embedding, vocabulary, width);
         let scale = self.arch.embedding.scale;
-        let embedding = Embedding { vocabulary, width, scale };
+        let embedding = Embedding { vocabulary, width, first: 0, scale };
         let x = self.builder.apply("embed.tokens", embedding, &[ids, table])?;
         let x = match self.arch.embedding.norm {
             true => self.norm("embed.norm", x, Dim::Tokens, (1, width))?,

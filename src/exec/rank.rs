@@ -1,0 +1,138 @@
+//! One rank of a run: its values so far.
+
+use super::Values;
+use crate::graph::{Graph, Kind, NodeId, Share};
+use crate::op::scalar::Scalar;
+use crate::op::split::Layout;
+use crate::op::{Op, Operand, Target};
+use crate::tensor::{Dim, Role, Step, TensorName, TensorSource};
+use std::collections::BTreeMap;
+
+pub(super) struct RankRun<'a, S> {
+    graph: &'a Graph,
+    step: &'a Step,
+    source: &'a dyn TensorSource<S>,
+    values: BTreeMap<NodeId, Vec<S>>,
+    kept: BTreeMap<(Option<u64>, String), Vec<S>>,
+}
+
+impl<'a, S: Scalar> RankRun<'a, S> {
+    pub(super) fn new(graph: &'a Graph, step: &'a Step, source: &'a dyn TensorSource<S>) -> Self {
+        Self { graph, step, source, values: BTreeMap::new(), kept: BTreeMap::new() }
+    }
+
+    /// Evaluates a node on this rank alone.
+    pub(super) fn node(&mut self, id: NodeId, iteration: u64) {
+        let value = match &self.graph.node(id).kind {
+            Kind::Source(_) => self.given(id, iteration),
+            Kind::Carry => self.carried(id, iteration),
+            Kind::Apply(op) => self.apply(id, op),
+        };
+        self.values.insert(id, value);
+    }
+
+    /// Keeps a value that was asked for, and the cache.
+    pub(super) fn keep(&mut self, id: NodeId, iteration: u64, keep: &dyn Fn(&str) -> bool) {
+        let node = self.graph.node(id);
+        let is_cache =
+            matches!(node.kind, Kind::Apply(_)) && matches!(node.ty.role, Role::KvCache { .. });
+        if is_cache || keep(&node.name) {
+            let layer = self.layer(id, iteration);
+            self.kept.insert((layer, node.name.clone()), self.values[&id].clone());
+        }
+    }
+
+    pub(super) fn values(mut self) -> Values<S> {
+        let outputs = self.graph.outputs().iter().filter_map(|o| self.values.remove(o)).collect();
+        Values { outputs, kept: self.kept }
+    }
+
+    fn layer(&self, id: NodeId, iteration: u64) -> Option<u64> {
+        let region = self.graph.region(id);
+        let layer = || region.first_layer + iteration * region.layers + self.graph.node(id).layer;
+        region.carry.map(|_| layer())
+    }
+
+    fn given(&self, id: NodeId, iteration: u64) -> Vec<S> {
+        let node = self.graph.node(id);
+        let name = TensorName { layer: self.layer(id, iteration), name: &node.name };
+        let mut ty = node.ty;
+        let Some(share) = node.share else {
+            return self.source.tensor(name, &ty, ty.rows.extent(self.step) as usize);
+        };
+        match share.layout {
+            Layout::Columns { .. } => ty.width = share.whole,
+            Layout::Rows { .. } => ty.rows = Dim::Fixed(share.whole),
+            Layout::Whole | Layout::Partial | Layout::First => {}
+        }
+        let whole = self.source.tensor(name, &ty, ty.rows.extent(self.step) as usize);
+        cut(&whole, ty.width as usize, &share, node.ty.elements(self.step) as usize)
+    }
+
+    /// The outside value in the first iteration, then the body's result of the one before.
+    fn carried(&self, id: NodeId, iteration: u64) -> Vec<S> {
+        let outside = self.graph.operands(id)[0];
+        let from = match self.graph.region(id).carry {
+            Some(carry) if iteration > 0 => carry.back,
+            _ => outside,
+        };
+        self.values[&from].clone()
+    }
+
+    fn apply(&self, id: NodeId, op: &Op) -> Vec<S> {
+        let operands = self.graph.operands(id);
+        let views: Vec<Operand<'_, S>> = operands
+            .iter()
+            .map(|o| Operand::new(&self.values[o], self.graph.node(*o).ty.width as usize))
+            .collect();
+        let ty = self.graph.node(id).ty;
+        let mut out = vec![S::constant(0.0); ty.elements(self.step) as usize];
+        op.eval(self.step, &views, &mut Target::new(&mut out, ty.width as usize));
+        out
+    }
+}
+
+/// Evaluates a collective: the ranks' values one behind the other go in, and come out so.
+pub(super) fn meet<S: Scalar>(ranks: &mut [RankRun<'_, S>], id: NodeId) {
+    let graph = ranks[0].graph;
+    let Some(op) = graph.op(id) else { return };
+    let stacked: Vec<(Vec<S>, usize)> = graph
+        .operands(id)
+        .into_iter()
+        .map(|o| {
+            let all = ranks.iter().flat_map(|rank| rank.values[&o].iter().copied()).collect();
+            (all, graph.node(o).ty.width as usize)
+        })
+        .collect();
+    let views: Vec<Operand<'_, S>> = stacked.iter().map(|(v, w)| Operand::new(v, *w)).collect();
+    let (ty, step) = (graph.node(id).ty, ranks[0].step);
+    let each = ty.elements(step) as usize;
+    let mut out = vec![S::constant(0.0); each * ranks.len()];
+    op.eval(step, &views, &mut Target::new(&mut out, ty.width as usize));
+    for (r, rank) in ranks.iter_mut().enumerate() {
+        rank.values.insert(id, out[r * each..(r + 1) * each].to_vec());
+    }
+}
+
+/// The piece of a whole tensor with rows of `width` that a rank holds, zeros where it is padded.
+fn cut<S: Scalar>(whole: &[S], width: usize, share: &Share, elements: usize) -> Vec<S> {
+    let zero = S::constant(0.0);
+    let piece = share.piece() as usize;
+    match share.layout {
+        Layout::Whole | Layout::Partial => whole.to_vec(),
+        Layout::First if share.rank.index == 0 => whole.to_vec(),
+        Layout::First => vec![zero; elements],
+        Layout::Rows { .. } => {
+            let own = whole.iter().copied().skip(piece * elements).chain(std::iter::repeat(zero));
+            own.take(elements).collect()
+        }
+        Layout::Columns { parts } => {
+            let own = width.div_ceil(parts as usize);
+            let columns = piece * own..(piece + 1) * own;
+            whole
+                .chunks(width)
+                .flat_map(|row| columns.clone().map(|c| row.get(c).copied().unwrap_or(zero)))
+                .collect()
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! A graph cut for several devices: what each of them runs, with the exchanges between them.
+//!
+//! [`tensor_parallel`] gives the graph of one rank of a group. It is a rewrite: graph in, graph out,
+//! well-typed by construction, and the executor holds it to the values of the graph that it came
+//! from.
+
+mod layouts;
+mod tensor_parallel;
+
+pub use tensor_parallel::tensor_parallel;
+
+use super::{Graph, GraphError, Kind, NodeId, Source};
+use crate::op::split::SplitError;
+
+/// A graph that cannot be cut so.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ShardError {
+    /// An operator that does not split.
+    #[error("node `{node}`: {source}")]
+    Split {
+        /// The node.
+        node: String,
+        /// Why.
+        source: SplitError,
+    },
+    /// Two readers that want a weight cut in different ways.
+    #[error("node `{node}`: its readers want it cut in different ways")]
+    Conflict {
+        /// The weight.
+        node: String,
+    },
+    /// A value that lies otherwise than its reader wants, with no exchange between the two.
+    #[error("node `{node}`: no exchange brings its value to where it is read")]
+    Exchange {
+        /// The value.
+        node: String,
+    },
+    /// A wiring that does not type.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+}
+
+impl Graph {
+    /// Whether a node is a weight or a cache, which lies as its reader wants.
+    fn is_placed_by_reader(&self, id: NodeId) -> bool {
+        matches!(self.node(id).kind, Kind::Source(Source::Weight | Source::Cache))
+    }
+}

@@ -1,0 +1,167 @@
+//! How an operator runs on several devices at once: what each rank of a group computes.
+//!
+//! A rule says, from how its operands lie over the ranks, which operator a rank runs, how it wants
+//! its operands and how its result lies. The rewrite in `graph::shard` walks a graph with these
+//! rules and puts a collective wherever a value lies otherwise than its reader wants.
+
+use super::Op;
+
+/// One of the ranks of a group that runs a graph together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rank {
+    /// Which, from 0.
+    pub index: u64,
+    /// How many there are.
+    pub of: u64,
+}
+
+/// How a tensor lies over the ranks of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layout {
+    /// Every rank holds all of it.
+    Whole,
+    /// Columns in `parts` equal pieces, in order of the ranks. Where `parts` is below the number
+    /// of ranks, neighbours hold the same piece.
+    Columns {
+        /// Number of pieces; divides the number of ranks.
+        parts: u64,
+    },
+    /// Rows in `parts` equal pieces, in order of the ranks. Weights only.
+    Rows {
+        /// Number of pieces; divides the number of ranks.
+        parts: u64,
+    },
+    /// Every rank holds a summand. Activations only.
+    Partial,
+    /// Every rank holds all of it, zeros but for rank 0: a summand that counts once. Weights only.
+    First,
+}
+
+impl Layout {
+    /// Columns in pieces; one piece is the whole.
+    pub const fn columns(parts: u64) -> Self {
+        if parts == 1 { Self::Whole } else { Self::Columns { parts } }
+    }
+
+    /// Rows in pieces; one piece is the whole.
+    pub const fn rows(parts: u64) -> Self {
+        if parts == 1 { Self::Whole } else { Self::Rows { parts } }
+    }
+
+    /// Pieces of the columns.
+    pub const fn column_parts(self) -> u64 {
+        match self {
+            Self::Columns { parts } => parts,
+            _ => 1,
+        }
+    }
+}
+
+/// Where a rule is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The rank.
+    pub rank: Rank,
+    /// Column groups of the result that its readers cannot take apart, heads for instance; `None`
+    /// where any column stands alone.
+    pub groups: Option<u64>,
+}
+
+/// What a rank computes of an operator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// The operator that the rank runs.
+    pub op: Op,
+    /// How it wants each operand.
+    pub operands: Vec<Layout>,
+    /// How the result lies.
+    pub result: Layout,
+}
+
+/// A group that an operator cannot be split over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SplitError {
+    /// Heads that neither divide nor are divided.
+    #[error("{heads} heads do not split over {ranks} devices")]
+    Heads {
+        /// Indivisible groups of columns.
+        heads: u64,
+        /// Ranks of the group.
+        ranks: u64,
+    },
+    /// More ranks than query heads.
+    #[error("{heads} query heads are fewer than {ranks} devices")]
+    QueryHeads {
+        /// Query heads.
+        heads: u64,
+        /// Ranks of the group.
+        ranks: u64,
+    },
+}
+
+impl Split {
+    /// Every rank computes the same from whole operands: right for any operator.
+    pub fn whole(op: Op, operands: usize) -> Self {
+        Self { op, operands: vec![Layout::Whole; operands], result: Layout::Whole }
+    }
+
+    /// An operator whose activations all lie alike, as does its result.
+    pub fn alike(op: impl Into<Op>, operands: usize, layout: Layout) -> Self {
+        Self { op: op.into(), operands: vec![layout; operands], result: layout }
+    }
+}
+
+/// How an operand lies; a weight or a cache lies as its reader wants, which is `None`.
+pub type Found = Option<Layout>;
+
+/// Pieces into which `groups` go over the ranks: one per rank where the ranks divide them; a piece
+/// per group, held several times, where they divide the ranks.
+///
+/// # Errors
+/// Neither divides the other.
+pub(super) const fn parts(groups: u64, ranks: u64) -> Result<u64, SplitError> {
+    if groups.is_multiple_of(ranks) {
+        Ok(ranks)
+    } else if ranks.is_multiple_of(groups) {
+        Ok(groups)
+    } else {
+        Err(SplitError::Heads { heads: groups, ranks })
+    }
+}
+
+/// Extent of a piece: the last ones are padded where the pieces do not divide the whole (A46).
+pub const fn share(extent: u64, parts: u64) -> u64 {
+    extent.div_ceil(parts)
+}
+
+/// The layout that all activations of an operator share, if they do and it is a split of columns.
+pub(super) fn common_columns(operands: &[Found]) -> Layout {
+    match operands.first() {
+        Some(&Some(first @ Layout::Columns { .. }))
+            if operands.iter().all(|o| *o == Some(first)) =>
+        {
+            first
+        }
+        _ => Layout::Whole,
+    }
+}
+
+/// Pieces of the queries' and of the keys' heads: a piece of queries per rank, or all of both.
+///
+/// # Errors
+/// Queries in fewer pieces than ranks.
+pub(super) fn attention(
+    heads: u64,
+    place: Place,
+    operands: &[Found],
+) -> Result<(u64, u64), SplitError> {
+    let pieces = |operand: usize| match operands.get(operand) {
+        Some(Some(layout)) => layout.column_parts(),
+        _ => 1,
+    };
+    match (pieces(0), pieces(1)) {
+        (1, _) => Ok((1, 1)),
+        (queries, keys) if queries == place.rank.of => Ok((queries, keys)),
+        _ => Err(SplitError::QueryHeads { heads, ranks: place.rank.of }),
+    }
+}

@@ -1,0 +1,169 @@
+//! A graph cut for several devices computes what it computed whole.
+
+use crate::support::cases;
+use crate::support::machines::machine;
+use crate::support::random::{all_options, architectures, tiny};
+use crate::support::sequences::Inputs;
+use cosim::cost::Estimator;
+use cosim::dtype::Scheme;
+use cosim::exec::{run, run_ranks};
+use cosim::graph::shard::{ShardError, tensor_parallel};
+use cosim::graph::{Graph, Kind, Source};
+use cosim::hardware::Fidelity;
+use cosim::mapping::Plan;
+use cosim::model::{Architecture, BuildOptions, load_bundled};
+use cosim::op::split::{Rank, SplitError};
+use cosim::tensor::{Dim, Group, Step};
+use proptest::prelude::*;
+
+/// Sums over ranks add in another order.
+const ROUNDING: f64 = 1e-9;
+
+/// The graphs of all ranks.
+fn ranks(graph: &Graph, of: u64) -> Result<Vec<Graph>, ShardError> {
+    (0..of).map(|index| tensor_parallel(graph, Rank { index, of })).collect()
+}
+
+/// The name of the value that the sampler reads.
+fn logits(graph: &Graph) -> String {
+    let operand = graph.operands(graph.outputs()[0])[0];
+    graph.node(operand).name.clone()
+}
+
+/// A model whose heads go over `of` ranks: `of` times its query heads, and as many key heads where
+/// `also_keys` holds.
+fn widened(mut model: Architecture, of: u64, also_keys: bool) -> Architecture {
+    model.attention.heads *= of;
+    if also_keys {
+        model.attention.kv_heads *= of;
+    }
+    model
+}
+
+fn step(groups: &[(u64, u64)]) -> Step {
+    let groups = groups.iter().map(|&(new, past)| Group { count: 1, new, past });
+    Step::mixed(groups).expect("valid")
+}
+
+proptest! {
+    #![proptest_config(cases(192))]
+
+    #[test]
+    fn ranks_together_compute_what_one_device_does(
+        model in architectures(&tiny()), seed: u64, of in 1..5u64, also_keys: bool,
+        groups in prop::collection::vec((1..5u64, 0..5u64), 1..3),
+    ) {
+        let model = widened(model, of, also_keys);
+        let step = step(&groups);
+        let tokens = (0..step.tokens() as u64).map(|t| (seed ^ (t * 7)) % model.vocabulary);
+        let inputs = Inputs { seed, tokens: tokens.collect(), ..Inputs::default() };
+        for options in all_options() {
+            let graph = model.graph(&options).expect("types");
+            let cut = match ranks(&graph, of) {
+                Ok(cut) => cut,
+                Err(ShardError::Split { source: SplitError::Heads { heads, ranks }, .. }) => {
+                    let divides = heads.is_multiple_of(ranks) || ranks.is_multiple_of(heads);
+                    prop_assert!(!divides, "{heads} heads over {ranks}");
+                    continue;
+                }
+                Err(error) => return Err(TestCaseError::fail(error.to_string())),
+            };
+            let name = logits(&graph);
+            let whole = run::<f64>(&graph, &step, &inputs, &|n| n == name);
+            let name_cut = logits(&cut[0]);
+            for values in run_ranks::<f64>(&cut, &step, &inputs, &|n| n == name_cut) {
+                let found = &values.kept[&(None, name_cut.clone())];
+                let expected = &whole.kept[&(None, name.clone())];
+                prop_assert_eq!(found.len(), expected.len());
+                for (a, b) in found.iter().zip(expected) {
+                    prop_assert!((a - b).abs() <= ROUNDING * b.abs().max(1.0), "{} or {}", a, b);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn weights_of_all_ranks_are_the_whole_and_what_is_held_again(
+        model in architectures(&tiny()), of in 1..5u64, also_keys: bool,
+    ) {
+        let mut model = widened(model, of, also_keys);
+        model.vocabulary *= of;
+        model.ffn.inner *= of;
+        if let Some(shared) = model.experts.as_mut().and_then(|experts| experts.shared.as_mut()) {
+            *shared *= of;
+        }
+        let graph = model.graph(&BuildOptions::default()).expect("types");
+        let Ok(cut) = ranks(&graph, of) else { return Ok(()) };
+        let scheme: Scheme = "16bit".parse().expect("a scheme");
+        let bytes = |graph: &Graph| Plan::new(graph, &scheme).footprint.weights.total.get();
+        let all: f64 = cut.iter().map(bytes).sum();
+        prop_assert_eq!(all, of as f64 * bytes(&cut[0]), "ranks hold alike");
+        prop_assert_eq!(all, bytes(&graph) + held_again(&cut[0]));
+    }
+}
+
+/// Bytes of the tensors that several ranks hold, once for each rank but the first.
+fn held_again(rank: &Graph) -> f64 {
+    let weights = rank.nodes().filter(|(_, n)| n.kind == Kind::Source(Source::Weight));
+    let bytes = weights.map(|(id, node)| {
+        let Some(share) = node.share else { return 0.0 };
+        let Dim::Fixed(rows) = node.ty.rows else { return 0.0 };
+        let piece = 2.0 * (rows * node.ty.width * rank.region(id).count) as f64;
+        let pieces = share.rank.of / share.holders();
+        piece * (pieces * (share.holders() - 1)) as f64
+    });
+    bytes.sum()
+}
+
+#[test]
+fn one_rank_runs_the_graph_as_it_is() {
+    let model = load_bundled("llama-3-8b").expect("bundled");
+    let graph = model.graph(&BuildOptions::default()).expect("types");
+    let alone = tensor_parallel(&graph, Rank { index: 0, of: 1 }).expect("one rank");
+    assert_eq!(alone.to_json(), graph.to_json());
+}
+
+#[test]
+fn a_layer_has_two_sums_and_the_model_one_at_each_end() {
+    let model = load_bundled("llama-3-8b").expect("bundled");
+    let graph = model.graph(&BuildOptions::default()).expect("types");
+    let rank = tensor_parallel(&graph, Rank { index: 3, of: 8 }).expect("8 ranks");
+    let exchanges: Vec<&str> = rank
+        .nodes()
+        .filter(|(_, n)| n.name.ends_with(".all_reduce") || n.name.ends_with(".all_gather"))
+        .map(|(_, n)| n.name.as_str())
+        .collect();
+    assert_eq!(
+        exchanges,
+        [
+            "embed.tokens.all_reduce",
+            "attn.out.all_reduce",
+            "ffn.down.all_reduce",
+            "head.logits.all_gather"
+        ]
+    );
+}
+
+#[test]
+fn heads_that_do_not_divide_are_refused() {
+    let model = load_bundled("llama-3-8b").expect("bundled");
+    let graph = model.graph(&BuildOptions::default()).expect("types");
+    let refused = |of| ranks(&graph, of).expect_err("refused").to_string();
+    assert_eq!(refused(3), "node `attn.q`: 32 heads do not split over 3 devices");
+    assert_eq!(refused(64), "node `attn.scores`: 32 query heads are fewer than 64 devices");
+    // 8 key heads go over 16 ranks: each is held by two.
+    assert!(ranks(&graph, 16).is_ok());
+}
+
+#[test]
+fn an_exchange_without_a_time_is_no_estimate() {
+    let model = load_bundled("llama-3-8b").expect("bundled");
+    let graph = model.graph(&BuildOptions::default()).expect("types");
+    let rank = tensor_parallel(&graph, Rank { index: 0, of: 2 }).expect("2 ranks");
+    let plan = Plan::new(&rank, &Scheme::sixteen_bit());
+    let machine = machine("h100-sxm", Fidelity::Ideal);
+    let error = Estimator::new(&plan, &machine).expect_err("refused").to_string();
+    let expected =
+        "`embed.tokens.all_reduce` exchanges values between devices, whose time is not modelled";
+    assert_eq!(error, expected);
+}
