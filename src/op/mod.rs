@@ -9,6 +9,7 @@
 
 mod activation;
 mod add;
+mod conv1d;
 mod embedding;
 mod gate;
 mod infer;
@@ -30,6 +31,7 @@ mod work;
 
 pub use activation::{Activate, Activation};
 pub use add::Add;
+pub use conv1d::Conv1d;
 pub use embedding::Embedding;
 pub use gate::Gate;
 pub use infer::InferError;
@@ -40,7 +42,7 @@ pub use operand::{Operand, Target, Touched};
 pub use position::Position;
 pub use rope::{Pairing, Rope, RopeScaling};
 pub use sample::{Sample, Sampler};
-pub use score_bias::{ScoreBias, alibi_slope};
+pub use score_bias::{Buckets, ScoreBias, alibi_slope};
 pub use scores::Scores;
 pub use select::Select;
 pub use softmax::Softmax;
@@ -129,5 +131,5 @@ macro_rules! operators {
 
 operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
-    Gate, Activate, Add, Select, Sample,
+    Gate, Activate, Add, Select, Sample, Conv1d,
 }
