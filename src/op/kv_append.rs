@@ -9,7 +9,8 @@ use crate::tensor::{Dim, Mask, Step, TensorType};
 ///
 /// Shapes: `new: [T, Hk Dh]`, `past: [P, Hk Dh]`, result `[C, Hk Dh]`. No arithmetic; `T Hk Dh`
 /// elements read and as many written: past rows stay where they lie. Under the
-/// cross mask an encoder writes the whole cache, `[source, Hk Dh]`, and there is no past.
+/// cross mask an encode step, whose source is its own tokens, writes the whole cache, `[source, Hk Dh]`: there is
+/// no past.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KvAppend {
     /// Key or value heads (Hk).
