@@ -152,7 +152,8 @@ fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
                     set.per_pair += bytes;
                     set.mask = mask;
                 }
-                Dim::Fixed(_) | Dim::Past | Dim::Context => {}
+                Dim::Frames(n) => set.per_token += bytes * n as f64,
+                Dim::Fixed(_) | Dim::Past | Dim::Context | Dim::Source => {}
             }
         }
         if !sets.iter().any(|other| other.covers(&set)) {

@@ -23,6 +23,8 @@ pub enum Activation {
     Relu,
     /// `c tanh(x / c)`, the soft cap on Gemma 2's logits.
     SoftCap(f64),
+    /// `c x`, the factor on T5's hidden state before a tied head.
+    Scale(f64),
 }
 
 impl Activation {
@@ -35,6 +37,7 @@ impl Activation {
             Self::GeluErf => "gelu-erf",
             Self::Relu => "relu",
             Self::SoftCap(_) => "softcap",
+            Self::Scale(_) => "scale",
         }
     }
 
@@ -50,6 +53,7 @@ impl Activation {
             }
             Self::GeluErf => x * c(0.5) * (c(1.0) + (x * c(FRAC_1_SQRT_2)).erf()),
             Self::Relu => x.maximum(c(0.0)),
+            Self::Scale(factor) => x * c(factor),
             Self::SoftCap(cap) => (x * c(1.0 / cap)).tanh() * c(cap),
         }
     }
@@ -63,6 +67,7 @@ impl Activation {
             Self::GeluErf => (4.0, 1.0),
             Self::Relu => (0.0, 0.0),
             Self::SoftCap(_) => (2.0, 1.0),
+            Self::Scale(_) => (1.0, 0.0),
         }
     }
 }
@@ -70,7 +75,7 @@ impl Activation {
 /// `y = f(x)` element by element.
 ///
 /// Shapes: `x, y: [M, W]`. Work per element: SiLU 2 vector and 2 special, GELU (sigmoid) 3 and 2, (tanh) 8 and 1,
-/// GELU (erf) 4 and 1, ReLU none, soft cap 2 and 1.
+/// GELU (erf) 4 and 1, ReLU none, soft cap 2 and 1, scale 1 and 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Activate {
     /// Rows (M).

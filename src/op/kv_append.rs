@@ -9,7 +9,9 @@ use crate::tensor::{Dim, Mask, Step, TensorType};
 /// The cache with the step's new rows behind each sequence's past rows.
 ///
 /// Shapes: `new: [T, Hk Dh]`, `past: [P, Hk Dh]`, result `[C, Hk Dh]`. No arithmetic; `T Hk Dh`
-/// elements read and as many written: past rows stay where they lie.
+/// elements read and as many written: past rows stay where they lie. Under the
+/// cross mask an encode step, whose source is its own tokens, writes the whole cache, `[source, Hk Dh]`: there is
+/// no past.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KvAppend {
     /// Key or value heads (Hk).
@@ -28,6 +30,10 @@ impl Operator for KvAppend {
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let cache = |rows| TensorType::cache(rows, self.kv_heads, self.head_dim, self.mask);
         let new = TensorType::activation(Dim::Tokens, self.kv_heads * self.head_dim);
+        if self.mask == Mask::Cross {
+            check(Self::NAME, operands, &[("new", new)])?;
+            return Ok(cache(Dim::Source));
+        }
         check(Self::NAME, operands, &[("new", new), ("past", cache(Dim::Past))])?;
         Ok(cache(Dim::Context))
     }
@@ -43,13 +49,17 @@ impl Operator for KvAppend {
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
         for s in step.sequences() {
-            for i in 0..s.past {
+            let first = match self.mask {
+                Mask::Cross => s.first_source,
+                _ => s.first_context + s.past,
+            };
+            for i in 0..if self.mask == Mask::Cross { 0 } else { s.past } {
                 out.adopt(s.first_context + i, &operands[1], s.first_past + i);
             }
             for i in 0..s.new {
                 for d in 0..(self.kv_heads * self.head_dim) as usize {
                     let value = operands[0].at(s.first_token + i, d);
-                    out.set(s.first_context + s.past + i, d, value);
+                    out.set(first + i, d, value);
                 }
             }
         }

@@ -12,6 +12,7 @@ mod add;
 mod all_gather;
 mod all_reduce;
 mod combine;
+mod conv1d;
 mod embedding;
 mod expert_bias;
 mod gate;
@@ -42,6 +43,7 @@ pub use add::Add;
 pub use all_gather::AllGather;
 pub use all_reduce::AllReduce;
 pub use combine::Combine;
+pub use conv1d::Conv1d;
 pub use embedding::Embedding;
 pub use expert_bias::ExpertBias;
 pub use gate::Gate;
@@ -56,7 +58,7 @@ pub use rope::{Pairing, Rope, RopeScaling};
 pub use route::{Groups, Route, Scoring};
 pub use routing::{ExpertLoad, ParseRoutingError, Routing};
 pub use sample::{Sample, Sampler};
-pub use score_bias::{ScoreBias, alibi_slope};
+pub use score_bias::{Buckets, ScoreBias, alibi_slope};
 pub use scores::Scores;
 pub use select::Select;
 pub use send::Send;
@@ -178,5 +180,5 @@ macro_rules! operators {
 operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
     Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
-    AllReduce, AllGather, Send,
+    AllReduce, AllGather, Send, Conv1d,
 }

@@ -14,22 +14,53 @@ pub enum ScoreBias {
         /// Heads of all ranks.
         of: u64,
     },
+    /// A learned bias per head and bucket of relative positions (T5, arXiv 1910.10683).
+    Relative(Buckets),
 }
 
 impl ScoreBias {
-    /// Number of the first of `heads` heads, and how many there are on all ranks.
-    pub const fn heads(self, heads: u64) -> (u64, u64) {
-        match self {
+    /// The bias of a rank's piece of `heads` heads cut in `parts`; of a learned one the table is cut.
+    pub const fn share(self, heads: u64, rank: Rank, parts: u64) -> Self {
+        let (first, of) = match self {
+            Self::Relative(_) => return self,
             Self::Alibi => (0, heads),
             Self::AlibiShare { first, of } => (first, of),
-        }
-    }
-
-    /// The bias of a rank's piece of `heads` heads cut in `parts`.
-    pub const fn share(self, heads: u64, rank: Rank, parts: u64) -> Self {
-        let (first, of) = self.heads(heads);
+        };
         let first = first + rank.index * parts / rank.of * (heads / parts);
         Self::AlibiShare { first, of }
+    }
+}
+
+/// Buckets of relative positions: half of them hold one distance each, the others grow
+/// logarithmically up to `max_distance`, beyond which all share the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Buckets {
+    /// Buckets, at least 2; at least 4 and even where bidirectional.
+    pub count: u64,
+    /// Distance from which on all keys share a bucket; above the number of exact distances.
+    pub max_distance: u64,
+    /// Keys behind the query have the second half of the buckets (encoders); else they share
+    /// bucket 0.
+    pub bidirectional: bool,
+}
+
+impl Buckets {
+    /// Bucket of a key `relative` positions behind the query in the text (negative: before it).
+    pub fn of(self, relative: i64) -> u64 {
+        let one_side = if self.bidirectional { self.count / 2 } else { self.count };
+        let (first, distance) = match (self.bidirectional, relative > 0) {
+            (true, true) => (one_side, relative.unsigned_abs()),
+            (false, true) => (0, 0),
+            (_, false) => (0, relative.unsigned_abs()),
+        };
+        let exact = one_side / 2;
+        if distance < exact {
+            return first + distance;
+        }
+        let ratio = |n: u64| (n as f64 / exact as f64).ln();
+        let steps = ratio(distance) / ratio(self.max_distance) * (one_side - exact) as f64;
+        // Distances that lie on an edge belong above it, as in exact arithmetic.
+        first + (exact + (steps + 1e-9).floor() as u64).min(one_side - 1)
     }
 }
 

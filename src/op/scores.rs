@@ -2,17 +2,18 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
-use super::score_bias::{ScoreBias, alibi_slope};
+use super::score_bias::{Buckets, ScoreBias, alibi_slope};
 use super::split::{Found, Layout, Place, Split, SplitError, attention};
 use super::{Operand, Operator, Pattern, Target, Work};
-use crate::tensor::{Dim, Mask, Step, TensorType};
+use crate::tensor::{Dim, Mask, Step, TensorType, WeightKind};
 
 /// `s[(q, k), h] = cap(scale * sum_d q[q, h, d] key[k, h / (H/Hk), d]) + bias` for every visible pair.
 ///
-/// Shapes: `q: [T, H Dh]`, `keys: [C, Hk Dh]`, `s: [pairs, H]`, pairs packed by query. Masked pairs
+/// Shapes: `q: [T, H Dh]`, `keys: [keys, Hk Dh]`, `s: [pairs, H]`, pairs packed by query. Masked pairs
 /// are neither computed nor stored (A7). Work per pair and head: `2 Dh` matrix, 1 vector (scale); a
 /// soft cap `c tanh(s / c)` adds 2 vector and 1 special (Gemma 2, arXiv 2408.00118), a bias by
-/// distance 2 vector.
+/// distance 2 vector. A learned bias has a table `[buckets, H]` as third operand, which is read whole
+/// (A39), and adds 1 vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
     /// Query heads (H).
@@ -32,18 +33,30 @@ pub struct Scores {
 }
 
 impl Scores {
+    /// The buckets of a learned bias, whose table is the third operand.
+    fn table(&self) -> Option<Buckets> {
+        match self.bias {
+            Some(ScoreBias::Relative(buckets)) => Some(buckets),
+            Some(ScoreBias::Alibi | ScoreBias::AlibiShare { .. }) | None => None,
+        }
+    }
+
     /// The capped and biased score of a query `distance` positions behind its key.
-    fn finish<S: Scalar>(&self, dot: S, head: u64, distance: f64) -> S {
+    fn finish<S: Scalar>(&self, dot: S, head: u64, distance: f64, table: &[S]) -> S {
         let score = dot * S::constant(self.scale);
         let score = match self.softcap {
             Some(c) => (score * S::constant(1.0 / c)).tanh() * S::constant(c),
             None => score,
         };
         match self.bias {
-            Some(bias) => {
-                let (first, of) = bias.heads(self.heads);
-                let slope = S::constant(-alibi_slope(first + head, of));
-                score + slope * S::constant(distance)
+            Some(ScoreBias::Alibi) => {
+                score + S::constant(-alibi_slope(head, self.heads)) * S::constant(distance)
+            }
+            Some(ScoreBias::AlibiShare { first, of }) => {
+                score + S::constant(-alibi_slope(first + head, of)) * S::constant(distance)
+            }
+            Some(ScoreBias::Relative(buckets)) => {
+                score + table[(buckets.of(-distance as i64) * self.heads + head) as usize]
             }
             None => score,
         }
@@ -56,23 +69,30 @@ impl Operator for Scores {
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let q = TensorType::activation(Dim::Tokens, self.heads * self.head_dim);
-        let keys = TensorType::cache(Dim::Context, self.kv_heads, self.head_dim, self.mask);
-        check(Self::NAME, operands, &[("q", q), ("keys", keys)])?;
+        let keys = TensorType::keys(self.kv_heads, self.head_dim, self.mask);
+        let rows = self.table().map_or(0, |b| b.count);
+        let table = TensorType::weight(WeightKind::Position, rows, self.heads);
+        let expected = [("q", q), ("keys", keys), ("bias", table)];
+        check(Self::NAME, operands, &expected[..2 + usize::from(rows > 0)])?;
         Ok(TensorType::activation(Dim::Pairs(self.mask), self.heads))
     }
 
     fn work(&self, step: &Step) -> Work {
         let scores = step.pairs(self.mask) * self.heads as f64;
         let (vector, special) = if self.softcap.is_some() { (3.0, 1.0) } else { (1.0, 0.0) };
-        let vector = if self.bias.is_some() { vector + 2.0 } else { vector };
+        let (bias, table) = match self.bias {
+            None => (0.0, 0),
+            Some(ScoreBias::Alibi | ScoreBias::AlibiShare { .. }) => (2.0, 0),
+            Some(ScoreBias::Relative(buckets)) => (1.0, buckets.count * self.heads),
+        };
         let dim = self.head_dim as f64;
         let queries = step.tokens() * self.heads as f64 * dim;
         let keys = step.visible_context(self.mask) * self.kv_heads as f64 * dim;
         Work {
             matrix: 2.0 * dim * scores,
-            vector: vector * scores,
+            vector: (vector + bias) * scores,
             special: special * scores,
-            reads: [queries, keys, 0.0],
+            reads: [queries, keys, table as f64],
             writes: scores,
         }
     }
@@ -89,11 +109,14 @@ impl Operator for Scores {
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
         let (q, keys) = (&operands[0], &operands[1]);
         let dim = self.head_dim as usize;
+        let entries = self.table().map_or(0, |b| b.count * self.heads) as usize;
+        let heads = self.heads as usize;
+        let table: Vec<S> = (0..entries).map(|i| operands[2].at(i / heads, i % heads)).collect();
         let mut pair = 0;
         for s in step.sequences() {
             for i in 0..s.new {
                 for key in s.visible(i, self.mask) {
-                    let (query, row) = (s.first_token + i, s.first_context + key);
+                    let (query, row) = (s.first_token + i, s.first_key(self.mask) + key);
                     for h in 0..self.heads as usize {
                         let kv = h / (self.heads / self.kv_heads) as usize;
                         let dot = S::on(Engine::Matrix, || {
@@ -102,7 +125,7 @@ impl Operator for Scores {
                             })
                         });
                         let score = S::on(Engine::Vector, || {
-                            self.finish(dot, h as u64, (s.past + i) as f64 - key as f64)
+                            self.finish(dot, h as u64, (s.past + i) as f64 - key as f64, &table)
                         });
                         out.set(pair, h, score);
                     }
@@ -122,10 +145,12 @@ impl Operator for Scores {
             ..self.clone()
         };
         let (result, keys) = (Layout::columns(heads), Layout::columns(kv_heads));
-        Ok(Split { op: op.into(), operands: vec![result, keys], result })
+        let layouts = [result, keys, result];
+        let operands = layouts[..2 + usize::from(self.table().is_some())].to_vec();
+        Ok(Split { op: op.into(), operands, result })
     }
 
     fn groups(&self, operand: usize) -> Option<u64> {
-        Some(if operand == 0 { self.heads } else { self.kv_heads })
+        Some(if operand == 1 { self.kv_heads } else { self.heads })
     }
 }

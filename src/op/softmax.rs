@@ -86,7 +86,8 @@ impl Operator for Softmax {
 
 fn normalise<S: Scalar>(scores: &[S], sink: Option<S>) -> Vec<S> {
     let all = scores.iter().copied().chain(sink);
-    let max = all.reduce(S::maximum).expect("invariant: a query sees a key");
+    // Cross-attention over no source sees nothing.
+    let Some(max) = all.reduce(S::maximum) else { return vec![] };
     let exps: Vec<S> = scores.iter().map(|&s| (s - max).exp()).collect();
     let sum = exps.iter().fold(S::constant(0.0), |sum, &e| sum + e);
     let sum = sink.map_or(sum, |sink| sum + (sink - max).exp());

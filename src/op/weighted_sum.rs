@@ -8,7 +8,7 @@ use crate::tensor::{Dim, Mask, Step, TensorType};
 
 /// `o[q, h, :] = sum_k p[(q, k), h] value[k, h / (H/Hk), :]` over visible pairs.
 ///
-/// Shapes: `p: [pairs, H]`, `values: [C, Hk Dh]`, `o: [T, H Dh]`. Work: `2 Dh` matrix operations a
+/// Shapes: `p: [pairs, H]`, `values: [keys, Hk Dh]`, `o: [T, H Dh]`. Work: `2 Dh` matrix operations a
 /// pair and head.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeightedSum {
@@ -28,7 +28,7 @@ impl Operator for WeightedSum {
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let p = TensorType::activation(Dim::Pairs(self.mask), self.heads);
-        let values = TensorType::cache(Dim::Context, self.kv_heads, self.head_dim, self.mask);
+        let values = TensorType::keys(self.kv_heads, self.head_dim, self.mask);
         check(Self::NAME, operands, &[("p", p), ("values", values)])?;
         Ok(TensorType::activation(Dim::Tokens, self.heads * self.head_dim))
     }
@@ -66,7 +66,8 @@ impl Operator for WeightedSum {
                     for d in 0..dim {
                         let sum = S::on(Engine::Matrix, || {
                             (first..).zip(keys.clone()).fold(S::constant(0.0), |sum, (row, key)| {
-                                sum + p.at(row, h) * values.at(s.first_context + key, kv * dim + d)
+                                sum + p.at(row, h)
+                                    * values.at(s.first_key(self.mask) + key, kv * dim + d)
                             })
                         });
                         out.set(s.first_token + i, h * dim + d, sum);

@@ -4,8 +4,10 @@
 /// with the end of the context (bottom-right), as in FlashAttention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mask {
-    /// All keys of the sequence (encoders).
+    /// All new tokens of the sequence, on both sides (encoders, which keep no keys).
     Full,
+    /// All source positions of the sequence, kept by the encoder (cross-attention).
+    Cross,
     /// Keys up to and including the query's own position.
     Causal,
     /// The last `window` keys up to and including the query's own position.
@@ -20,7 +22,7 @@ impl Mask {
     pub const fn window(self) -> Option<u64> {
         match self {
             Self::Sliding { window } => Some(window),
-            Self::Full | Self::Causal => None,
+            Self::Full | Self::Cross | Self::Causal => None,
         }
     }
 }

@@ -20,6 +20,10 @@ pub enum Dim {
     Past,
     /// Tokens in the KV cache after the step.
     Context,
+    /// Positions that the encoder kept keys and values of, over all sequences.
+    Source,
+    /// Audio frames: this many for each new token.
+    Frames(u64),
     /// (query, key) pairs that the mask lets through.
     Pairs(Mask),
 }
@@ -34,6 +38,8 @@ impl Dim {
             Self::Logits => step.logit_rows(),
             Self::Past => step.past(),
             Self::Context => step.context(),
+            Self::Source => step.source(),
+            Self::Frames(per_token) => step.tokens() * per_token as f64,
             Self::Pairs(mask) => step.pairs(mask),
         }
     }
@@ -48,6 +54,8 @@ impl fmt::Display for Dim {
             Self::Logits => f.write_str("logit rows"),
             Self::Past => f.write_str("past"),
             Self::Context => f.write_str("context"),
+            Self::Source => f.write_str("source"),
+            Self::Frames(n) => write!(f, "{n} x tokens"),
             Self::Pairs(_) => f.write_str("pairs"),
         }
     }
@@ -60,6 +68,8 @@ pub enum WeightKind {
     Embedding,
     /// Learned position table.
     Position,
+    /// Kernel of a convolution.
+    Convolution,
     /// Matrix of an attention or feed-forward projection.
     Projection,
     /// Output head that is not tied to the embedding.
@@ -116,6 +126,18 @@ impl TensorType {
     pub const fn cache(rows: Dim, kv_heads: u64, head_dim: u64, mask: Mask) -> Self {
         let role = Role::KvCache { head_dim, window: mask.window() };
         Self { rows, width: kv_heads * head_dim, role }
+    }
+
+    /// Keys or values that attention under a mask reads: those of the step itself in an encoder,
+    /// those that the encoder kept in cross-attention, else the cache after the step.
+    pub const fn keys(kv_heads: u64, head_dim: u64, mask: Mask) -> Self {
+        match mask {
+            Mask::Full => Self::activation(Dim::Tokens, kv_heads * head_dim),
+            Mask::Cross => Self::cache(Dim::Source, kv_heads, head_dim, mask),
+            Mask::Causal | Mask::Sliding { .. } => {
+                Self::cache(Dim::Context, kv_heads, head_dim, mask)
+            }
+        }
     }
 
     /// Number of elements in this step.

@@ -12,6 +12,8 @@ pub struct Group {
     pub new: u64,
     /// Tokens whose keys and values are cached already, per sequence.
     pub past: u64,
+    /// Positions that the encoder kept, per sequence; 0 without an encoder.
+    pub source: u64,
 }
 
 /// Which tokens get logits.
@@ -64,6 +66,10 @@ pub struct Sequence {
     pub past: usize,
     /// Row of its first key in `[context, ..]`.
     pub first_context: usize,
+    /// Row of its first kept position in `[source, ..]`.
+    pub first_source: usize,
+    /// Positions that the encoder kept.
+    pub source: usize,
 }
 
 /// Largest batch of a group, and largest context of a sequence.
@@ -75,7 +81,7 @@ impl Step {
     /// # Errors
     /// Zero or absurdly large numbers.
     pub fn prefill(batch: u64, prompt: u64) -> Result<Self, StepError> {
-        Self::one(Group { count: batch, new: prompt, past: 0 }, Logits::Last, "prompt")
+        Self::one(Group { count: batch, new: prompt, past: 0, source: 0 }, Logits::Last, "prompt")
     }
 
     /// One token per sequence; `context` counts the new token, whose key and value are attended to.
@@ -84,7 +90,7 @@ impl Step {
     /// Zero or absurdly large numbers.
     pub fn decode(batch: u64, context: u64) -> Result<Self, StepError> {
         let past = context.checked_sub(1).ok_or(StepError::NoToken("context"))?;
-        Self::one(Group { count: batch, new: 1, past }, Logits::Last, "context")
+        Self::one(Group { count: batch, new: 1, past, source: 0 }, Logits::Last, "context")
     }
 
     /// Checks `tokens` draft tokens per sequence at once, with logits for each.
@@ -92,7 +98,7 @@ impl Step {
     /// # Errors
     /// Zero or absurdly large numbers.
     pub fn verify(batch: u64, tokens: u64, past: u64) -> Result<Self, StepError> {
-        Self::one(Group { count: batch, new: tokens, past }, Logits::All, "draft tokens")
+        Self::one(Group { count: batch, new: tokens, past, source: 0 }, Logits::All, "draft tokens")
     }
 
     /// A chunk of a longer prompt: `chunk` tokens behind `past` cached ones.
@@ -100,7 +106,28 @@ impl Step {
     /// # Errors
     /// Zero or absurdly large numbers.
     pub fn chunked(batch: u64, chunk: u64, past: u64) -> Result<Self, StepError> {
-        Self::one(Group { count: batch, new: chunk, past }, Logits::Last, "chunk")
+        Self::one(Group { count: batch, new: chunk, past, source: 0 }, Logits::Last, "chunk")
+    }
+
+    /// Runs an encoder over `source` positions of `batch` sequences at once.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn encode(batch: u64, source: u64) -> Result<Self, StepError> {
+        let group = Group { count: batch, new: source, past: 0, source };
+        Self::one(group, Logits::Last, "source")
+    }
+
+    /// The same step of sequences whose encoder kept `source` positions each.
+    ///
+    /// # Errors
+    /// Absurdly large numbers.
+    pub fn with_source(mut self, source: u64) -> Result<Self, StepError> {
+        for group in &mut self.groups {
+            group.source = source;
+            check(group, "new tokens")?;
+        }
+        Ok(self)
     }
 
     /// Any mix of groups in one pass, for instance a chunk of one prompt beside decodes of others.
@@ -159,20 +186,28 @@ impl Step {
         self.sum(|g| g.count as f64 * (g.past + g.new) as f64)
     }
 
+    /// Positions that the encoder kept, over all sequences.
+    pub fn source(&self) -> f64 {
+        self.sum(|g| g.count as f64 * g.source as f64)
+    }
+
     /// (query, key) pairs that the mask lets through, over all sequences (A7).
     ///
-    /// Causal: `sum_i (past + i)` for `i` in `1..=new`; sliding: `sum_i min(past + i, window)`.
+    /// Causal: `sum_i (past + i)` for `i` in `1..=new`; sliding: `sum_i min(past + i, window)`; full:
+    /// `new^2`; cross: `new source`.
     pub fn pairs(&self, mask: Mask) -> f64 {
         self.sum(|g| g.count as f64 * pairs(g, mask))
     }
 
-    /// Cached rows that at least one new query sees: all of the context, or under a window `w`
-    /// the last `new + w - 1`.
+    /// Rows of keys that at least one new query sees: all of the context, under a window `w` the
+    /// last `new + w - 1`, in an encoder the new tokens, in cross-attention the source.
     pub fn visible_context(&self, mask: Mask) -> f64 {
         self.sum(|g| {
             let context = g.past + g.new;
             let seen = match mask {
-                Mask::Full | Mask::Causal => context,
+                Mask::Full => g.new,
+                Mask::Cross => g.source,
+                Mask::Causal => context,
                 Mask::Sliding { window } => context.min(g.new + window - 1),
             };
             g.count as f64 * seen as f64
@@ -198,19 +233,22 @@ impl Step {
 
     /// The sequences with their places in packed tensors, in order.
     pub fn sequences(&self) -> impl Iterator<Item = Sequence> + '_ {
-        let singles = self.groups.iter().flat_map(|g| (0..g.count).map(move |_| (g.new, g.past)));
-        singles.scan((0, 0, 0), |(token, past_row, context), (new, past)| {
-            let (new, past) = (new as usize, past as usize);
+        let singles = self.groups.iter().flat_map(|g| (0..g.count).map(move |_| *g));
+        singles.scan((0, 0, 0, 0), |(token, past_row, context, source_row), g| {
+            let [new, past, source] = [g.new, g.past, g.source].map(|n| n as usize);
             let sequence = Sequence {
                 first_token: *token,
                 new,
                 first_past: *past_row,
                 past,
                 first_context: *context,
+                first_source: *source_row,
+                source,
             };
             *token += new;
             *past_row += past;
             *context += past + new;
+            *source_row += source;
             Some(sequence)
         })
     }
@@ -225,9 +263,19 @@ impl Sequence {
     pub fn visible(&self, i: usize, mask: Mask) -> std::ops::Range<usize> {
         let own = self.past + i + 1;
         match mask {
-            Mask::Full => 0..self.past + self.new,
+            Mask::Full => 0..self.new,
+            Mask::Cross => 0..self.source,
             Mask::Causal => 0..own,
             Mask::Sliding { window } => own.saturating_sub(window as usize)..own,
+        }
+    }
+
+    /// Row of its first key in the keys that attention under a mask reads.
+    pub fn first_key(&self, mask: Mask) -> usize {
+        match mask {
+            Mask::Full => self.first_token,
+            Mask::Cross => self.first_source,
+            Mask::Causal | Mask::Sliding { .. } => self.first_context,
         }
     }
 }
@@ -236,7 +284,8 @@ fn pairs(g: &Group, mask: Mask) -> f64 {
     let (new, past) = (g.new as f64, g.past as f64);
     let causal = |new: f64| new * past + new * (new + 1.0) / 2.0;
     match mask {
-        Mask::Full => new * (past + new),
+        Mask::Full => new * new,
+        Mask::Cross => new * g.source as f64,
         Mask::Causal => causal(new),
         Mask::Sliding { window } => {
             let growing = new.min((window as f64 - past).max(0.0));
@@ -253,6 +302,7 @@ fn check(group: &Group, what: &'static str) -> Result<(), StepError> {
         Group { count, .. } if count > LIMIT => Err(large("batch", count)),
         Group { new, .. } if new > LIMIT => Err(large(what, new)),
         Group { past, .. } if past > LIMIT => Err(large("context", past)),
+        Group { source, .. } if source > LIMIT => Err(large("source", source)),
         _ => Ok(()),
     }
 }
@@ -265,16 +315,16 @@ mod tests {
     proptest! {
         #[test]
         fn closed_forms_equal_enumeration(
-            groups in prop::collection::vec((1..4u64, 1..9u64, 0..9u64), 1..4),
+            groups in prop::collection::vec((1..4u64, 1..9u64, 0..9u64, 0..7u64), 1..4),
             window in 1..12u64,
         ) {
-            let groups = groups.iter().map(|&(count, new, past)| Group { count, new, past });
+            let groups = groups.iter().map(|&(count, new, past, source)| Group { count, new, past, source });
             let step = Step::mixed(groups).expect("valid");
-            for mask in [Mask::Full, Mask::Causal, Mask::Sliding { window }] {
+            for mask in [Mask::Full, Mask::Cross, Mask::Causal, Mask::Sliding { window }] {
                 let mut pairs = 0;
                 let mut seen = 0;
                 for s in step.sequences() {
-                    let mut touched = vec![false; s.past + s.new];
+                    let mut touched = vec![false; (s.past + s.new).max(s.source)];
                     for i in 0..s.new {
                         pairs += s.visible(i, mask).len();
                         touched[s.visible(i, mask)].fill(true);

@@ -41,7 +41,7 @@ fn widened(mut model: Architecture, of: u64, also_keys: bool) -> Architecture {
 }
 
 fn step(groups: &[(u64, u64)]) -> Step {
-    let groups = groups.iter().map(|&(new, past)| Group { count: 1, new, past });
+    let groups = groups.iter().map(|&(new, past)| Group { count: 1, new, past, source: 0 });
     Step::mixed(groups).expect("valid")
 }
 

@@ -26,6 +26,7 @@ struct Sizes {
 fn sizes() -> impl Strategy<Value = Sizes> {
     let mask = prop_oneof![
         Just(Mask::Full),
+        Just(Mask::Cross),
         Just(Mask::Causal),
         (1..6u64).prop_map(|window| Mask::Sliding { window })
     ];
@@ -35,7 +36,8 @@ fn sizes() -> impl Strategy<Value = Sizes> {
         Just(Activation::GeluTanh),
         Just(Activation::GeluErf),
         Just(Activation::Relu),
-        Just(Activation::SoftCap(30.0))
+        Just(Activation::SoftCap(30.0)),
+        Just(Activation::Scale(0.5))
     ];
     let scaling = prop_oneof![
         Just(None),
@@ -75,14 +77,21 @@ fn sizes() -> impl Strategy<Value = Sizes> {
 }
 
 fn steps() -> impl Strategy<Value = Step> {
-    let groups = prop::collection::vec((1..3u64, 1..5u64, 0..6u64), 1..4);
+    let groups = prop::collection::vec((1..3u64, 1..5u64, 0..6u64, 1..5u64), 1..4);
     let mixed = groups.prop_map(|groups| {
-        let groups = groups.into_iter().map(|(count, new, past)| Group { count, new, past });
+        let groups =
+            groups.into_iter().map(|(count, new, past, source)| Group { count, new, past, source });
         Step::mixed(groups).expect("valid")
     });
     let verify = (1..3u64, 1..5u64, 0..6u64)
-        .prop_map(|(batch, tokens, past)| Step::verify(batch, tokens, past).expect("valid"));
+        .prop_map(|(batch, tokens, past)| Step::verify(batch, tokens, past))
+        .prop_map(|step| step.and_then(|s| s.with_source(3)).expect("valid"));
     prop_oneof![mixed, verify]
+}
+
+/// Rows of so many frames a token.
+fn frames(n: u64) -> Dim {
+    if n == 1 { Dim::Tokens } else { Dim::Frames(n) }
 }
 
 /// One of each operator, with operand types.
@@ -93,7 +102,17 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
     let heads = s.groups * s.kv_heads;
     let dim = 2 * s.half_dim;
     let kv = s.kv_heads * dim;
-    let cache = |rows| TensorType::cache(rows, s.kv_heads, dim, s.mask);
+    let keys = TensorType::keys(s.kv_heads, dim, s.mask);
+    let past =
+        (s.mask != Mask::Cross).then(|| TensorType::cache(Dim::Past, s.kv_heads, dim, s.mask));
+    let buckets = Buckets { count: 8, max_distance: 6, bidirectional: s.flag };
+    let score_bias = match s.mask {
+        Mask::Sliding { .. } => Some(ScoreBias::Alibi),
+        Mask::Full | Mask::Causal => Some(ScoreBias::Relative(buckets)),
+        Mask::Cross => None,
+    };
+    let table = matches!(score_bias, Some(ScoreBias::Relative(_)))
+        .then(|| weight(WeightKind::Position, 8, heads));
     let pairs = act(Dim::Pairs(s.mask), heads);
     let bias = |width| s.flag.then(|| weight(WeightKind::Bias, 1, width));
     let norm = |kind| {
@@ -150,7 +169,7 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
         ),
         (
             KvAppend { kv_heads: s.kv_heads, head_dim: dim, mask: s.mask }.into(),
-            vec![act(Dim::Tokens, kv), cache(Dim::Past)],
+            [act(Dim::Tokens, kv)].into_iter().chain(past).collect(),
         ),
         (
             Scores {
@@ -160,10 +179,10 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
                 mask: s.mask,
                 scale: 0.5,
                 softcap: s.flag.then_some(50.0),
-                bias: s.mask.window().map(|_| ScoreBias::Alibi),
+                bias: score_bias,
             }
             .into(),
-            vec![act(Dim::Tokens, heads * dim), cache(Dim::Context)],
+            [act(Dim::Tokens, heads * dim), keys].into_iter().chain(table).collect(),
         ),
         (
             Softmax { heads, mask: s.mask, sinks: s.flag }.into(),
@@ -171,7 +190,7 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
         ),
         (
             WeightedSum { heads, kv_heads: s.kv_heads, head_dim: dim, mask: s.mask }.into(),
-            vec![pairs, cache(Dim::Context)],
+            vec![pairs, keys],
         ),
         (
             Gate {
@@ -203,6 +222,21 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             vec![act(Dim::Logits, s.width.div_ceil(s.groups))],
         ),
         (Send { rows: Dim::Tokens, width: s.width }.into(), vec![act(Dim::Tokens, s.width)]),
+        (
+            Conv1d {
+                per_token: s.groups,
+                inputs: s.width,
+                outputs: s.outputs,
+                kernel: 3,
+                stride: s.kv_heads,
+            }
+            .into(),
+            vec![
+                act(frames(s.groups * s.kv_heads), s.width),
+                weight(WeightKind::Convolution, s.outputs, 3 * s.width),
+                weight(WeightKind::Bias, 1, s.outputs),
+            ],
+        ),
         (Select { width: s.width }.into(), vec![act(Dim::Tokens, s.width)]),
         (
             Sample { vocabulary: s.outputs, sampler }.into(),
@@ -343,7 +377,14 @@ proptest! {
         let all: BTreeSet<&str> = Op::NAMES.iter().copied().collect();
         prop_assert_eq!(covered, all, "an operator has no case here");
         for (op, operands) in &cases {
-            compare(op, operands, &step)?;
+            match op {
+                // What an encoder keeps are its own tokens.
+                Op::KvAppend(KvAppend { mask: Mask::Cross, .. }) => {
+                    let groups = step.groups().iter().map(|g| Group { source: g.new, ..*g });
+                    compare(op, operands, &Step::mixed(groups).expect("valid"))?;
+                }
+                _ => compare(op, operands, &step)?,
+            }
         }
     }
 }

@@ -212,7 +212,8 @@ pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<>
 pub fn steps(count: u64, new: u64, past: u64) -> impl Strategy<Value = Step> {
     let group = (1..=count, 1..=new, 0..=past);
     prop::collection::vec(group, 1..4).prop_map(|groups| {
-        let groups = groups.into_iter().map(|(count, new, past)| Group { count, new, past });
+        let groups =
+            groups.into_iter().map(|(count, new, past)| Group { count, new, past, source: 0 });
         Step::mixed(groups).expect("valid")
     })
 }

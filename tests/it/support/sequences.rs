@@ -88,6 +88,7 @@ pub fn packed(sequences: &[Sequence], new: &[usize]) -> Step {
         count: 1,
         new: new as u64,
         past: s.past as u64,
+        source: 0,
     });
     Step::mixed(groups).expect("valid")
 }
