@@ -14,6 +14,7 @@ pub mod par;
 pub mod provenance;
 pub mod report;
 pub mod reproduce;
+pub mod serving;
 pub mod sweep;
 pub mod tensor;
 pub mod units;

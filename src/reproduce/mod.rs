@@ -7,6 +7,7 @@ mod flashattention;
 mod gguf;
 mod lab;
 mod mission;
+mod pagedattention;
 mod speculative_decoding;
 mod speculative_sampling;
 mod table;
@@ -34,6 +35,7 @@ pub const PAPERS: &[Paper] = &[
     mission::PAPER,
     speculative_decoding::PAPER,
     speculative_sampling::PAPER,
+    pagedattention::PAPER,
     flashattention::PAPER,
 ];
 
