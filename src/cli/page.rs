@@ -107,7 +107,7 @@ fn without_constants(
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 ) -> (Vec<Column>, Vec<Vec<Cell>>, String) {
-    let asked = ["model", "quant", "batch", "prompt", "output"];
+    let asked = ["model", "quant", "speculative", "batch", "prompt", "output"];
     let constant = |i: usize| {
         asked.contains(&columns[i].name.as_str())
             && rows.iter().all(|r| r[i].text == rows[0][i].text)
@@ -115,6 +115,9 @@ fn without_constants(
     let (gone, kept): (Vec<usize>, Vec<usize>) = (0..columns.len()).partition(|&i| constant(i));
     let shared = gone.iter().filter_map(|&i| {
         let text = &rows.first()?[i].text;
+        if text.is_empty() {
+            return None;
+        }
         Some(format!("{} {text} {}", columns[i].name, columns[i].unit).trim_end().to_owned())
     });
     let shared: Vec<String> = shared.collect();
@@ -135,6 +138,7 @@ fn columns(grid: &Grid) -> Vec<Column> {
     columns.extend([
         Column::text("model"),
         Column::text("quant"),
+        Column::text("speculative"),
         Column::number("batch", ""),
         Column::number("prompt", "tok"),
         Column::number("output", "tok"),
@@ -158,6 +162,7 @@ fn cells(row: &Row<'_>) -> Vec<Cell> {
     cells.extend(row.variant.settings.iter().map(Cell::text));
     cells.push(Cell::text(&row.technique.model));
     cells.push(Cell::text(row.technique.scheme.name()));
+    cells.push(Cell::text(row.technique.speculative.to_string()));
     cells.extend([row.traffic.batch, row.traffic.prompt, row.traffic.output].map(count));
     let figures = row.figures.as_ref();
     let timed = figures.filter(|_| row.status.shows_times());

@@ -7,8 +7,17 @@ use std::fmt::Write;
 use std::ops::Range;
 
 /// Columns before the hardware axes, and behind them.
-const KEYS: &[&str] =
-    &["hardware", "model", "quant", "attention", "fusion", "batch", "prompt", "output"];
+const KEYS: &[&str] = &[
+    "hardware",
+    "model",
+    "quant",
+    "attention",
+    "fusion",
+    "speculative",
+    "batch",
+    "prompt",
+    "output",
+];
 const FIGURES: &[&str] = &[
     "status",
     "fits",
@@ -72,6 +81,9 @@ pub fn write_row<W: std::io::Write>(
     }
     writer.write_field(attention)?;
     writer.write_field(fusion)?;
+    text.clear();
+    let _ = write!(text, "{}", technique.speculative);
+    writer.write_field(text.as_str())?;
     for number in [row.traffic.batch, row.traffic.prompt, row.traffic.output] {
         field(writer, text, format_args!("{number}"))?;
     }

@@ -2,6 +2,7 @@
 
 use super::row::Row;
 use super::subject::{Technique, Variant};
+use crate::cost::speculative::{Speculated, Speculator, Target};
 use crate::cost::{EstimateError, Estimator};
 use crate::diagnostic::Diagnostic;
 use crate::graph::GraphError;
@@ -42,6 +43,8 @@ pub struct Block<'a> {
     variant: &'a Variant,
     technique: &'a Technique,
     estimator: Result<Estimator<'a>, EstimateError>,
+    /// Where the technique speculates.
+    speculator: Option<Speculator<'a>>,
 }
 
 /// Most points: days of work and terabytes of CSV.
@@ -109,8 +112,15 @@ impl Grid {
         let block = index / self.points_per_block();
         let variant = &self.variants[(block / self.techniques.len() as u64) as usize];
         let technique = &self.techniques[(block % self.techniques.len() as u64) as usize];
-        let estimator = Estimator::new(&technique.plan, &variant.machine);
-        Block { variant, technique, estimator }
+        let mut estimator = Estimator::new(&technique.plan, &variant.machine);
+        let mut speculator = None;
+        if let (Ok(target), Some(what)) = (&estimator, &technique.speculated) {
+            match Speculator::new(target.clone(), what) {
+                Ok(found) => speculator = Some(found),
+                Err(error) => estimator = Err(error),
+            }
+        }
+        Block { variant, technique, estimator, speculator }
     }
 
     /// Evaluates consecutive points, binding each plan to its machine once.
@@ -130,7 +140,11 @@ impl Grid {
     /// The point of a block with the given place among its traffic.
     pub fn row<'a>(&self, block: &Block<'a>, traffic: u64) -> Row<'a> {
         let traffic = self.traffic_at(traffic);
-        Row::new(block.variant, block.technique, traffic, &block.estimator, self.allow_oom)
+        let priced = match (&block.estimator, &block.speculator) {
+            (Ok(estimator), speculator) => Ok((estimator, speculator.as_ref())),
+            (Err(error), _) => Err(error),
+        };
+        Row::new(block.variant, block.technique, traffic, priced, self.allow_oom)
     }
 
     fn traffic_at(&self, mut index: u64) -> Traffic {
@@ -197,18 +211,22 @@ fn technique(
     for (_, setting) in settings {
         scenario.set(setting)?;
     }
-    let architecture = architecture(&scenario.model)?.what_if(&scenario.what_if)?;
+    let model = architecture(&scenario.model)?.what_if(&scenario.what_if)?;
     let options = BuildOptions {
         attention: scenario.attention,
         fusions: scenario.fusions,
         sampler: Sampler::Greedy,
         routing: scenario.routing,
     };
-    let plan = Plan::of(architecture.graphs(&options)?.parts(), &scenario.scheme);
+    let plan = Plan::of(model.graphs(&options)?.parts(), &scenario.scheme);
+    let target = Target { architecture: &model, options: &options, scheme: &scenario.scheme };
+    let speculated = Speculated::new(&scenario.speculative, target, architecture)?;
     Ok(Technique {
-        model: architecture.id,
-        model_name: architecture.name,
+        model: model.id,
+        model_name: model.name,
         scheme: scenario.scheme,
+        speculative: scenario.speculative,
+        speculated,
         options,
         plan,
     })

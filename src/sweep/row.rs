@@ -1,9 +1,13 @@
 //! One point of a sweep with its figures, or the reason that it has none.
 
 use super::subject::{Technique, Variant};
+use crate::cost::speculative::Speculator;
 use crate::cost::{Bound, Capacity, Economics, EstimateError, Estimator, Request, Summary};
 use crate::provenance::Basis;
 use crate::workload::Traffic;
+
+/// What prices a point: its plan on its machine, and speculation where there is one.
+type Priced<'b, 'a> = (&'b Estimator<'a>, Option<&'b Speculator<'a>>);
 
 /// Whether a point has figures.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,17 +81,17 @@ impl<'a> Row<'a> {
         variant: &'a Variant,
         technique: &'a Technique,
         traffic: Traffic,
-        estimator: &Result<Estimator<'_>, EstimateError>,
+        priced: Result<Priced<'_, '_>, &EstimateError>,
         allow_oom: bool,
     ) -> Self {
-        let (status, figures) = match estimator {
+        let (status, figures) = match priced {
             Err(EstimateError::MissingEngine(missing)) => {
                 (Status::MissingEngine(format!("no {} engine", missing.wanted)), None)
             }
             Err(error @ EstimateError::Exchange { .. }) => {
                 (Status::Refused(error.to_string()), None)
             }
-            Ok(estimator) => evaluate(variant, traffic, estimator, allow_oom),
+            Ok(priced) => evaluate(variant, traffic, priced, allow_oom),
         };
         Self { variant, technique, traffic, status, figures }
     }
@@ -96,11 +100,15 @@ impl<'a> Row<'a> {
 fn evaluate(
     variant: &Variant,
     Traffic { batch, prompt, output }: Traffic,
-    estimator: &Estimator<'_>,
+    (estimator, speculator): Priced<'_, '_>,
     allow_oom: bool,
 ) -> (Status, Option<Figures>) {
     let request = Request::Generation { batch, prompt, output };
-    let summary = match estimator.summary(&request) {
+    let summary = match speculator {
+        None => estimator.summary(&request),
+        Some(speculator) => speculator.summary(&request).map(|(summary, _)| summary),
+    };
+    let summary = match summary {
         Ok(summary) => summary,
         Err(error) => return (Status::Refused(error.to_string()), None),
     };

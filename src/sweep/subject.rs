@@ -1,10 +1,12 @@
 //! What a block of a sweep is about: a device, and a model under techniques.
 
+use crate::cost::speculative::Speculated;
 use crate::dtype::Scheme;
 use crate::hardware::Machine;
 use crate::mapping::Plan;
 use crate::model::BuildOptions;
 use crate::units::{DollarsPerHour, Watts};
+use crate::workload::Speculative;
 use std::sync::Arc;
 
 /// A device, possibly with fields changed by the sweep.
@@ -37,6 +39,10 @@ pub struct Technique {
     pub scheme: Scheme,
     /// `flash` or `naive`, and `default` or `none`.
     pub options: BuildOptions,
+    /// Speculative decoding, as chosen.
+    pub speculative: Speculative,
+    /// The same, compiled; `None` for plain decoding.
+    pub speculated: Option<Speculated>,
     /// The compiled plan.
     pub plan: Plan,
 }

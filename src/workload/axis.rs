@@ -1,5 +1,7 @@
 //! What a sweep varies: a dotted path and the values it takes, each checked once.
 
+use super::acceptance::Acceptance;
+use super::speculative::{Drafter, Gamma};
 use super::technique::{ATTENTION, FUSION, named, parse_routing, parse_scheme, with_kv};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
@@ -20,6 +22,12 @@ pub enum Setting {
     Quant(Scheme),
     /// Another KV cache format on top of the scheme.
     KvFormat(String),
+    /// Another drafter, or none.
+    Drafter(Option<Drafter>),
+    /// Another number of drafted tokens.
+    Gamma(Gamma),
+    /// Another acceptance rate.
+    Acceptance(Acceptance),
     /// Another attention kernel.
     Attention(AttentionKernel),
     /// Other fusions.
@@ -55,6 +63,9 @@ const PATHS: &[&str] = &[
     "fusion",
     "routing",
     "kv_cache.format",
+    "speculative.draft",
+    "speculative.gamma",
+    "speculative.acceptance",
     "traffic.batch",
     "traffic.prompt",
     "traffic.output",
@@ -131,6 +142,9 @@ fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> 
             with_kv(&Scheme::sixteen_bit(), text)?;
             Setting::KvFormat(text.to_owned())
         }
+        "speculative.draft" => Setting::Drafter(Drafter::parse(text)?),
+        "speculative.gamma" => Setting::Gamma(text.parse()?),
+        "speculative.acceptance" => Setting::Acceptance(text.replace('/', ",").parse()?),
         "attention" => Setting::Attention(named(text, path, ATTENTION)?),
         "routing" => Setting::Routing(parse_routing(text)?),
         "fusion" => Setting::Fusion(named(text, path, FUSION)?),

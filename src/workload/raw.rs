@@ -3,7 +3,10 @@
 use crate::yaml::Spanned;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use std::fmt;
 
 /// A scenario as YAML has it.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -37,9 +40,8 @@ pub struct RawScenario {
     pub routing: Option<Spanned<String>>,
     /// KV cache.
     pub kv_cache: Option<RawKvCache>,
-    /// Speculative decoding: `none`.
-    #[schemars(with = "Option<String>")]
-    pub speculative: Option<Spanned<String>>,
+    /// Speculative decoding: `none`, or who drafts, how much, and how often it is accepted.
+    pub speculative: Option<RawSpeculative>,
     /// Parallelism over devices: `none`.
     #[schemars(with = "Option<String>")]
     pub parallel: Option<Spanned<String>>,
@@ -49,6 +51,60 @@ pub struct RawScenario {
     #[serde(default)]
     #[schemars(with = "std::collections::BTreeMap<String, Vec<serde_json::Value>>")]
     pub sweep: IndexMap<String, Spanned<Vec<Scalar>>>,
+}
+
+/// Speculative decoding as YAML has it: `none`, or a drafter.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum RawSpeculative {
+    /// `none`: plain decoding.
+    Named(String),
+    /// A drafter.
+    Choice(Box<RawDraft>),
+}
+
+impl<'de> Deserialize<'de> for RawSpeculative {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(SpeculativeVisitor)
+    }
+}
+
+/// Reads the fields of a drafter where they stand, so that they keep their places.
+struct SpeculativeVisitor;
+
+impl<'de> Visitor<'de> for SpeculativeVisitor {
+    type Value = RawSpeculative;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`none`, or {draft, gamma, acceptance}")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        match text {
+            "none" => Ok(RawSpeculative::Named(text.to_owned())),
+            _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        RawDraft::deserialize(MapAccessDeserializer::new(map))
+            .map(|draft| RawSpeculative::Choice(Box::new(draft)))
+    }
+}
+
+/// A drafter as YAML has it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawDraft {
+    /// Draft model, `prompt-lookup`, `medusa:HEADS` or `mtp:MODULES`.
+    #[schemars(with = "String")]
+    pub draft: Spanned<Scalar>,
+    /// Tokens drafted in a loop, or `auto`, which is the default.
+    #[schemars(with = "Option<String>")]
+    pub gamma: Option<Spanned<Scalar>>,
+    /// Acceptance rate, or one for each position: `0.8/0.7/0.6`.
+    #[schemars(with = "String")]
+    pub acceptance: Spanned<Scalar>,
 }
 
 /// KV cache as YAML has it.

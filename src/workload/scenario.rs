@@ -1,7 +1,8 @@
 //! The checked scenario.
 
 use super::axis::{Axis, Setting, expand_values};
-use super::raw::RawScenario;
+use super::raw::{RawScenario, RawSpeculative, Scalar};
+use super::speculative::{Drafter, Gamma, Speculative};
 use super::technique::{ATTENTION, FUSION, choice, parse_routing, parse_scheme, with_kv};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
@@ -34,6 +35,8 @@ pub struct Scenario {
     pub what_if: WhatIf,
     /// Quantization scheme, the KV cache's format included.
     pub scheme: Scheme,
+    /// Speculative decoding.
+    pub speculative: Speculative,
     /// Attention kernel.
     pub attention: AttentionKernel,
     /// Fusions.
@@ -77,6 +80,9 @@ impl Scenario {
             Setting::Window(form) => self.what_if.window = Some(*form),
             Setting::Quant(scheme) => self.scheme = scheme.clone(),
             Setting::KvFormat(format) => self.scheme = with_kv(&self.scheme, format)?,
+            Setting::Drafter(drafter) => self.speculative.drafter.clone_from(drafter),
+            Setting::Gamma(gamma) => self.speculative.gamma = *gamma,
+            Setting::Acceptance(rate) => self.speculative.acceptance = Some(rate.clone()),
             Setting::Attention(kernel) => self.attention = *kernel,
             Setting::Fusion(fusions) => self.fusions = *fusions,
             Setting::Routing(routing) => self.routing = *routing,
@@ -113,6 +119,7 @@ impl Scenario {
             description: raw.description.clone().unwrap_or_default(),
             model: model.value.clone(),
             what_if: what_if(raw, source)?,
+            speculative: speculative(raw, source)?,
             scheme: scheme(raw, source)?,
             attention: choice(raw.attention.as_ref(), "attention", ATTENTION, source)?,
             fusions: choice(raw.fusion.as_ref(), "fusion", FUSION, source)?,
@@ -123,7 +130,6 @@ impl Scenario {
                 output: number(&traffic.output, "output")?,
             },
             axes: {
-                only_none(raw.speculative.as_ref(), "speculative", source)?;
                 only_none(raw.parallel.as_ref(), "parallel", source)?;
                 vec![]
             },
@@ -144,6 +150,25 @@ fn what_if(raw: &RawScenario, source: &Source) -> Result<WhatIf, Diagnostic> {
     Ok(WhatIf { heads: read(heads, source)?, window: read(window, source)? })
 }
 
+fn speculative(raw: &RawScenario, source: &Source) -> Result<Speculative, Diagnostic> {
+    let mapping = match &raw.speculative {
+        None | Some(RawSpeculative::Named(_)) => return Ok(Speculative::NONE),
+        Some(RawSpeculative::Choice(mapping)) => mapping,
+    };
+    let place = |text: &Spanned<Scalar>| source.place(Position::from(text));
+    let at = |text: &Spanned<Scalar>, d: Diagnostic| d.at(place(text));
+    let drafter = Drafter::parse(&mapping.draft.value.0).map_err(|d| at(&mapping.draft, d))?;
+    let gamma = mapping
+        .gamma
+        .as_ref()
+        .map_or(Ok(Gamma::Auto), |text| text.value.0.parse().map_err(|d| at(text, d)))?;
+    let rate = &mapping.acceptance;
+    let acceptance = rate.value.0.replace('/', ",").parse().map_err(|d| at(rate, d))?;
+    let choice = Speculative { drafter, gamma, acceptance: Some(acceptance) };
+    choice.checked().map_err(|d| at(&mapping.draft, d))?;
+    Ok(choice)
+}
+
 fn scheme(raw: &RawScenario, source: &Source) -> Result<Scheme, Diagnostic> {
     let base = match &raw.quant {
         None => Scheme::sixteen_bit(),
@@ -162,7 +187,7 @@ fn routing(raw: &RawScenario, source: &Source) -> Result<Routing, Diagnostic> {
     parse_routing(&text.value).map_err(|d| d.at(source.place(Position::from(text))))
 }
 
-/// Speculative decoding and parallelism have their keys; the one value so far is `none`.
+/// Parallelism has its key; the one value so far is `none`.
 fn only_none(
     field: Option<&Spanned<String>>,
     name: &str,

@@ -143,6 +143,16 @@ impl FromStr for Gamma {
     }
 }
 
+impl fmt::Display for Speculative {
+    /// `llama-3-8b gamma 4 acceptance 0.8`; nothing for plain decoding.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Some(drafter), Some(acceptance)) = (&self.drafter, &self.acceptance) else {
+            return Ok(());
+        };
+        write!(f, "{drafter} gamma {} acceptance {acceptance}", self.gamma)
+    }
+}
+
 impl fmt::Display for Drafter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -153,14 +153,21 @@ fn scenario_files_show_the_place() {
       |
       = help: expected one of: flash, naive
     ");
-    assert_snapshot!(scenario("speculative: eagle"), @"
-    error: speculative: `eagle` is not modelled
-     --> mine.yaml:3:14
+    assert_snapshot!(scenario("speculative: eagle"), @r#"
+    error: speculative: invalid value: string "eagle", expected `none`, or {draft, gamma, acceptance}
+     --> mine.yaml:3:1
       |
     3 | speculative: eagle
-      |              ^^^^^
+      | ^^^^^^^^^^^^
+    "#);
+    assert_snapshot!(scenario("speculative: {draft: gpt2, gamma: 0, acceptance: 0.8}"), @"
+    error: gamma is `0`; expected 1 to 256 tokens, or auto
+     --> mine.yaml:3:35
       |
-      = help: the one supported value is `speculative: none`
+    3 | speculative: {draft: gpt2, gamma: 0, acceptance: 0.8}
+      |                                   ^^
+      |
+      = help: without speculation, leave out the draft
     ");
     assert_snapshot!(scenario("model: gpt2"), @"
     error: duplicate key `model`

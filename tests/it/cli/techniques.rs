@@ -87,3 +87,17 @@ fn a_model_can_be_turned_into_another_form_of_attention() {
         assert!(csv.contains(model), "{csv}");
     }
 }
+
+#[test]
+fn a_draft_of_a_scenario_is_the_draft_of_an_estimate() {
+    let desk = Desk::new();
+    let step = "speculative.draft=llama-3-8b speculative.gamma=4 speculative.acceptance=0.8";
+    let mut line = words("waterfall chat --hardware h200-sxm --set model=llama-3-70b --json");
+    line.extend(["--step", step]);
+    let fall = desk.json(&line);
+    let estimate = desk.json(&words(
+        "estimate --json --model llama-3-70b --hardware h200-sxm --batch 8 --prompt 1155 \
+         --output 211 --draft llama-3-8b --gamma 4 --acceptance 0.8 --allow-oom",
+    ));
+    near(number(&fall["steps"][0]["alone"]), number(&estimate["tpot_s"]));
+}
