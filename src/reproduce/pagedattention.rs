@@ -48,8 +48,8 @@ fn run() -> Result<Reproduction, Diagnostic> {
     let slots = slots("opt-13b", 12.0)?;
     let data: Vec<Row> = rows("pagedattention.csv", DATA)?;
     let useful = |name: &str| data.iter().find(|r| r.kind == "useful" && r.name == name);
-    let target = useful("max").map_or(0.0, |r| r.value);
-    let cv = fitted(slots, target)?;
+    let target = useful("max").ok_or_else(|| Diagnostic::new("no useful share under max"))?;
+    let cv = fitted(slots, target.value)?;
     for row in &data {
         figures.push(match row.kind.as_str() {
             "useful" => {
@@ -68,7 +68,8 @@ fn run() -> Result<Reproduction, Diagnostic> {
         format!("Lengths: log-normal, published means, coefficient of variation {cv:.3}."),
         "That one parameter is fitted to one figure, the useful share under max.".to_owned(),
         "The server is saturated; the paper's batches are at 2 requests/s.".to_owned(),
-        "Beams: one of the group is replaced in each step; the paper's searches decide by model."
+        "Beams: one of the group is replaced in each step, an assumption (A25); the paper's searches \
+         decide by model. Its ranges over groups of 2 to 6 are read as their ends."
             .to_owned(),
     ];
     Ok(Reproduction { figures, remarks })
@@ -88,13 +89,17 @@ fn served(slots: u64, policy: &str, cv: f64) -> Result<Outcome, Diagnostic> {
         "pow2" => contiguous(Reserve::Pow2),
         "oracle" => contiguous(Reserve::Oracle),
         "paged" => Box::new(Paged::new(slots, BLOCK, 0.01)),
-        other => return Err(Diagnostic::unknown("policy", other, ["max", "pow2", "oracle"])),
+        other => {
+            return Err(Diagnostic::unknown("policy", other, ["max", "pow2", "oracle", "paged"]));
+        }
     };
     let (prompt, output) = SHAREGPT;
     let lengths = Lengths { prompt, output, cv, longest: LONGEST };
     let load = Load { rate: 10.0, lengths, warm_up: 300, measured: 3000, seed: 1 };
     let outcome = simulate(allocator.as_mut(), &load, &|_| Seconds::new(1.0));
-    outcome.map_err(|e| Diagnostic::new(e.to_string()))
+    let outcome = outcome.map_err(|e| Diagnostic::new(e.to_string()))?;
+    let idle = || Diagnostic::new(format!("the server under {policy} had no request waiting"));
+    if outcome.saturated { Ok(outcome) } else { Err(idle()) }
 }
 
 /// The coefficient of variation at which the useful share under `max` is as published, by
