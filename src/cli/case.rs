@@ -164,6 +164,10 @@ impl CaseArgs {
         let plan = Plan::of(graphs.parts(), &scheme);
         let price = named_price(&machine, self.price.as_deref())?;
         let request = self.request()?;
+        if self.api_price.is_some() && !matches!(request, Request::Generation { .. }) {
+            let message = "--api-price compares whole requests, not a phase";
+            return Err(Diagnostic::new(message).hint("give --prompt and --output").into());
+        }
         let (api_price, allow_oom) = (self.api_price, self.allow_oom);
         Ok(Case {
             architecture,

@@ -198,7 +198,11 @@ fn cost_rows(case: &Case, context: &EstimateContext<'_>) -> Vec<Line> {
 fn api_row(case: &Case, economics: &Economics) -> Option<Line> {
     let Request::Generation { output, .. } = case.request else { return None };
     let api = case.api_price?.of(&case.request)?;
-    let own = economics.per_million? * (output as f64 / 1e6);
+    let Some(per_million) = economics.per_million else {
+        let remark = format!("a request costs {:.5} $ there; no hourly price here", api.get());
+        return Some(line("API / own cost", "-", remark));
+    };
+    let own = per_million * (output as f64 / 1e6);
     let remark = format!("a request costs {:.5} $ there, {:.5} $ here", api.get(), own.get());
     Some(line("API / own cost", format!("{:.2} x", api / own), remark))
 }

@@ -64,6 +64,15 @@ fn what_ifs_fit_the_model() {
 }
 
 #[test]
+fn an_api_price_is_for_whole_requests() {
+    let line = "estimate --model gpt2 --hardware t4 --batch 1 --phase decode --context 8";
+    assert_snapshot!(refused(&format!("{line} --api-price 0.03,0.06")), @"
+    error: --api-price compares whole requests, not a phase
+     = help: give --prompt and --output
+    ");
+}
+
+#[test]
 fn counts_are_whole_and_at_least_one() {
     assert_snapshot!(refused("estimate --model gpt2 --hardware t4 --batch 0 --prompt 8 --output 8"), @"
     error: invalid value '0' for '--batch <BATCH>': expected at least 1
