@@ -185,6 +185,9 @@ mod tests {
         assert_eq!(schemes(&fall.stages[0].together), "w8a16");
         assert_eq!(schemes(&fall.stages[1].alone), "16bit-kv8");
         assert_eq!(schemes(&fall.stages[1].together), "w8a16-kv8");
+        let turned = [changes[1].clone(), changes[0].clone()];
+        let fall_turned = Waterfall::new(&chat, &turned, &constant).expect("evaluates");
+        assert_eq!(schemes(&fall_turned.stages[1].together), "w8a16-kv8");
         assert_eq!(fall.stages[1].alone.traffic.batch, 32);
         assert_eq!(fall.stages[0].together.traffic.batch, chat.traffic.batch);
     }

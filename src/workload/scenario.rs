@@ -35,6 +35,8 @@ pub struct Scenario {
     pub what_if: WhatIf,
     /// Quantization scheme, the KV cache's format included.
     pub scheme: Scheme,
+    /// The KV cache's format where it was chosen apart from the scheme; another scheme keeps it.
+    pub kv_format: Option<String>,
     /// Speculative decoding.
     pub speculative: Speculative,
     /// Attention kernel.
@@ -78,8 +80,16 @@ impl Scenario {
             Setting::Model(model) => self.model.clone_from(model),
             Setting::Heads(form) => self.what_if.heads = Some(*form),
             Setting::Window(form) => self.what_if.window = Some(*form),
-            Setting::Quant(scheme) => self.scheme = scheme.clone(),
-            Setting::KvFormat(format) => self.scheme = with_kv(&self.scheme, format)?,
+            Setting::Quant(scheme) => {
+                self.scheme = match &self.kv_format {
+                    Some(format) => with_kv(scheme, format)?,
+                    None => scheme.clone(),
+                };
+            }
+            Setting::KvFormat(format) => {
+                self.scheme = with_kv(&self.scheme, format)?;
+                self.kv_format = Some(format.clone());
+            }
             Setting::Drafter(drafter) => self.speculative.drafter.clone_from(drafter),
             Setting::Gamma(gamma) => self.speculative.gamma = *gamma,
             Setting::Acceptance(rate) => self.speculative.acceptance = Some(rate.clone()),
@@ -121,6 +131,10 @@ impl Scenario {
             what_if: what_if(raw, source)?,
             speculative: speculative(raw, source)?,
             scheme: scheme(raw, source)?,
+            kv_format: raw
+                .kv_cache
+                .as_ref()
+                .and_then(|kv| Some(kv.format.as_ref()?.value.0.clone())),
             attention: choice(raw.attention.as_ref(), "attention", ATTENTION, source)?,
             fusions: choice(raw.fusion.as_ref(), "fusion", FUSION, source)?,
             routing: routing(raw, source)?,
