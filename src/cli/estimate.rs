@@ -56,6 +56,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         fallbacks: &case.machine.fallbacks,
         remedy: remedy(case, &report),
         warnings: warnings(case),
+        cross_kv: case.cross_kv(),
         speculation,
         shows_times: report.capacity.fits || case.allow_oom,
     };
@@ -64,13 +65,17 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
 
 /// What a person should know about the request itself.
 fn warnings(case: &Case) -> Vec<String> {
-    let (asked, declared) = (case.request.longest_context(), case.architecture.max_context);
-    let beyond = asked > declared;
-    let text = || {
-        let id = &case.architecture.id;
-        format!("context {asked} is beyond the {declared} tokens that {id} declares")
-    };
-    beyond.then(text).into_iter().collect()
+    let (start, id) = (case.plan.footprint.start(), &case.architecture.id);
+    let (asked, declared) = (case.request.longest_context(start), case.architecture.max_context);
+    let context = (asked > declared)
+        .then(|| format!("context {asked} is beyond the {declared} tokens that {id} declares"));
+    let source = case.request.source(start);
+    let most = case.architecture.encoder.map(|encoder| encoder.max_source);
+    let beyond = most.filter(|most| source > *most);
+    let input = beyond.map(|most| {
+        format!("input {source} is beyond the {most} positions that {id}'s encoder declares")
+    });
+    context.into_iter().chain(input).collect()
 }
 
 fn remedy(case: &Case, report: &CostReport) -> Option<Remedy> {
@@ -97,7 +102,7 @@ fn table(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> Str
     for row in speculate::rows(context) {
         table.rows.push(row.to_vec());
     }
-    for row in memory_rows(report) {
+    for row in memory_rows(case, report) {
         table.rows.push(row.to_vec());
     }
     for row in cost_rows(case, context) {
@@ -134,8 +139,13 @@ fn time_rows(case: &Case, report: &CostReport, context: &EstimateContext<'_>) ->
         b.map_or(String::new(), |b| format!("mostly {}-bound", b.name(context.slowest_level)))
     };
     let mut rows = vec![];
+    if let Some(encode) = summary.encode {
+        rows.push(line("encode", encode, "once a request"));
+    }
     if let Some(prefill) = summary.prefill {
-        rows.push(line("TTFT (prefill)", prefill, bound(summary.prefill_bound)));
+        let name =
+            if summary.encode.is_some() { "TTFT (encode + prefill)" } else { "TTFT (prefill)" };
+        rows.push(line(name, prefill, bound(summary.prefill_bound)));
     }
     if let Some(step) = summary.decode_step {
         let batch = case.request.batch() as f64;
@@ -154,12 +164,14 @@ fn gib(bytes: Bytes) -> String {
     format!("{:.3} GiB", bytes.get() / f64::from(1 << 30))
 }
 
-fn memory_rows(report: &CostReport) -> Vec<Line> {
+fn memory_rows(case: &Case, report: &CostReport) -> Vec<Line> {
     let (memory, capacity) = (&report.summary.memory, &report.capacity);
+    let cross =
+        case.cross_kv().map_or(String::new(), |b| format!("{} of it cross-attention's", gib(b)));
     let fits = if capacity.fits { "fits" } else { "DOES NOT FIT" };
     vec![
         line("weights", gib(memory.weights), ""),
-        line("KV cache", gib(memory.kv), ""),
+        line("KV cache", gib(memory.kv), cross),
         line("activations", gib(memory.activations), ""),
         line("memory", gib(memory.total()), format!("of {}: {fits}", gib(capacity.capacity))),
         line("largest batch", capacity.max_batch, "at these lengths"),

@@ -217,6 +217,7 @@ pub fn device_charts(
         not_modelled: &variant.machine.not_modelled,
         fallbacks: &variant.machine.fallbacks,
         remedy: None,
+        cross_kv: None,
         speculation: None,
         warnings: vec![],
         shows_times: true,

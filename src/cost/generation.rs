@@ -3,7 +3,7 @@
 use super::bound::{Bound, BoundSet};
 use super::estimator::Estimator;
 use super::kernel::KernelCost;
-use super::request::{DecodeSpan, Request, RequestError};
+use super::request::{DecodeSpan, Request, RequestError, Steps};
 use super::span;
 use crate::mapping::{Footprint, PlanKernel};
 use crate::tensor::{Phase, Step};
@@ -14,7 +14,7 @@ use crate::units::{Bytes, Seconds};
 pub struct Memory {
     /// Weights, tied tensors once.
     pub weights: Bytes,
-    /// KV cache at the longest context.
+    /// KV cache at the longest context, with what an encoder keeps.
     pub kv: Bytes,
     /// Activations alive at the worst moment (A11).
     pub activations: Bytes,
@@ -23,7 +23,10 @@ pub struct Memory {
 /// The figures of a request, without names: what a sweep evaluates millions of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
-    /// Prefill with the first token sampled: TTFT of an unloaded server.
+    /// The encode step; `None` without an encoder.
+    pub encode: Option<Seconds>,
+    /// Prefill with the first token sampled, behind an encoder with the encode step before it: TTFT
+    /// of an unloaded server.
     pub prefill: Option<Seconds>,
     /// Mean decode step: TPOT.
     pub decode_step: Option<Seconds>,
@@ -47,20 +50,34 @@ pub(super) struct PhaseTime {
     pub(super) seen: BoundSet,
 }
 
+impl PhaseTime {
+    /// This step and another behind it; most of their time goes where the longer one's does.
+    fn before(self, next: Self) -> Self {
+        let longer = if self.time > next.time { self.most } else { next.most };
+        Self { time: self.time + next.time, most: longer, seen: self.seen.union(next.seen) }
+    }
+}
+
 impl Estimator<'_> {
     /// Times, bounds and memory of a request.
     ///
     /// # Errors
     /// Zero or absurdly large numbers.
     pub fn summary(&self, request: &Request) -> Result<Summary, RequestError> {
-        let (prefill, decode) = request.steps()?;
+        let Steps { encode, prefill, decode } = request.steps(self.plan.footprint.start())?;
+        let encode_time = encode.as_ref().map(|step| self.step_time(Phase::Encode, step));
         let prefill_time = prefill.as_ref().map(|step| self.step_time(Phase::Prefill, step));
+        let prefill_time = prefill_time.map(|time| match encode_time {
+            Some(encode) => encode.before(time),
+            None => time,
+        });
         let decode_time = decode.map(|span| self.span_time(&span));
         let steps = decode.map_or(0.0, |span| span.steps() as f64);
         let phase = |time: Option<PhaseTime>| time.map_or(0.0, |p| p.time);
         let total = phase(prefill_time) + phase(decode_time) * steps;
         let seen = |time: Option<PhaseTime>| time.map_or_else(BoundSet::default, |p| p.seen);
         Ok(Summary {
+            encode: encode_time.map(|p| Seconds::new(p.time)),
             prefill: prefill_time.map(|p| Seconds::new(p.time)),
             decode_step: decode_time.map(|p| Seconds::new(p.time)),
             total: Seconds::new(total),
@@ -152,18 +169,21 @@ impl Estimator<'_> {
 
 impl Memory {
     /// What a request needs under a plan's footprint: weights, the cache at its longest, and the
-    /// activations of its larger phase.
+    /// activations of its largest phase.
     ///
     /// # Errors
     /// Zero or absurdly large numbers.
     pub fn of(footprint: &Footprint, request: &Request) -> Result<Self, RequestError> {
-        let (prefill, decode) = request.steps()?;
+        let start = footprint.start();
+        let Steps { encode, prefill, decode } = request.steps(start)?;
         let decode = decode.map(|span| span.step(span.last));
-        let prefill = prefill.iter().map(|step| (Phase::Prefill, step));
-        let steps = prefill.chain(decode.iter().map(|step| (Phase::Decode, step)));
+        let steps = [(Phase::Encode, encode), (Phase::Prefill, prefill), (Phase::Decode, decode)];
+        let steps = steps.iter().filter_map(|(phase, step)| Some((*phase, step.as_ref()?)));
+        let batch = request.batch() as f64;
         Ok(Self {
             weights: footprint.weights.total,
-            kv: footprint.kv(request.batch() as f64, request.longest_context()),
+            kv: footprint.kv(batch, request.longest_context(start))
+                + footprint.cross_kv(batch, request.source(start)),
             activations: steps
                 .map(|(phase, step)| footprint.activations(phase, step))
                 .fold(Bytes::ZERO, Bytes::max),

@@ -23,4 +23,4 @@ pub use estimator::{EstimateError, Estimator, Provenance};
 pub use generation::{Memory, Summary};
 pub use kernel::KernelCost;
 pub use report::{CostReport, OperatorCost, PhaseCost};
-pub use request::{DecodeSpan, Request, RequestError};
+pub use request::{DecodeSpan, Request, RequestError, Steps};

@@ -5,7 +5,7 @@ use super::capacity::Capacity;
 use super::estimator::Estimator;
 use super::generation::Summary;
 use super::kernel::KernelCost;
-use super::request::{Request, RequestError};
+use super::request::{Request, RequestError, Steps};
 use crate::mapping::PlanKernel;
 use crate::tensor::Phase;
 use crate::units::{Bytes, Flops, FlopsPerByte, Seconds};
@@ -88,10 +88,11 @@ impl Estimator<'_> {
     /// Zero or absurdly large numbers.
     pub fn report(&self, request: &Request) -> Result<CostReport, RequestError> {
         let summary = self.summary(request)?;
-        let (prefill, decode) = request.steps()?;
+        let Steps { encode, prefill, decode } = request.steps(self.plan.footprint.start())?;
         let mut phases = vec![];
-        if let Some(step) = prefill {
-            phases.push(self.phase(Phase::Prefill, 1, |kernel| {
+        for (phase, step) in [(Phase::Encode, encode), (Phase::Prefill, prefill)] {
+            let Some(step) = step else { continue };
+            phases.push(self.phase(phase, 1, |kernel| {
                 let cost = self.kernel(kernel, &step);
                 (cost, self.time(&cost))
             }));

@@ -102,6 +102,18 @@ impl Builder {
     ) -> NodeId {
         let first_layer = self.graph.regions.iter().filter(|r| r.carry.is_some());
         let first_layer = first_layer.map(|r| r.count * r.layers).sum();
+        self.enter_at(name, first_layer, (count, layers), entry)
+    }
+
+    /// [`Self::enter`] with the number of the first layer given: a region that holds another part
+    /// of layers that stand elsewhere too, such as what an encoder leaves for each decoder layer.
+    pub fn enter_at(
+        &mut self,
+        name: impl Into<String>,
+        first_layer: u64,
+        (count, layers): (u64, u64),
+        entry: NodeId,
+    ) -> NodeId {
         self.open(name.into(), count, layers, first_layer);
         let ty = self.graph.node(entry).ty;
         let inside = self.push("x".to_owned(), Kind::Carry, ty);

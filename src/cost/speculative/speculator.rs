@@ -5,7 +5,7 @@ use super::draft::Speculated;
 use super::optimal::{MAX_GAMMA, Optimum, optimal_gamma};
 use crate::cost::estimator::{EstimateError, Estimator};
 use crate::cost::generation::{Memory, PhaseTime, Summary};
-use crate::cost::request::{DecodeSpan, Request, RequestError};
+use crate::cost::request::{DecodeSpan, Request, RequestError, Steps};
 use crate::tensor::{Phase, Step};
 use crate::units::{Bytes, Seconds};
 use crate::workload::Gamma;
@@ -69,13 +69,13 @@ impl<'a> Speculator<'a> {
         request: &Request,
     ) -> Result<(Summary, Option<Speculation>), RequestError> {
         let plain = self.target.summary(request)?;
-        let (prefill, decode) = request.steps()?;
-        let Some(decode) = self.decode(decode, &plain) else { return Ok((plain, None)) };
+        let steps = request.steps(self.start())?;
+        let Some(decode) = self.decode(steps.decode, &plain) else { return Ok((plain, None)) };
         let gamma = match self.what.gamma {
             Gamma::Fixed(gamma) => gamma,
             Gamma::Auto => self.optimum(&decode).gamma,
         };
-        let draft_prefill = prefill.as_ref().map(|step| self.draft_prefill(step));
+        let draft_prefill = steps.prefill.is_some().then(|| self.draft_prefill(&steps));
         let verify = self.verify(&decode.span, gamma);
         let cycle = self.cycle(&decode, gamma);
         let per_token = cycle.per_token(&self.what.acceptance);
@@ -112,7 +112,7 @@ impl<'a> Speculator<'a> {
     /// Zero or absurdly large numbers.
     pub fn optimal(&self, request: &Request) -> Result<Option<Optimum>, RequestError> {
         let plain = self.target.summary(request)?;
-        let decode = self.decode(request.steps()?.1, &plain);
+        let decode = self.decode(request.steps(self.start())?.decode, &plain);
         Ok(decode.map(|decode| self.optimum(&decode)))
     }
 
@@ -123,7 +123,9 @@ impl<'a> Speculator<'a> {
     /// Zero or absurdly large numbers.
     pub fn cycles(&self, request: &Request, most: u64) -> Result<Vec<Cycle>, RequestError> {
         let plain = self.target.summary(request)?;
-        let Some(decode) = self.decode(request.steps()?.1, &plain) else { return Ok(vec![]) };
+        let Some(decode) = self.decode(request.steps(self.start())?.decode, &plain) else {
+            return Ok(vec![]);
+        };
         Ok((1..=most.min(self.limit())).map(|gamma| self.cycle(&decode, gamma)).collect())
     }
 
@@ -154,9 +156,20 @@ impl<'a> Speculator<'a> {
         self.target.verify_time(span, gamma + 1)
     }
 
-    fn draft_prefill(&self, step: &Step) -> Seconds {
-        let once = self.draft.as_ref().map_or(0.0, |d| d.step_time(Phase::Prefill, step).time);
+    /// The draft's own encode and prefill steps.
+    fn draft_prefill(&self, steps: &Steps) -> Seconds {
+        let phases = [(Phase::Encode, &steps.encode), (Phase::Prefill, &steps.prefill)];
+        let time = |draft: &Estimator<'_>| -> f64 {
+            let steps = phases.iter().filter_map(|(phase, step)| Some((*phase, step.as_ref()?)));
+            steps.map(|(phase, step)| draft.step_time(phase, step).time).sum()
+        };
+        let once = self.draft.as_ref().map_or(0.0, time);
         Seconds::new(once * self.what.draft.prefills as f64)
+    }
+
+    /// Tokens that target and draft begin with behind their encoders.
+    fn start(&self) -> Option<u64> {
+        self.target.plan.footprint.start()
     }
 
     /// Memory of target and draft together, and the draft's cache. Both keep the drafted tokens of
@@ -167,17 +180,20 @@ impl<'a> Speculator<'a> {
         plain: &Memory,
         gamma: u64,
     ) -> Result<(Memory, Bytes), RequestError> {
-        let (batch, tokens) = (request.batch(), request.longest_context().saturating_add(gamma));
+        let start = self.start();
+        let (batch, source) = (request.batch(), request.source(start));
+        let tokens = request.longest_context(start).saturating_add(gamma);
         let target = &self.target.plan.footprint;
-        let verify = Step::verify(batch, gamma + 1, tokens - gamma - 1)?;
+        let verify = Step::verify(batch, gamma + 1, tokens - gamma - 1)?.with_source(source)?;
         let mut memory = Memory {
             weights: plain.weights + self.what.draft.weights,
-            kv: target.kv(batch as f64, tokens),
+            kv: target.kv(batch as f64, tokens) + target.cross_kv(batch as f64, source),
             activations: plain.activations.max(target.activations(Phase::Decode, &verify)),
         };
         let Some(draft) = &self.what.draft.plan else { return Ok((memory, Bytes::ZERO)) };
         let caches = self.what.draft.caches as f64;
-        let kv = draft.footprint.kv(batch as f64, tokens) * caches;
+        let cross = draft.footprint.cross_kv(batch as f64, source);
+        let kv = (draft.footprint.kv(batch as f64, tokens) + cross) * caches;
         memory.kv += kv;
         memory.activations =
             memory.activations.max(Memory::of(&draft.footprint, request)?.activations);

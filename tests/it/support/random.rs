@@ -71,6 +71,7 @@ fn attention(e: &Extents) -> impl Strategy<Value = Attention> + use<> {
                 kv_heads,
                 head_dim: 2 * half,
                 qkv_bias,
+                k_bias: true,
                 out_bias,
                 qk_norm,
                 scale: 1.0 / (2.0 * half as f64).sqrt(),
@@ -159,7 +160,7 @@ pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<>
         1 => (1..3u64).prop_map(|norms| Block::Parallel { norms })
     ];
     let head = (any::<bool>(), any::<bool>(), of(Just(30.0)))
-        .prop_map(|(tied, bias, softcap)| Head { tied, bias, softcap });
+        .prop_map(|(tied, bias, softcap)| Head { tied, bias, scale: None, softcap });
     let sizes = (e.layers.clone(), e.hidden.clone(), e.vocabulary.clone());
     let network = (ffn(e.inner.clone()), of(experts(e)));
     let parts = (attention(e), position(e.positions), network, norm());
@@ -203,6 +204,7 @@ pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<>
                 block,
                 head,
                 embedding,
+                encoder: None,
             }
         },
     )
