@@ -6,7 +6,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// The input of an encoder at once, with the keys and values that each decoder layer keeps of it.
+    /// The input of an encoder at once (A43), with the keys and values that each decoder layer keeps of it.
     Encode,
     /// The prompt at once; behind an encoder, the tokens that the decoder begins with.
     Prefill,

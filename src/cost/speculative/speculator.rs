@@ -6,6 +6,7 @@ use super::optimal::{MAX_GAMMA, Optimum, optimal_gamma};
 use crate::cost::estimator::{EstimateError, Estimator};
 use crate::cost::generation::{Memory, PhaseTime, Summary};
 use crate::cost::request::{DecodeSpan, Request, RequestError, Steps};
+use crate::mapping::Footprint;
 use crate::tensor::{Phase, Step};
 use crate::units::{Bytes, Seconds};
 use crate::workload::Gamma;
@@ -46,6 +47,8 @@ struct Decode {
     plain: f64,
     /// A draft step.
     draft: f64,
+    /// Micro-batches that follow each other.
+    rounds: u64,
 }
 
 impl<'a> Speculator<'a> {
@@ -69,14 +72,16 @@ impl<'a> Speculator<'a> {
         request: &Request,
     ) -> Result<(Summary, Option<Speculation>), RequestError> {
         let plain = self.target.summary(request)?;
-        let steps = request.steps(self.start())?;
-        let Some(decode) = self.decode(steps.decode, &plain) else { return Ok((plain, None)) };
+        let steps = self.target.micro_batch(request).steps(self.start())?;
+        let decode = self.decode(steps.decode, request, &plain);
+        let Some(decode) = decode else { return Ok((plain, None)) };
         let gamma = match self.what.gamma {
             Gamma::Fixed(gamma) => gamma,
             Gamma::Auto => self.optimum(&decode).gamma,
         };
-        let draft_prefill = steps.prefill.is_some().then(|| self.draft_prefill(&steps));
-        let verify = self.verify(&decode.span, gamma);
+        let rounds = decode.rounds;
+        let draft_prefill = steps.prefill.is_some().then(|| self.draft_prefill(&steps, rounds));
+        let verify = self.verify(&decode, gamma);
         let cycle = self.cycle(&decode, gamma);
         let per_token = cycle.per_token(&self.what.acceptance);
         let steps = decode.span.steps() as f64;
@@ -112,7 +117,8 @@ impl<'a> Speculator<'a> {
     /// Zero or absurdly large numbers.
     pub fn optimal(&self, request: &Request) -> Result<Option<Optimum>, RequestError> {
         let plain = self.target.summary(request)?;
-        let decode = self.decode(request.steps(self.start())?.decode, &plain);
+        let span = self.target.micro_batch(request).steps(self.start())?.decode;
+        let decode = self.decode(span, request, &plain);
         Ok(decode.map(|decode| self.optimum(&decode)))
     }
 
@@ -123,9 +129,8 @@ impl<'a> Speculator<'a> {
     /// Zero or absurdly large numbers.
     pub fn cycles(&self, request: &Request, most: u64) -> Result<Vec<Cycle>, RequestError> {
         let plain = self.target.summary(request)?;
-        let Some(decode) = self.decode(request.steps(self.start())?.decode, &plain) else {
-            return Ok(vec![]);
-        };
+        let span = self.target.micro_batch(request).steps(self.start())?.decode;
+        let Some(decode) = self.decode(span, request, &plain) else { return Ok(vec![]) };
         Ok((1..=most.min(self.limit())).map(|gamma| self.cycle(&decode, gamma)).collect())
     }
 
@@ -137,33 +142,40 @@ impl<'a> Speculator<'a> {
         optimal_gamma(&self.what.acceptance, self.limit(), |gamma| self.cycle(decode, gamma))
     }
 
-    fn decode(&self, span: Option<DecodeSpan>, plain: &Summary) -> Option<Decode> {
+    fn decode(
+        &self,
+        span: Option<DecodeSpan>,
+        request: &Request,
+        plain: &Summary,
+    ) -> Option<Decode> {
         let (span, plain) = (span?, plain.decode_step?.get());
-        let draft = self.draft.as_ref().map_or(0.0, |draft| draft.span_time(&span).time);
-        Some(Decode { span, plain, draft })
+        let rounds = self.target.micro_batches(request);
+        let step = |draft: &Estimator<'_>| draft.span_time(&span).round(rounds).time;
+        let draft = self.draft.as_ref().map_or(0.0, step);
+        Some(Decode { span, plain, draft, rounds })
     }
 
     fn cycle(&self, decode: &Decode, gamma: u64) -> Cycle {
         Cycle {
             gamma,
             draft: Seconds::new(decode.draft * gamma as f64),
-            verify: Seconds::new(self.verify(&decode.span, gamma).time),
+            verify: Seconds::new(self.verify(decode, gamma).time),
             plain: Seconds::new(decode.plain),
         }
     }
 
-    fn verify(&self, span: &DecodeSpan, gamma: u64) -> PhaseTime {
-        self.target.verify_time(span, gamma + 1)
+    fn verify(&self, decode: &Decode, gamma: u64) -> PhaseTime {
+        self.target.verify_time(&decode.span, gamma + 1).round(decode.rounds)
     }
 
     /// The draft's own encode and prefill steps.
-    fn draft_prefill(&self, steps: &Steps) -> Seconds {
+    fn draft_prefill(&self, steps: &Steps, rounds: u64) -> Seconds {
         let phases = [(Phase::Encode, &steps.encode), (Phase::Prefill, &steps.prefill)];
-        let time = |draft: &Estimator<'_>| -> f64 {
+        let once = |draft: &Estimator<'_>| -> f64 {
             let steps = phases.iter().filter_map(|(phase, step)| Some((*phase, step.as_ref()?)));
-            steps.map(|(phase, step)| draft.step_time(phase, step).time).sum()
+            steps.map(|(phase, step)| draft.step_time(phase, step).flow(rounds).time).sum()
         };
-        let once = self.draft.as_ref().map_or(0.0, time);
+        let once = self.draft.as_ref().map_or(0.0, once);
         Seconds::new(once * self.what.draft.prefills as f64)
     }
 
@@ -181,22 +193,23 @@ impl<'a> Speculator<'a> {
         gamma: u64,
     ) -> Result<(Memory, Bytes), RequestError> {
         let start = self.start();
-        let (batch, source) = (request.batch(), request.source(start));
         let tokens = request.longest_context(start).saturating_add(gamma);
+        let source = request.source(start);
+        let parallel = &self.target.plan.parallel;
+        let (held, running) =
+            (parallel.replica_batch(request.batch()), parallel.micro_batch(request.batch()));
+        let verify = Step::verify(running, gamma + 1, tokens - gamma - 1)?.with_source(source)?;
+        let kept = |f: &Footprint| f.kv(held as f64, tokens) + f.cross_kv(held as f64, source);
         let target = &self.target.plan.footprint;
-        let verify = Step::verify(batch, gamma + 1, tokens - gamma - 1)?.with_source(source)?;
         let mut memory = Memory {
             weights: plain.weights + self.what.draft.weights,
-            kv: target.kv(batch as f64, tokens) + target.cross_kv(batch as f64, source),
+            kv: kept(target),
             activations: plain.activations.max(target.activations(Phase::Decode, &verify)),
         };
         let Some(draft) = &self.what.draft.plan else { return Ok((memory, Bytes::ZERO)) };
-        let caches = self.what.draft.caches as f64;
-        let cross = draft.footprint.cross_kv(batch as f64, source);
-        let kv = (draft.footprint.kv(batch as f64, tokens) + cross) * caches;
+        let kv = kept(&draft.footprint) * self.what.draft.caches as f64;
         memory.kv += kv;
-        memory.activations =
-            memory.activations.max(Memory::of(&draft.footprint, request)?.activations);
+        memory.activations = memory.activations.max(Memory::of(draft, request)?.activations);
         Ok((memory, kv))
     }
 }

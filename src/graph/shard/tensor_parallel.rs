@@ -57,8 +57,8 @@ impl Rewrite<'_> {
             Kind::Carry => {
                 let entry = self.value(self.graph.operands(id)[0], Layout::Whole)?;
                 let region = self.graph.region(id);
-                let repeated = (region.count, region.layers);
-                self.builder.enter_at(region.name.clone(), region.first_layer, repeated, entry)
+                self.builder.first_layer(region.first_layer);
+                self.builder.enter(region.name.clone(), region.count, region.layers, entry)
             }
             Kind::Apply(_) => {
                 let split = self.layouts.splits[id.index()].clone();

@@ -8,12 +8,13 @@ use crate::tensor::{Dim, Mask, TensorType};
 
 impl Wiring<'_> {
     /// Keys and values of every decoder layer from the encoder's result `x: [source, D]`, computed
-    /// once and kept: a region with the decoder's layers that hands on what it was entered with.
+    /// once and kept (A42): a region with the decoder's layers that hands on what it was entered with.
     pub(super) fn cross_cache(&mut self, x: NodeId) -> Result<(), GraphError> {
         let a = self.arch.attention.clone();
         let (kv_heads, head_dim, mask) = (a.kv_heads, a.head_dim, Mask::Cross);
         let shape = (self.arch.hidden, a.kv_width());
-        let x = self.builder.enter_at("cross", 0, (self.arch.layers, 1), x);
+        self.builder.first_layer(0);
+        let x = self.builder.enter("cross", self.arch.layers, 1, x);
         let k = self.project("cross.k", x, shape, a.qkv_bias && a.k_bias)?;
         let v = self.project("cross.v", x, shape, a.qkv_bias)?;
         let append = KvAppend { kv_heads, head_dim, mask };
