@@ -18,7 +18,12 @@ const ROUNDING: f64 = 1e-9;
 
 /// The graphs of all ranks.
 fn ranks(graph: &Graph, of: u64) -> Result<Vec<Graph>, ShardError> {
-    (0..of).map(|index| tensor_parallel(graph, Rank { index, of })).collect()
+    dealt(graph, of, 1)
+}
+
+/// The same with experts dealt to groups.
+fn dealt(graph: &Graph, of: u64, groups: u64) -> Result<Vec<Graph>, ShardError> {
+    (0..of).map(|index| tensor_parallel(graph, Rank { index, of }, groups)).collect()
 }
 
 /// The name of the value that the sampler reads.
@@ -48,15 +53,23 @@ proptest! {
     #[test]
     fn ranks_together_compute_what_one_device_does(
         model in architectures(&tiny()), seed: u64, of in 1..5u64, also_keys: bool,
-        groups in prop::collection::vec((1..5u64, 0..5u64), 1..3),
+        groups in prop::collection::vec((1..5u64, 0..5u64), 1..3), deal: bool,
     ) {
-        let model = widened(model, of, also_keys);
+        let mut model = widened(model, of, also_keys);
+        let dealt_to = match (&mut model.experts, deal) {
+            // Over 4 ranks 2 groups, which cut each expert in two, as well as 4.
+            (Some(experts), true) => {
+                experts.count *= of;
+                if of == 4 && seed % 2 == 0 { 2 } else { of }
+            }
+            _ => 1,
+        };
         let step = step(&groups);
         let tokens = (0..step.tokens() as u64).map(|t| (seed ^ (t * 7)) % model.vocabulary);
         let inputs = Inputs { seed, tokens: tokens.collect(), ..Inputs::default() };
         for options in all_options() {
             let graph = model.graph(&options).expect("types");
-            let cut = match ranks(&graph, of) {
+            let cut = match dealt(&graph, of, dealt_to) {
                 Ok(cut) => cut,
                 Err(ShardError::Split { source: SplitError::Heads { heads, ranks }, .. }) => {
                     let divides = heads.is_multiple_of(ranks) || ranks.is_multiple_of(heads);
@@ -118,16 +131,22 @@ proptest! {
 
     #[test]
     fn weights_of_all_ranks_are_the_whole_and_what_is_held_again(
-        model in architectures(&tiny()), of in 1..5u64, also_keys: bool,
+        model in architectures(&tiny()), of in 1..5u64, also_keys: bool, deal: bool,
     ) {
         let mut model = widened(model, of, also_keys);
         model.vocabulary *= of;
         model.ffn.inner *= of;
-        if let Some(shared) = model.experts.as_mut().and_then(|experts| experts.shared.as_mut()) {
-            *shared *= of;
+        let mut groups = 1;
+        if let Some(experts) = &mut model.experts {
+            experts.inner *= of;
+            experts.shared = experts.shared.map(|shared| shared * of);
+            if deal {
+                groups = of;
+                experts.count *= of;
+            }
         }
         let graph = model.graph(&BuildOptions::default()).expect("types");
-        let Ok(cut) = ranks(&graph, of) else { return Ok(()) };
+        let Ok(cut) = dealt(&graph, of, groups) else { return Ok(()) };
         let scheme: Scheme = "16bit".parse().expect("a scheme");
         let bytes = |graph: &Graph| Plan::new(graph, &scheme).footprint.weights.total.get();
         let all: f64 = cut.iter().map(bytes).sum();
@@ -153,7 +172,7 @@ fn held_again(rank: &Graph) -> f64 {
 fn one_rank_runs_the_graph_as_it_is() {
     let model = load_bundled("llama-3-8b").expect("bundled");
     let graph = model.graph(&BuildOptions::default()).expect("types");
-    let alone = tensor_parallel(&graph, Rank { index: 0, of: 1 }).expect("one rank");
+    let alone = tensor_parallel(&graph, Rank { index: 0, of: 1 }, 1).expect("one rank");
     assert_eq!(alone.to_json(), graph.to_json());
 }
 
@@ -161,7 +180,7 @@ fn one_rank_runs_the_graph_as_it_is() {
 fn a_layer_has_two_sums_and_the_model_one_at_each_end() {
     let model = load_bundled("llama-3-8b").expect("bundled");
     let graph = model.graph(&BuildOptions::default()).expect("types");
-    let rank = tensor_parallel(&graph, Rank { index: 3, of: 8 }).expect("8 ranks");
+    let rank = tensor_parallel(&graph, Rank { index: 3, of: 8 }, 1).expect("8 ranks");
     let exchanges: Vec<&str> = rank
         .nodes()
         .filter(|(_, n)| n.name.ends_with(".all_reduce") || n.name.ends_with(".all_gather"))
