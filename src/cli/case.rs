@@ -208,7 +208,8 @@ impl Case {
     pub fn cross_kv(&self) -> Option<Bytes> {
         let footprint = &self.plan.footprint;
         let source = self.request.source(Some(footprint.start()?));
-        Some(footprint.cross_kv(self.request.batch() as f64, source))
+        let held = self.plan.parallel.replica_batch(self.request.batch());
+        Some(footprint.cross_kv(held as f64, source))
     }
 
     /// The plan bound to the machine.

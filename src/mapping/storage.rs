@@ -1,7 +1,7 @@
 //! Which storage each value of a graph takes under a scheme.
 
 use crate::dtype::{Compute, Format, ModelFacts, Part, Scheme, Storage, Weight};
-use crate::graph::{Graph, Kind, NodeId, Source};
+use crate::graph::{Graph, Kind, NodeId, Region, Source};
 use crate::op::Op;
 use crate::tensor::{Dim, Role, WeightKind};
 use crate::units::Bytes;
@@ -143,7 +143,9 @@ fn part(kind: WeightKind, name: &str) -> Part {
 
 /// What a mix's rule asks of a model.
 fn facts(graph: &Graph) -> ModelFacts {
-    let layers = graph.regions().iter().filter(|r| r.carry.is_some());
+    // A region that hands on what it was entered with is no layer of the stack.
+    let stacked = |r: &&Region| r.carry.is_some_and(|c| c.back != c.entry);
+    let layers = graph.regions().iter().filter(stacked);
     let groups = graph.nodes().find_map(|(id, _)| match graph.op(id) {
         Some(Op::Scores(scores)) => Some(scores.heads / scores.kv_heads.max(1)),
         _ => None,

@@ -1,6 +1,7 @@
 //! Bad input: one screen that says where and what to do, exit code 2, nothing half-written.
 
 mod arguments;
+mod encoders;
 mod hostile;
 mod models;
 mod outputs;
