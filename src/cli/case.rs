@@ -12,7 +12,7 @@ use crate::hardware::{Fidelity, Hardware, Machine};
 use crate::mapping::Plan;
 use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet, Graphs, WhatIf};
 use crate::op::{Routing, Sampler};
-use crate::units::{Dollars, DollarsPerHour};
+use crate::units::{Bytes, Dollars, DollarsPerHour};
 use crate::workload::checked_parallel;
 use clap::{ArgGroup, Args, ValueEnum};
 use std::str::FromStr;
@@ -174,7 +174,7 @@ impl CaseArgs {
         let parallel = checked_parallel(parallel, &architecture)?;
         let plan = Plan::parallel(graphs.parts(), &scheme, parallel)?;
         let price = named_price(&machine, self.price.as_deref())?;
-        let request = self.request()?.with_batch(batch);
+        let request = self.request(&plan)?.with_batch(batch);
         if self.api_price.is_some() && !matches!(request, Request::Generation { .. }) {
             let message = "--api-price compares whole requests, not a phase";
             return Err(Diagnostic::new(message).hint("give --prompt and --output").into());
@@ -194,7 +194,7 @@ impl CaseArgs {
         })
     }
 
-    fn request(&self) -> Result<Request, Error> {
+    fn request(&self, plan: &Plan) -> Result<Request, Error> {
         let batch = self.batch;
         let request = match (self.phase, self.prompt, self.output, self.context) {
             (None, Some(prompt), Some(output), _) => Request::Generation { batch, prompt, output },
@@ -205,12 +205,19 @@ impl CaseArgs {
                 return Err(Diagnostic::new(message).into());
             }
         };
-        request.steps()?;
+        request.steps(plan.footprint.start())?;
         Ok(request)
     }
 }
 
 impl Case {
+    /// What the request's encoder keeps for cross-attention; `None` without an encoder.
+    pub fn cross_kv(&self) -> Option<Bytes> {
+        let footprint = &self.plan.footprint;
+        let source = self.request.source(Some(footprint.start()?));
+        Some(footprint.cross_kv(self.request.batch() as f64, source))
+    }
+
     /// The plan bound to the machine.
     pub fn estimator(&self) -> Result<Estimator<'_>, Error> {
         Ok(Estimator::new(&self.plan, &self.machine)?)

@@ -185,12 +185,13 @@ pub(super) fn common_columns(operands: &[Found]) -> Layout {
     }
 }
 
-/// Pieces of the queries' and of the keys' heads: a piece of queries per rank, or all of both.
+/// Pieces of the queries' and of the keys' heads: a piece of queries per rank, or all of both. Keys
+/// that an encoder left lie as they are wanted: in the pieces in which it cuts them.
 ///
 /// # Errors
-/// Queries in fewer pieces than ranks.
+/// Queries in fewer pieces than ranks, or keys that neither divide nor are divided.
 pub(super) fn attention(
-    heads: u64,
+    (heads, kv_heads): (u64, u64),
     place: Place,
     operands: &[Found],
 ) -> Result<(u64, u64), SplitError> {
@@ -198,7 +199,11 @@ pub(super) fn attention(
         Some(Some(layout)) => layout.column_parts(),
         _ => 1,
     };
-    match (pieces(0), pieces(1)) {
+    let keys = match operands.get(1) {
+        Some(None) if pieces(0) > 1 => parts(kv_heads, place.rank.of)?,
+        _ => pieces(1),
+    };
+    match (pieces(0), keys) {
         (1, _) => Ok((1, 1)),
         (queries, keys) if queries == place.rank.of => Ok((queries, keys)),
         _ => Err(SplitError::QueryHeads { heads, ranks: place.rank.of }),

@@ -1,7 +1,7 @@
 //! A graph cut for several devices computes what it computed whole.
 
 use crate::support::cases;
-use crate::support::random::{all_options, architectures, tiny};
+use crate::support::random::{all_options, architectures, encoder_decoders, tiny};
 use crate::support::sequences::Inputs;
 use cosim::dtype::Scheme;
 use cosim::exec::{run, run_ranks};
@@ -10,8 +10,9 @@ use cosim::graph::{Graph, Kind, Source};
 use cosim::mapping::Plan;
 use cosim::model::{Architecture, BuildOptions, load_bundled};
 use cosim::op::split::{Rank, SplitError};
-use cosim::tensor::{Dim, Group, Step};
+use cosim::tensor::{Dim, Group, Phase, Step};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 /// Sums over ranks add in another order.
 const ROUNDING: f64 = 1e-9;
@@ -40,6 +41,29 @@ fn widened(mut model: Architecture, of: u64, also_keys: bool) -> Architecture {
         model.attention.kv_heads *= of;
     }
     model
+}
+
+/// The value that tells: the hidden state of an encoder, the logits of a decoder.
+fn compared(graph: &Graph, phase: Phase) -> String {
+    match phase {
+        Phase::Encode => graph.node(graph.outputs()[0]).name.clone(),
+        _ => logits(graph),
+    }
+}
+
+/// The columns of a whole cache of `rows` rows that a rank of `of` holds beside `own`.
+fn piece(whole: &[f64], rows: usize, own: &[f64], (rank, of): (u64, u64)) -> Vec<f64> {
+    let (width, narrow) = (whole.len() / rows, own.len() / rows);
+    let first = (rank * (width / narrow) as u64 / of) as usize * narrow;
+    whole.chunks(width).flat_map(|row| row[first..first + narrow].to_vec()).collect()
+}
+
+fn close(found: &[f64], expected: &[f64]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(found.len(), expected.len());
+    for (a, b) in found.iter().zip(expected) {
+        prop_assert!((a - b).abs() <= ROUNDING * b.abs().max(1.0), "{} or {}", a, b);
+    }
+    Ok(())
 }
 
 fn step(groups: &[(u64, u64)]) -> Step {
@@ -126,6 +150,69 @@ proptest! {
         let (found, expected) = (kept.expect("logits"), &whole.kept[&(None, name)]);
         for (a, b) in found.iter().zip(expected) {
             prop_assert!((a - b).abs() <= ROUNDING * b.abs().max(1.0), "{} or {}", a, b);
+        }
+    }
+
+    #[test]
+    fn ranks_of_an_encoder_and_its_decoder_compute_what_one_device_does(
+        model in encoder_decoders(&tiny()), seed: u64, of in 1..5u64, also_keys: bool,
+        source in 1..6u64, (new, past) in (1..4u64, 0..4u64),
+    ) {
+        let model = widened(model, of, also_keys);
+        for options in all_options() {
+            let graphs = model.graphs(&options).expect("types");
+            let mut kept = BTreeMap::new();
+            for phase in [Phase::Encode, Phase::Decode] {
+                let graph = graphs.of(phase).expect("a graph");
+                let group = match phase {
+                    Phase::Encode => Group { count: 2, new: source, past: 0, source },
+                    _ => Group { count: 2, new, past, source },
+                };
+                let step = Step::mixed([group]).expect("valid");
+                let Ok(cut) = ranks(graph, of) else {
+                    let kv = model.attention.kv_heads;
+                    prop_assert!(!kv.is_multiple_of(of) && !of.is_multiple_of(kv));
+                    break;
+                };
+                let tokens = (0..step.tokens() as u64).map(|t| (seed ^ (t * 7)) % model.vocabulary);
+                // The decoder attends to what the whole encoder kept.
+                let cache = std::mem::take(&mut kept);
+                let inputs =
+                    Inputs { seed, tokens: tokens.collect(), cache, ..Inputs::default() };
+                let [name, name_cut] = [graph, &cut[0]].map(|g| compared(g, phase));
+                let mut whole = run::<f64>(graph, &step, &inputs, &|n| n == name);
+                let expected = whole.kept.remove(&(None, name)).expect("kept");
+                let rows = step.tokens() as usize;
+                for (rank, values) in
+                    run_ranks::<f64>(&cut, &step, &inputs, &|n| n == name_cut).into_iter().enumerate()
+                {
+                    let found = &values.kept[&(None, name_cut.clone())];
+                    close(found, &expected)?;
+                    for (key, value) in whole.kept.iter().filter(|_| phase == Phase::Encode) {
+                        let own = piece(value, rows, &values.kept[key], (rank as u64, of));
+                        close(&values.kept[key], &own)?;
+                    }
+                }
+                kept = whole.kept;
+            }
+        }
+    }
+
+    #[test]
+    fn ranks_of_an_encoder_hold_the_whole_and_what_is_held_again(
+        model in encoder_decoders(&tiny()), of in 1..5u64, also_keys: bool,
+    ) {
+        let mut model = widened(model, of, also_keys);
+        model.vocabulary *= of;
+        model.ffn.inner *= of;
+        let graphs = model.graphs(&BuildOptions::default()).expect("types");
+        let scheme = Scheme::sixteen_bit();
+        for (phases, graph) in graphs.parts() {
+            let Ok(cut) = ranks(graph, of) else { return Ok(()) };
+            let bytes = |g| Plan::of([(phases, g)], &scheme).footprint.weights.total.get();
+            let all: f64 = cut.iter().map(bytes).sum();
+            prop_assert_eq!(all, of as f64 * bytes(&cut[0]), "ranks hold alike");
+            prop_assert_eq!(all, bytes(graph) + held_again(&cut[0]));
         }
     }
 
