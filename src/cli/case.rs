@@ -7,11 +7,13 @@ use crate::cost::speculative::Speculated;
 use crate::cost::{ApiPrice, Estimator, Request};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
+use crate::graph::shard::Parallel;
 use crate::hardware::{Fidelity, Hardware, Machine};
 use crate::mapping::Plan;
 use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet, Graphs, WhatIf};
 use crate::op::{Routing, Sampler};
 use crate::units::{Bytes, Dollars, DollarsPerHour};
+use crate::workload::checked_parallel;
 use clap::{ArgGroup, Args, ValueEnum};
 use std::str::FromStr;
 
@@ -158,16 +160,21 @@ fn parsed<T: FromStr<Err = Diagnostic>>(
 impl CaseArgs {
     /// Reads, checks and compiles everything that the arguments name.
     pub fn load(&self) -> Result<Case, Error> {
+        self.load_as(self.parallel.wanted(), self.batch)
+    }
+
+    /// The same on other devices and with another batch.
+    pub fn load_as(&self, parallel: Parallel, batch: u64) -> Result<Case, Error> {
         let scheme = self.model.scheme()?;
         let architecture = self.model.architecture()?;
         let settings = hardware_settings(&self.settings)?;
         let fidelity = if self.ideal { Fidelity::Ideal } else { Fidelity::Realistic };
         let (hardware, machine) = catalog::machine(&self.hardware, &settings, fidelity)?;
         let graphs = architecture.graphs(&self.model.options())?;
-        let parallel = self.parallel.degrees(&architecture)?;
+        let parallel = checked_parallel(parallel, &architecture)?;
         let plan = Plan::parallel(graphs.parts(), &scheme, parallel)?;
         let price = named_price(&machine, self.price.as_deref())?;
-        let request = self.request(&plan)?;
+        let request = self.request(&plan)?.with_batch(batch);
         if self.api_price.is_some() && !matches!(request, Request::Generation { .. }) {
             let message = "--api-price compares whole requests, not a phase";
             return Err(Diagnostic::new(message).hint("give --prompt and --output").into());

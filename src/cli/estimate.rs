@@ -1,11 +1,13 @@
 //! `cosim estimate`: one request on one device.
 
 use super::case::{Case, CaseArgs};
+use super::deploy::{DeployArgs, Search};
 use super::error::Error;
 use super::files;
 use super::speculate::{self, SpeculateArgs};
 use super::terminal;
 use crate::cost::{CostReport, Economics, Memory, Remedy, Request};
+use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
 use crate::mapping::Plan;
 use crate::report::{Column, EstimateContext, Table, describe, estimate_json};
@@ -19,22 +21,42 @@ pub struct EstimateArgs {
     case: CaseArgs,
     #[command(flatten)]
     speculate: SpeculateArgs,
+    #[command(flatten)]
+    deploy: DeployArgs,
     /// Machine-readable output
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &EstimateArgs) -> Result<(), Error> {
-    let mut case = args.case.load()?;
+    let search = args.deploy.search(&args.case, &args.speculate)?;
+    let mut case = match &search {
+        None => args.case.load()?,
+        Some(found) => args.case.load_as(found.best.parallel, found.best.batch)?,
+    };
     case.speculated = args.speculate.load(&case, &args.case.model.options())?;
     let (report, context) = evaluate(&case)?;
-    let text = if args.json {
-        estimate_json(&report, &context)
-            .map_err(|e| Error::from(crate::diagnostic::Diagnostic::new(e.to_string())))?
-    } else {
-        table(&case, &report, &context)
-    };
+    let drawn = search.as_ref().map(|s| args.deploy.draw(&case, s)).transpose()?.flatten();
+    if args.json {
+        return files::print(&json(&report, &context, search.as_ref())?);
+    }
+    let plans = search.map_or_else(String::new, |s| s.table() + "\n");
+    let text = plans + &table(&case, &report, &context) + &drawn.unwrap_or_default();
     files::print(&text)
+}
+
+/// The estimate, with the plans that were tried where there was a search.
+fn json(
+    report: &CostReport,
+    context: &EstimateContext<'_>,
+    search: Option<&Search>,
+) -> Result<String, Error> {
+    let failed = |e: serde_json::Error| Error::from(Diagnostic::new(e.to_string()));
+    let text = estimate_json(report, context).map_err(failed)?;
+    let Some(search) = search else { return Ok(text) };
+    let mut value: serde_json::Value = serde_json::from_str(&text).map_err(failed)?;
+    value["plans"] = search.json();
+    Ok(format!("{value:#}\n"))
 }
 
 /// The itemised report of a case, and what is said beside it.

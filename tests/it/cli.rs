@@ -5,5 +5,6 @@ mod encoders;
 mod estimates;
 mod graphs;
 mod help;
+mod parallel;
 mod sweeps;
 mod techniques;
