@@ -65,12 +65,16 @@ fn list(json: bool) -> Result<(), Error> {
         let models: Vec<_> = rows
             .iter()
             .map(|(a, f)| {
-                serde_json::json!({
+                let mut model = serde_json::json!({
                     "id": a.id, "name": a.name, "parameters": f.parameters,
                     "weights_bytes_16bit": f.weights.total.get(),
                     "kv_bytes_per_token_16bit": f.kv_per_token().get(),
                     "max_context": a.max_context, "source": a.source,
-                })
+                });
+                if a.encoder.is_some() {
+                    model["cross_kv_bytes_per_position_16bit"] = f.cross_kv(1.0, 1).get().into();
+                }
+                model
             })
             .collect();
         return files::print(&format!("{:#}\n", serde_json::Value::from(models)));
@@ -101,8 +105,12 @@ fn list(json: bool) -> Result<(), Error> {
 fn show(name: &str) -> Result<(), Error> {
     let architecture = catalog::architecture(name)?;
     let footprint = plan(&architecture)?.footprint;
+    let cross = architecture.encoder.map_or(String::new(), |_| {
+        let bytes = footprint.cross_kv(1.0, 1).get();
+        format!(",\n# and {bytes} B per position that its encoder reads")
+    });
     let text = format!(
-        "{}\n# {} parameters; 16 bit: {:.3} GiB of weights, {} B of KV cache per token\n",
+        "{}\n# {} parameters; 16 bit: {:.3} GiB of weights, {} B of KV cache per token{cross}\n",
         architecture.to_yaml().trim_end(),
         footprint.parameters,
         footprint.weights.total.get() / f64::from(1 << 30),

@@ -190,11 +190,12 @@ proptest! {
 
     #[test]
     fn any_roofline_is_legible(
-        rows in prop::collection::vec((-1.0..3.5f64, -3.0..0.0f64, 0.0..1.0f64, any::<bool>()), 0..24)
+        rows in prop::collection::vec((-1.0..3.5f64, -3.0..0.0f64, 0.0..1.0f64, 0..3usize), 0..24)
     ) {
-        let point = |(i, (x, y, share, prefill)): (usize, &(f64, f64, f64, bool))| RooflinePoint {
+        let phases = [Phase::Encode, Phase::Prefill, Phase::Decode];
+        let point = |(i, (x, y, share, phase)): (usize, &(f64, f64, f64, usize))| RooflinePoint {
             label: format!("operator_{i}"),
-            phase: if *prefill { Phase::Prefill } else { Phase::Decode },
+            phase: phases[*phase],
             intensity: FlopsPerByte::new(10f64.powf(*x)),
             attained: FlopsPerSecond::new(312e12 * 10f64.powf(*y)),
             share: share * 0.3,
