@@ -283,7 +283,14 @@ fn scaling_numbers(scaling: &RopeScaling) -> Vec<f64> {
             vec![factor, low_freq_factor, high_freq_factor, original_context as f64]
         }
         RopeScaling::Linear { factor } => vec![factor],
-        RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor } => {
+        RopeScaling::Yarn {
+            factor,
+            original_context,
+            beta_fast,
+            beta_slow,
+            attention_factor,
+            ..
+        } => {
             vec![factor, original_context as f64, beta_fast, beta_slow, attention_factor]
         }
     }

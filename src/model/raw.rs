@@ -164,7 +164,14 @@ pub(super) enum RawScaling {
         beta_fast: f64,
         beta_slow: f64,
         attention_factor: f64,
+        /// The ramp of frequencies begins and ends at whole dimensions.
+        #[serde(default = "truncated")]
+        truncate: bool,
     },
+}
+
+fn truncated() -> bool {
+    true
 }
 
 /// A learned table of positions.

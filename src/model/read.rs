@@ -129,9 +129,21 @@ fn scaling(raw: RawScaling) -> RopeScaling {
             RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context }
         }
         RawScaling::Linear { factor } => RopeScaling::Linear { factor },
-        RawScaling::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor } => {
-            RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor }
-        }
+        RawScaling::Yarn {
+            factor,
+            original_context,
+            beta_fast,
+            beta_slow,
+            attention_factor,
+            truncate,
+        } => RopeScaling::Yarn {
+            factor,
+            original_context,
+            beta_fast,
+            beta_slow,
+            attention_factor,
+            truncate,
+        },
     }
 }
 

@@ -53,7 +53,8 @@ fn sizes() -> impl Strategy<Value = Sizes> {
             original_context: 4096,
             beta_fast: 32.0,
             beta_slow: 1.0,
-            attention_factor: 1.1
+            attention_factor: 1.1,
+            truncate: true
         }))
     ];
     let pairing = prop_oneof![Just(Pairing::Half), Just(Pairing::Interleaved)];
