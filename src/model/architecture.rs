@@ -96,6 +96,8 @@ pub enum Position {
     },
     /// Scores fall with the distance of query and key (arXiv 2108.12409).
     Alibi,
+    /// Queries also meet a projected encoding of the distance (arXiv 1901.02860; A51).
+    Relative,
 }
 
 /// Feed-forward network: `down(act(up x))`, or gated `down(act(gate x) * up x)`.

@@ -234,6 +234,17 @@ fn position(model: &Architecture) -> Checked {
             }
         }
         Position::Alibi => {}
+        Position::Relative => {
+            if model.attention.windows.iter().any(Option::is_some) {
+                let message = "relative positions do not go with a window".to_owned();
+                return Err(Refusal::new("attention.windows", message));
+            }
+            if !model.hidden.is_multiple_of(2) {
+                let message =
+                    format!("relative positions need an even `hidden`, not {}", model.hidden);
+                return Err(Refusal::new("hidden", message).hint("half sines, half cosines"));
+            }
+        }
     }
     Ok(())
 }

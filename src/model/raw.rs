@@ -113,6 +113,8 @@ pub(super) enum RawPosition {
     Learned(RawLearned),
     /// Scores fall with distance.
     Alibi,
+    /// Queries also meet a projected encoding of the distance (Transformer-XL).
+    Relative,
 }
 
 /// Rotary embedding.

@@ -120,6 +120,7 @@ fn position(head_dim: u64, raw: &RawPosition) -> Position {
             Position::Learned { positions: learned.positions.value, offset: learned.offset }
         }
         RawPosition::Alibi => Position::Alibi,
+        RawPosition::Relative => Position::Relative,
     }
 }
 
@@ -208,7 +209,7 @@ fn place(raw: &RawModel, field: &str) -> Option<Line> {
     let (rope, learned) = match &raw.position {
         RawPosition::Rope(rope) => (Some(rope), None),
         RawPosition::Learned(learned) => (None, Some(learned)),
-        RawPosition::Alibi => (None, None),
+        RawPosition::Alibi | RawPosition::Relative => (None, None),
     };
     match field {
         "id" => Some(Line::from(&raw.id)),

@@ -1,6 +1,6 @@
 //! What-ifs of attention: the same model with other key-value heads or another window.
 
-use super::Architecture;
+use super::{Architecture, Position};
 use crate::diagnostic::{Diagnostic, clip, nearest_hint};
 use std::fmt;
 
@@ -89,7 +89,7 @@ impl Architecture {
     /// nothing changes.
     ///
     /// # Errors
-    /// Groups that do not divide the query heads.
+    /// Groups that do not divide the query heads; a window for relative positions.
     pub fn what_if(&self, change: &WhatIf) -> Result<Self, Diagnostic> {
         let mut model = self.clone();
         let mut said = vec![];
@@ -107,6 +107,10 @@ impl Architecture {
             if model.attention.windows != self.attention.windows {
                 said.push(form.to_string());
             }
+        }
+        if model.position == Position::Relative && model.attention.window(0).is_some() {
+            let message = format!("{} has relative positions, which go with no window", self.id);
+            return Err(Diagnostic::new(message));
         }
         if said.is_empty() {
             return Ok(self.clone());

@@ -120,6 +120,7 @@ fn position(text: &mut String, position: &Position) {
     text.push_str("position:");
     match position {
         Position::Alibi => text.push_str(" alibi\n"),
+        Position::Relative => text.push_str(" relative\n"),
         Position::Rope { theta, rotary_dim, pairing, scaling, local_theta } => {
             text.push_str("\n  rope:\n");
             line(text, 4, "theta", number(*theta));

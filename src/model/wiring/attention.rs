@@ -3,7 +3,7 @@
 use super::Wiring;
 use crate::graph::{GraphError, NodeId, Source};
 use crate::model::architecture::Position;
-use crate::op::{KvAppend, Rope, ScoreBias, Scores, Softmax, WeightedSum};
+use crate::op::{KvAppend, PositionKeys, Rope, ScoreBias, Scores, Softmax, WeightedSum};
 use crate::tensor::{Dim, Mask, TensorType, WeightKind};
 
 impl Wiring<'_> {
@@ -29,13 +29,21 @@ impl Wiring<'_> {
         };
         let q = self.rotate("attn.rope_q", q, heads, window)?;
         let k = self.rotate("attn.rope_k", k, kv_heads, window)?;
-        let keys = self.append("attn.append_k", k, mask)?;
-        let values = self.append("attn.append_v", v, mask)?;
+        let keys = self.append("attn.append_k", k, (kv_heads, mask))?;
+        let values = self.append("attn.append_v", v, (kv_heads, mask))?;
 
         let (scale, softcap) = (a.scale, a.softcap);
-        let bias = matches!(self.arch.position, Position::Alibi).then_some(ScoreBias::Alibi);
+        let bias = match self.arch.position {
+            Position::Alibi => Some(ScoreBias::Alibi),
+            Position::Relative => Some(ScoreBias::PositionKeys),
+            Position::Rope { .. } | Position::Learned { .. } => None,
+        };
+        let mut read = vec![q, keys];
+        if bias == Some(ScoreBias::PositionKeys) {
+            read.push(self.position_keys()?);
+        }
         let scores = Scores { heads, kv_heads, head_dim, mask, scale, softcap, bias };
-        let scores = self.builder.apply("attn.scores", scores, &[q, keys])?;
+        let scores = self.builder.apply("attn.scores", scores, &read)?;
         let mut operands = vec![scores];
         if a.sinks {
             operands.push(self.weight("attn.sinks.weight", WeightKind::Bias, 1, heads));
@@ -56,7 +64,7 @@ impl Wiring<'_> {
     ) -> Result<NodeId, GraphError> {
         let head_dim = self.arch.attention.head_dim;
         match self.arch.position {
-            Position::Learned { .. } | Position::Alibi => Ok(x),
+            Position::Learned { .. } | Position::Alibi | Position::Relative => Ok(x),
             Position::Rope { theta, rotary_dim, pairing, scaling, local_theta } => {
                 let (theta, scaling) = match local_theta.filter(|_| window.is_some()) {
                     Some(local) => (local, None),
@@ -68,8 +76,25 @@ impl Wiring<'_> {
         }
     }
 
-    fn append(&mut self, name: &str, new: NodeId, mask: Mask) -> Result<NodeId, GraphError> {
-        let (kv_heads, head_dim) = (self.arch.attention.kv_heads, self.arch.attention.head_dim);
+    /// Projected encodings of all distances, kept beside the keys: row `p` is that of a query `p`
+    /// positions behind its key (A51).
+    fn position_keys(&mut self) -> Result<NodeId, GraphError> {
+        let (heads, head_dim) = (self.arch.attention.heads, self.arch.attention.head_dim);
+        let (inputs, outputs) = (self.arch.hidden, heads * head_dim);
+        let kind = WeightKind::Projection;
+        let weight = self.weight("attn.position_keys.weight", kind, outputs, inputs);
+        let keys = PositionKeys { inputs, outputs };
+        let keys = self.builder.apply("attn.position_keys", keys, &[weight])?;
+        self.append("attn.append_r", keys, (heads, Mask::Causal))
+    }
+
+    fn append(
+        &mut self,
+        name: &str,
+        new: NodeId,
+        (kv_heads, mask): (u64, Mask),
+    ) -> Result<NodeId, GraphError> {
+        let head_dim = self.arch.attention.head_dim;
         let past = TensorType::cache(Dim::Past, kv_heads, head_dim, mask);
         let past = self.builder.source(format!("{name}.past"), Source::Cache, past);
         self.builder.apply(name, KvAppend { kv_heads, head_dim, mask }, &[new, past])
