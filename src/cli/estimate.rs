@@ -4,6 +4,7 @@ use super::case::{Case, CaseArgs};
 use super::error::Error;
 use super::files;
 use super::speculate::{self, SpeculateArgs};
+use super::surface;
 use super::terminal;
 use crate::cost::{CostReport, Economics, Memory, Remedy, Request};
 use crate::dtype::Scheme;
@@ -28,11 +29,12 @@ pub fn run(args: &EstimateArgs) -> Result<(), Error> {
     let mut case = args.case.load()?;
     case.speculated = args.speculate.load(&case, &args.case.model.options())?;
     let (report, context) = evaluate(&case)?;
+    let surface = surface::write(&args.speculate.surface, &case, &context)?;
     let text = if args.json {
         estimate_json(&report, &context)
             .map_err(|e| Error::from(crate::diagnostic::Diagnostic::new(e.to_string())))?
     } else {
-        table(&case, &report, &context)
+        table(&case, &report, &context) + &surface
     };
     files::print(&text)
 }

@@ -14,6 +14,7 @@ mod page_charts;
 mod reproduce;
 mod roofline;
 mod speculate;
+mod surface;
 mod sweep;
 mod terminal;
 mod waterfall;
