@@ -2,6 +2,7 @@
 
 use super::catalog;
 use super::error::Error;
+use super::parallel::ParallelArgs;
 use crate::cost::speculative::Speculated;
 use crate::cost::{ApiPrice, Estimator, Request};
 use crate::diagnostic::{Diagnostic, clip};
@@ -82,6 +83,8 @@ pub struct CaseArgs {
     /// Tokens attended to: the prompt of a prefill; cached tokens and the new one of a decode step
     #[arg(long, allow_negative_numbers = true, value_parser = positive, requires = "phase")]
     pub context: Option<u64>,
+    #[command(flatten)]
+    pub parallel: ParallelArgs,
     /// Efficiencies 1, overheads 0
     #[arg(long)]
     pub ideal: bool,
@@ -161,7 +164,8 @@ impl CaseArgs {
         let fidelity = if self.ideal { Fidelity::Ideal } else { Fidelity::Realistic };
         let (hardware, machine) = catalog::machine(&self.hardware, &settings, fidelity)?;
         let graphs = architecture.graphs(&self.model.options())?;
-        let plan = Plan::of(graphs.parts(), &scheme);
+        let parallel = self.parallel.degrees(&architecture)?;
+        let plan = Plan::parallel(graphs.parts(), &scheme, parallel)?;
         let price = named_price(&machine, self.price.as_deref())?;
         let request = self.request()?;
         if self.api_price.is_some() && !matches!(request, Request::Generation { .. }) {

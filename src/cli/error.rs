@@ -3,6 +3,7 @@
 use crate::cost::{EstimateError, RequestError};
 use crate::diagnostic::Diagnostic;
 use crate::graph::GraphError;
+use crate::graph::shard::ShardError;
 use crate::sweep::GridError;
 use std::path::Path;
 
@@ -37,6 +38,12 @@ impl From<GraphError> for Error {
     }
 }
 
+impl From<ShardError> for Error {
+    fn from(error: ShardError) -> Self {
+        Diagnostic::new(error.to_string()).into()
+    }
+}
+
 impl From<RequestError> for Error {
     fn from(error: RequestError) -> Self {
         Diagnostic::new(error.to_string()).into()
@@ -47,7 +54,10 @@ impl From<EstimateError> for Error {
     fn from(error: EstimateError) -> Self {
         match error {
             EstimateError::MissingEngine(missing) => Diagnostic::from(missing).into(),
-            error @ EstimateError::Exchange { .. } => Diagnostic::new(error.to_string()).into(),
+            error @ EstimateError::NoLink(_) => {
+                let hint = "give its bandwidth under `links:` in a profile that extends this one";
+                Diagnostic::new(error.to_string()).hint(hint).into()
+            }
         }
     }
 }
@@ -57,6 +67,7 @@ impl From<GridError> for Error {
         match error {
             GridError::Input(diagnostic) => diagnostic.into(),
             GridError::Graph(error) => error.into(),
+            GridError::Shard(error) => error.into(),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::cost::{CostReport, Economics, Memory, Remedy, Request};
 use crate::dtype::Scheme;
 use crate::mapping::Plan;
 use crate::report::{Column, EstimateContext, Table, describe, estimate_json};
-use crate::units::{Bytes, Dollars, DollarsPerHour, Watts};
+use crate::units::{Bytes, Dollars, DollarsPerHour, Seconds, Watts};
 use std::fmt::Write;
 
 /// Arguments of `cosim estimate`.
@@ -44,6 +44,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
     let estimator = case.estimator()?;
     let mut report = estimator.report(&case.request)?;
     let speculation = speculate::apply(case, &mut report)?;
+    let devices = case.plan.parallel.devices();
     let power: Option<Watts> = case.machine.tdp.map(|p| p.value);
     let price: Option<DollarsPerHour> = case.price.as_ref().ok().map(|(_, price)| *price);
     let context = EstimateContext {
@@ -52,16 +53,25 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         quant: case.plan.scheme.name(),
         levels: case.machine.level_names().collect(),
         slowest_level: &case.machine.levels[estimator.slowest_index()].name,
-        economics: Economics::new(&case.request, &report.summary, power, price),
+        economics: Economics::new(&case.request, &report.summary, devices, power, price),
         provenance: estimator.provenance(report.summary.bounds),
         not_modelled: &case.machine.not_modelled,
-        fallbacks: &case.machine.fallbacks,
+        fallbacks: estimator.fallbacks(),
+        parallel: case.plan.parallel,
+        stages: stages(case)?,
         remedy: remedy(case, &report),
         warnings: warnings(case),
         speculation,
         shows_times: report.capacity.fits || case.allow_oom,
     };
     Ok((report, context))
+}
+
+/// What a device of each stage needs.
+fn stages(case: &Case) -> Result<Vec<Memory>, Error> {
+    let parallel = &case.plan.parallel;
+    let stages = case.plan.footprints().map(|f| Memory::on(f, parallel, &case.request));
+    Ok(stages.collect::<Result<_, _>>()?)
 }
 
 /// What a person should know about the request itself.
@@ -80,8 +90,9 @@ fn remedy(case: &Case, report: &CostReport) -> Option<Remedy> {
         return None;
     }
     let with = |scheme: &Scheme| -> Memory {
-        let footprint = Plan::of(case.graphs.parts(), scheme).footprint;
-        Memory::of(&footprint, &case.request).unwrap_or(report.summary.memory)
+        let plan = Plan::parallel(case.graphs.parts(), scheme, case.plan.parallel);
+        let memory = plan.ok().and_then(|plan| Memory::of(&plan, &case.request).ok());
+        memory.unwrap_or(report.summary.memory)
     };
     report.capacity.remedy(&report.summary.memory, &case.plan.scheme, with)
 }
@@ -99,7 +110,7 @@ fn table(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> Str
     for row in speculate::rows(context) {
         table.rows.push(row.to_vec());
     }
-    for row in memory_rows(report) {
+    for row in memory_rows(report, context) {
         table.rows.push(row.to_vec());
     }
     for row in cost_rows(case, context) {
@@ -118,6 +129,11 @@ pub fn heading(case: &Case) -> String {
         crate::hardware::Fidelity::Realistic => "",
     };
     let (model, device) = (&case.architecture.name, &case.hardware.name);
+    let parallel = &case.plan.parallel;
+    let device = match parallel.devices() {
+        1 => device.to_string(),
+        n => format!("{n} x {device} ({parallel})"),
+    };
     format!("{model}, {}, on {device}: {what}{fidelity}\n", case.plan.scheme.name())
 }
 
@@ -144,6 +160,7 @@ fn time_rows(case: &Case, report: &CostReport, context: &EstimateContext<'_>) ->
         rows.push(line("TPOT", step, bound(summary.decode_bound)));
         rows.push(line("decode", format!("{:.1} tok/s", batch / step.get()), "batch / TPOT"));
     }
+    rows.extend(pipeline_row(case, report));
     if let Request::Generation { batch, output, .. } = case.request {
         let rate = batch as f64 * output as f64 / summary.total.get();
         let remark = "output tokens over prefill and decode";
@@ -152,15 +169,40 @@ fn time_rows(case: &Case, report: &CostReport, context: &EstimateContext<'_>) ->
     rows
 }
 
+/// What micro-batches wait for each other, where there is a pipeline.
+fn pipeline_row(case: &Case, report: &CostReport) -> Option<Line> {
+    let parallel = &case.plan.parallel;
+    let rounds = parallel.micro_batches(case.request.batch());
+    if parallel.pipeline == 1 {
+        return None;
+    }
+    let idle = report.phases.iter().map(|phase| {
+        let busy = phase.operators.iter().map(|o| o.time).sum::<Seconds>() * rounds as f64;
+        let share = 1.0 - busy / (phase.step_time * parallel.pipeline as f64);
+        format!("{} {:.1} %", phase.phase.name(), share * 100.0)
+    });
+    let remark = format!(
+        "{} stages, micro-batches of {}",
+        parallel.pipeline,
+        parallel.micro_batch(case.request.batch())
+    );
+    Some(line("bubble", idle.collect::<Vec<_>>().join(", "), remark))
+}
+
 fn gib(bytes: Bytes) -> String {
     format!("{:.3} GiB", bytes.get() / f64::from(1 << 30))
 }
 
-fn memory_rows(report: &CostReport) -> Vec<Line> {
+fn memory_rows(report: &CostReport, context: &EstimateContext<'_>) -> Vec<Line> {
     let (memory, capacity) = (&report.summary.memory, &report.capacity);
+    let whose = match (context.parallel.devices(), context.stages.len()) {
+        (1, _) => "",
+        (_, 1) => "per device",
+        _ => "per device, of the stage that needs most",
+    };
     let fits = if capacity.fits { "fits" } else { "DOES NOT FIT" };
     vec![
-        line("weights", gib(memory.weights), ""),
+        line("weights", gib(memory.weights), whose),
         line("KV cache", gib(memory.kv), ""),
         line("activations", gib(memory.activations), ""),
         line("memory", gib(memory.total()), format!("of {}: {fits}", gib(capacity.capacity))),
@@ -229,7 +271,7 @@ fn remarks(context: &EstimateContext<'_>) -> String {
     for warning in &context.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }
-    for fallback in context.fallbacks {
+    for fallback in &context.fallbacks {
         let _ = writeln!(text, "fallback: {fallback}");
     }
     for missing in context.not_modelled {

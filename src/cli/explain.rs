@@ -109,7 +109,7 @@ fn one_operator(
     name: &str,
 ) -> Result<String, Error> {
     let estimator = case.estimator()?;
-    let (prefill, decode) = case.request.steps()?;
+    let (prefill, decode) = estimator.micro_batch(&case.request).steps()?;
     let mut text = heading(case);
     let mut found = false;
     for phase in &report.phases {

@@ -11,6 +11,7 @@ mod hardware;
 mod model;
 mod page;
 mod page_charts;
+mod parallel;
 mod reproduce;
 mod roofline;
 mod speculate;

@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::page_charts::{comparisons, device_charts};
+use crate::graph::shard::Parallel;
 use crate::par::Pool;
 use crate::report::html::{Card, Cell, Figure, SweepPage};
 use crate::report::{Column, Table};
@@ -107,7 +108,7 @@ fn without_constants(
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 ) -> (Vec<Column>, Vec<Vec<Cell>>, String) {
-    let asked = ["model", "quant", "speculative", "batch", "prompt", "output"];
+    let asked = ["model", "quant", "parallel", "speculative", "batch", "prompt", "output"];
     let constant = |i: usize| {
         asked.contains(&columns[i].name.as_str())
             && rows.iter().all(|r| r[i].text == rows[0][i].text)
@@ -138,6 +139,7 @@ fn columns(grid: &Grid) -> Vec<Column> {
     columns.extend([
         Column::text("model"),
         Column::text("quant"),
+        Column::text("parallel"),
         Column::text("speculative"),
         Column::number("batch", ""),
         Column::number("prompt", "tok"),
@@ -162,6 +164,8 @@ fn cells(row: &Row<'_>) -> Vec<Cell> {
     cells.extend(row.variant.settings.iter().map(Cell::text));
     cells.push(Cell::text(&row.technique.model));
     cells.push(Cell::text(row.technique.scheme.name()));
+    let parallel = Some(row.technique.plan.parallel).filter(|p| *p != Parallel::ONE);
+    cells.push(Cell::text(parallel.map_or(String::new(), |p| p.to_string())));
     cells.push(Cell::text(row.technique.speculative.to_string()));
     cells.extend([row.traffic.batch, row.traffic.prompt, row.traffic.output].map(count));
     let figures = row.figures.as_ref();

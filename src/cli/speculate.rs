@@ -52,7 +52,7 @@ impl SpeculateArgs {
             return Err(Diagnostic::new(message).hint("more than one token of output").into());
         }
         let (architecture, scheme) = (&case.architecture, &case.plan.scheme);
-        let target = Target { architecture, options, scheme };
+        let target = Target { architecture, options, scheme, parallel: case.plan.parallel };
         let choice = Speculative { drafter, gamma, acceptance };
         Ok(Speculated::new(&choice, target, &catalog::architecture)?)
     }

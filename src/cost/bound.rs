@@ -14,12 +14,18 @@ pub enum Resource {
     Special,
     /// The slowest memory level that the bytes pass.
     Memory,
+    /// The link to other devices that an exchange goes over.
+    Link,
 }
 
 impl Resource {
     /// All resources; an array of times is indexed by `resource as usize`.
-    pub const ALL: [Self; 4] = [Self::Matrix, Self::Vector, Self::Special, Self::Memory];
+    pub const ALL: [Self; 5] =
+        [Self::Matrix, Self::Vector, Self::Special, Self::Memory, Self::Link];
 }
+
+/// Seconds per resource, indexed by `resource as usize`.
+pub type Times = [f64; Resource::ALL.len()];
 
 /// What a kernel's time is spent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,11 +38,12 @@ pub enum Bound {
 
 impl Bound {
     /// All bounds, in the order of [`Self::index`].
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; Resource::ALL.len() + 1] = [
         Self::Resource(Resource::Matrix),
         Self::Resource(Resource::Vector),
         Self::Resource(Resource::Special),
         Self::Resource(Resource::Memory),
+        Self::Resource(Resource::Link),
         Self::Overhead,
     ];
 
@@ -44,7 +51,7 @@ impl Bound {
     pub const fn index(self) -> usize {
         match self {
             Self::Resource(r) => r as usize,
-            Self::Overhead => 4,
+            Self::Overhead => Resource::ALL.len(),
         }
     }
 
@@ -55,19 +62,20 @@ impl Bound {
             Self::Resource(Resource::Vector) => "vector",
             Self::Resource(Resource::Special) => "special",
             Self::Resource(Resource::Memory) => memory_level,
+            Self::Resource(Resource::Link) => "link",
             Self::Overhead => "overhead",
         }
     }
 
     /// The larger of a kernel's resource times, or the launch where that is larger still.
-    pub fn of(times: &[f64; 4], launch: f64) -> Self {
+    pub fn of(times: &Times, launch: f64) -> Self {
         let longest = longest(times);
         if launch > times[longest as usize] { Self::Overhead } else { Self::Resource(longest) }
     }
 }
 
 /// The resource that takes longest; the first among equals.
-pub(super) fn longest(times: &[f64; 4]) -> Resource {
+pub(super) fn longest(times: &Times) -> Resource {
     let mut longest = Resource::Matrix;
     for resource in Resource::ALL {
         if times[resource as usize] > times[longest as usize] {

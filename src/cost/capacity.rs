@@ -39,10 +39,13 @@ impl Estimator<'_> {
     /// Compares a request's memory with the device's.
     pub fn capacity(&self, request: &Request, memory: &Memory) -> Capacity {
         let capacity = self.machine.capacity;
-        let per_sequence = (memory.kv + memory.activations) / request.batch() as f64;
+        let parallel = &self.plan.parallel;
+        let held = parallel.replica_batch(request.batch()) as f64;
+        let per_sequence = (memory.kv + memory.activations) / held;
         let room = capacity.get() - memory.weights.get();
         // Cache and activations are proportional to the batch, so the largest batch is a quotient.
-        let max_batch = if room > 0.0 { (room / per_sequence.get()).floor() as u64 } else { 0 };
+        let of_replica = if room > 0.0 { (room / per_sequence.get()).floor() as u64 } else { 0 };
+        let max_batch = of_replica * parallel.data;
         Capacity { capacity, fits: memory.total() <= capacity, max_batch }
     }
 }

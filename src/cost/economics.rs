@@ -22,13 +22,16 @@ pub struct Economics {
 const MILLION: f64 = 1e6;
 
 impl Economics {
-    /// Energy and money of a request on a device of this power and hourly price.
+    /// Energy and money of a request on so many devices of this power and hourly price each.
     pub fn new(
         request: &Request,
         summary: &Summary,
+        devices: u64,
         power: Option<Watts>,
         price: Option<DollarsPerHour>,
     ) -> Self {
+        let all = devices as f64;
+        let (power, price) = (power.map(|p| p * all), price.map(|p| p * all));
         let batch = request.batch() as f64;
         let (prompt, output) = match *request {
             Request::Generation { prompt, output, .. } => (prompt as f64, output as f64),

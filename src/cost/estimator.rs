@@ -1,12 +1,14 @@
 //! A plan bound to a machine: per node the seconds per operation, ready for any step.
 
 use super::bound::{Bound, BoundSet, Resource};
+use super::exchange::{ExchangeTime, NoLink, Peers};
 use super::kernel::KernelCost;
-use crate::hardware::{Engine, EngineClass, Machine, MissingEngine, OriginId, Rate};
+use crate::hardware::{Engine, EngineClass, LinkRate, Machine, MissingEngine, OriginId, Rate};
 use crate::mapping::{Plan, PlanKernel, PlanNode};
-use crate::op::Op;
+use crate::op::{Exchange, Pattern, Work};
 use crate::provenance::Basis;
 use crate::tensor::Step;
+use std::collections::BTreeSet;
 
 /// A plan that a machine cannot run.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -14,12 +16,9 @@ pub enum EstimateError {
     /// No engine for a format that is computed in.
     #[error(transparent)]
     MissingEngine(#[from] MissingEngine),
-    /// An exchange between devices, whose time is not modelled.
-    #[error("`{node}` exchanges values between devices, whose time is not modelled")]
-    Exchange {
-        /// The node.
-        node: String,
-    },
+    /// No link for an exchange between devices.
+    #[error(transparent)]
+    NoLink(#[from] NoLink),
 }
 
 /// Evaluates steps of one plan on one machine.
@@ -29,6 +28,8 @@ pub struct Estimator<'a> {
     pub(super) machine: &'a Machine,
     /// Seconds per matrix operation, node by node, and whether the vector engine runs it.
     matrix: Vec<(f64, bool)>,
+    /// The exchanges among the nodes, node by node; empty where there are none.
+    exchanges: Vec<Option<ExchangeTime>>,
     /// Seconds per vector and per special operation; 0 where the rate is not modelled (A17).
     vector: f64,
     special: f64,
@@ -55,14 +56,9 @@ impl<'a> Estimator<'a> {
     /// Binds a plan to a machine.
     ///
     /// # Errors
-    /// The machine has no engine for a format that the scheme computes in, or the plan is one
-    /// rank's of several.
+    /// The machine has no engine for a format that the scheme computes in, or no link for an
+    /// exchange of the plan.
     pub fn new(plan: &'a Plan, machine: &'a Machine) -> Result<Self, EstimateError> {
-        let exchange =
-            |n: &&PlanNode| matches!(n.op, Op::AllReduce(_) | Op::AllGather(_) | Op::Send(_));
-        if let Some(node) = plan.nodes.iter().find(exchange) {
-            return Err(EstimateError::Exchange { node: node.name.clone() });
-        }
         let high = machine.matrix(plan.scheme.high)?;
         let projection = machine.matrix(plan.scheme.projection)?;
         let matrix = plan.nodes.iter().map(|node| {
@@ -76,6 +72,7 @@ impl<'a> Estimator<'a> {
             plan,
             machine,
             matrix: matrix.collect(),
+            exchanges: exchanges(plan, machine)?,
             vector: inverse(&machine.vector),
             special: inverse(&machine.special),
             memory,
@@ -96,6 +93,7 @@ impl<'a> Estimator<'a> {
             Bound::Resource(Resource::Vector) => [rate(&self.machine.vector), None],
             Bound::Resource(Resource::Special) => [rate(&self.machine.special), None],
             Bound::Resource(Resource::Memory) => [Some((level.basis, level.origin)), None],
+            Bound::Resource(Resource::Link) => self.links(),
             Bound::Overhead => [(self.launch > 0.0).then_some((launch.basis, launch.origin)), None],
         };
         found.into_iter().flatten()
@@ -120,6 +118,29 @@ impl<'a> Estimator<'a> {
             }
         }
         Provenance { basis, because }
+    }
+
+    /// The links that the exchanges of the plan go over: basis and origin of each.
+    fn links(&self) -> [Option<(Basis, OriginId)>; 2] {
+        let used = |crosses: bool, link: &Option<LinkRate>| {
+            let link = link.as_ref()?;
+            let times = || self.exchanges.iter().flatten().filter(|e| e.crosses == crosses);
+            let basis = times().map(|e| e.basis(link)).max()?;
+            Some((basis, link.origin))
+        };
+        [used(false, &self.machine.scaleup), used(true, &self.machine.network)]
+    }
+
+    /// Named fallbacks in use, those of the links that exchanges go over included.
+    pub fn fallbacks(&self) -> Vec<String> {
+        let links: BTreeSet<&String> =
+            self.exchanges.iter().flatten().flat_map(|e| &e.fallbacks).collect();
+        self.machine.fallbacks.iter().chain(links).cloned().collect()
+    }
+
+    /// Devices that share the work.
+    pub const fn devices(&self) -> u64 {
+        self.plan.parallel.devices()
     }
 
     /// Index of the memory level that bounds memory time.
@@ -150,6 +171,11 @@ impl<'a> Estimator<'a> {
             } else {
                 cost.times[0] += work.matrix * per_op;
             }
+            if let Some(Some(exchange)) = self.exchanges.get(i) {
+                let bytes = exchanged(node, &work);
+                cost.exchanged += bytes;
+                cost.times[Resource::Link as usize] += exchange.seconds(bytes);
+            }
         }
         cost.times[1] = (cost.operations[1] + cost.conversions) * self.vector + on_vector;
         cost.times[2] = cost.operations[2] * self.special;
@@ -166,6 +192,31 @@ impl<'a> Estimator<'a> {
     pub(super) fn bound(&self, cost: &KernelCost) -> Bound {
         Bound::of(&cost.times, self.launch)
     }
+}
+
+/// The time of every exchange of a plan, node by node; empty where there are none.
+fn exchanges(plan: &Plan, machine: &Machine) -> Result<Vec<Option<ExchangeTime>>, NoLink> {
+    let step = Step::decode(1, 1).expect("invariant: one token is a step");
+    let mut times = vec![];
+    for kernel in &plan.kernels {
+        for i in kernel.nodes.clone() {
+            let Pattern::Collective { exchange, ranks, .. } = plan.nodes[i].op.pattern(&step)
+            else {
+                continue;
+            };
+            let tensor = plan.parallel.tensor;
+            let stride = if exchange == Exchange::Send { tensor } else { 1 };
+            let peers = Peers { ranks, stride, first: kernel.stage * tensor };
+            times.resize(plan.nodes.len(), None);
+            times[i] = Some(ExchangeTime::new(machine, exchange, peers)?);
+        }
+    }
+    Ok(times)
+}
+
+/// Bytes of an exchange: those of its larger side.
+fn exchanged(node: &PlanNode, work: &Work) -> f64 {
+    (work.reads[0] * node.read_bytes[0]).max(work.writes * node.write_bytes)
 }
 
 /// The level whose effective bandwidth is lowest, and its seconds per byte (A16).

@@ -5,9 +5,11 @@ use super::estimator::Estimator;
 use super::kernel::KernelCost;
 use super::request::{DecodeSpan, Request, RequestError};
 use super::span;
-use crate::mapping::{Footprint, PlanKernel};
+use crate::graph::shard::Parallel;
+use crate::mapping::{Footprint, Plan, PlanKernel};
 use crate::tensor::{Phase, Step};
 use crate::units::{Bytes, Seconds};
+use smallvec::SmallVec;
 
 /// Memory that a request needs, at its largest.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,12 +41,31 @@ pub struct Summary {
     pub bounds: BoundSet,
 }
 
+/// Seconds of each stage of a pipeline.
+type Stages = SmallVec<[f64; 8]>;
+
 /// Seconds of a step, what most of them are spent on, and every bound that occurs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct PhaseTime {
     pub(super) time: f64,
+    /// Of one micro-batch in each stage.
+    pub(super) stages: Stages,
     pub(super) most: Bound,
     pub(super) seen: BoundSet,
+}
+
+impl PhaseTime {
+    /// The time until so many micro-batches have passed all stages.
+    pub(super) fn flow(mut self, micro_batches: u64) -> Self {
+        self.time = Parallel::flow(&self.stages, micro_batches);
+        self
+    }
+
+    /// The time of one round of so many micro-batches that go through the stages in a ring.
+    pub(super) fn round(mut self, micro_batches: u64) -> Self {
+        self.time = Parallel::round(&self.stages, micro_batches);
+        self
+    }
 }
 
 impl Estimator<'_> {
@@ -53,22 +74,36 @@ impl Estimator<'_> {
     /// # Errors
     /// Zero or absurdly large numbers.
     pub fn summary(&self, request: &Request) -> Result<Summary, RequestError> {
-        let (prefill, decode) = request.steps()?;
+        request.steps()?;
+        let (prefill, decode) = self.micro_batch(request).steps()?;
+        let rounds = self.micro_batches(request);
         let prefill_time = prefill.as_ref().map(|step| self.step_time(Phase::Prefill, step));
-        let decode_time = decode.map(|span| self.span_time(&span));
+        let prefill_time = prefill_time.map(|time| time.flow(rounds));
+        let decode_time = decode.map(|span| self.span_time(&span).round(rounds));
         let steps = decode.map_or(0.0, |span| span.steps() as f64);
-        let phase = |time: Option<PhaseTime>| time.map_or(0.0, |p| p.time);
-        let total = phase(prefill_time) + phase(decode_time) * steps;
-        let seen = |time: Option<PhaseTime>| time.map_or_else(BoundSet::default, |p| p.seen);
+        let phase = |time: &Option<PhaseTime>| time.as_ref().map_or(0.0, |p| p.time);
+        let total = phase(&prefill_time) + phase(&decode_time) * steps;
+        let seen =
+            |time: &Option<PhaseTime>| time.as_ref().map_or_else(BoundSet::default, |p| p.seen);
         Ok(Summary {
-            prefill: prefill_time.map(|p| Seconds::new(p.time)),
-            decode_step: decode_time.map(|p| Seconds::new(p.time)),
+            prefill: prefill_time.as_ref().map(|p| Seconds::new(p.time)),
+            decode_step: decode_time.as_ref().map(|p| Seconds::new(p.time)),
             total: Seconds::new(total),
-            memory: Memory::of(&self.plan.footprint, request)?,
-            prefill_bound: prefill_time.map(|p| p.most),
-            decode_bound: decode_time.map(|p| p.most),
-            bounds: seen(prefill_time).union(seen(decode_time)),
+            memory: Memory::of(self.plan, request)?,
+            prefill_bound: prefill_time.as_ref().map(|p| p.most),
+            decode_bound: decode_time.as_ref().map(|p| p.most),
+            bounds: seen(&prefill_time).union(seen(&decode_time)),
         })
+    }
+
+    /// What one micro-batch of a request asks for, the largest.
+    pub fn micro_batch(&self, request: &Request) -> Request {
+        request.with_batch(self.plan.parallel.micro_batch(request.batch()))
+    }
+
+    /// How many micro-batches follow each other.
+    pub fn micro_batches(&self, request: &Request) -> u64 {
+        self.plan.parallel.micro_batches(request.batch())
     }
 
     pub(super) fn step_time(&self, phase: Phase, step: &Step) -> PhaseTime {
@@ -136,34 +171,55 @@ impl Estimator<'_> {
 
     fn total(&self, phase: Phase, cost: impl Fn(&PlanKernel) -> (f64, Bound)) -> PhaseTime {
         let mut by_bound = [0.0; Bound::ALL.len()];
-        let mut total = 0.0;
+        let mut stages = Stages::from_elem(0.0, self.plan.parallel.pipeline as usize);
         let mut seen = BoundSet::default();
         for kernel in self.plan.kernels.iter().filter(|k| k.phases.contains(phase)) {
             let (time, bound) = cost(kernel);
             let time = time * kernel.count as f64;
             by_bound[bound.index()] += time;
             seen.insert(bound);
-            total += time;
+            stages[kernel.stage as usize] += time;
         }
         let most = (0..by_bound.len()).rev().max_by(|&a, &b| by_bound[a].total_cmp(&by_bound[b]));
-        PhaseTime { time: total, most: Bound::ALL[most.unwrap_or(0)], seen }
+        PhaseTime { time: stages.iter().sum(), stages, most: Bound::ALL[most.unwrap_or(0)], seen }
     }
 }
 
 impl Memory {
-    /// What a request needs under a plan's footprint: weights, the cache at its longest, and the
-    /// activations of its larger phase.
+    /// What a request needs on a device of the stage that needs most: weights, the cache of its
+    /// replica's sequences at its longest, and the activations of a micro-batch in its larger phase.
     ///
     /// # Errors
     /// Zero or absurdly large numbers.
-    pub fn of(footprint: &Footprint, request: &Request) -> Result<Self, RequestError> {
-        let (prefill, decode) = request.steps()?;
+    pub fn of(plan: &Plan, request: &Request) -> Result<Self, RequestError> {
+        let mut most: Option<Self> = None;
+        for footprint in plan.footprints() {
+            let memory = Self::on(footprint, &plan.parallel, request)?;
+            if most.is_none_or(|m| memory.total() > m.total()) {
+                most = Some(memory);
+            }
+        }
+        Ok(most.expect("invariant: a plan has a stage"))
+    }
+
+    /// The same on a device of one stage.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn on(
+        footprint: &Footprint,
+        parallel: &Parallel,
+        request: &Request,
+    ) -> Result<Self, RequestError> {
+        let batch = request.batch();
+        let (prefill, decode) = request.with_batch(parallel.micro_batch(batch)).steps()?;
         let decode = decode.map(|span| span.step(span.last));
         let prefill = prefill.iter().map(|step| (Phase::Prefill, step));
         let steps = prefill.chain(decode.iter().map(|step| (Phase::Decode, step)));
+        let held = parallel.replica_batch(batch) as f64;
         Ok(Self {
             weights: footprint.weights.total,
-            kv: footprint.kv(request.batch() as f64, request.longest_context()),
+            kv: footprint.kv(held, request.longest_context()),
             activations: steps
                 .map(|(phase, step)| footprint.activations(phase, step))
                 .fold(Bytes::ZERO, Bytes::max),

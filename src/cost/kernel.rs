@@ -1,5 +1,6 @@
 //! One kernel's demand in one step, and the seconds that each resource needs for it.
 
+use super::bound::Times;
 use std::ops::{Add, Mul};
 
 /// Operations, bytes and times of one launch of a kernel.
@@ -11,8 +12,10 @@ pub struct KernelCost {
     pub conversions: f64,
     /// Bytes that pass every memory level (A1).
     pub bytes: f64,
+    /// Bytes exchanged with other devices.
+    pub exchanged: f64,
     /// Seconds per resource, indexed by [`super::Resource`].
-    pub times: [f64; 4],
+    pub times: Times,
 }
 
 impl KernelCost {
@@ -34,6 +37,7 @@ impl Add for KernelCost {
             operations: std::array::from_fn(|i| self.operations[i] + o.operations[i]),
             conversions: self.conversions + o.conversions,
             bytes: self.bytes + o.bytes,
+            exchanged: self.exchanged + o.exchanged,
             times: std::array::from_fn(|i| self.times[i] + o.times[i]),
         }
     }
@@ -46,6 +50,7 @@ impl Mul<f64> for KernelCost {
             operations: self.operations.map(|v| v * k),
             conversions: self.conversions * k,
             bytes: self.bytes * k,
+            exchanged: self.exchanged * k,
             times: self.times.map(|v| v * k),
         }
     }

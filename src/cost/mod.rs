@@ -1,6 +1,6 @@
 //! What a plan costs on a machine: time, bound, memory, energy, money.
 //!
-//! Per kernel, `time = max(matrix, vector, special, memory) + launch`: operations over effective
+//! Per kernel, `time = max(matrix, vector, special, memory, link) + launch`: operations over effective
 //! rate per engine class, off-chip bytes over effective bandwidth of the slowest level they pass.
 //! docs/COST-MODEL.md has the equations with their symbols and limits.
 
@@ -9,6 +9,7 @@ mod bound;
 mod capacity;
 mod economics;
 mod estimator;
+mod exchange;
 mod generation;
 mod kernel;
 mod report;
@@ -16,10 +17,11 @@ mod request;
 mod span;
 pub mod speculative;
 
-pub use bound::{Bound, BoundSet, Resource};
+pub use bound::{Bound, BoundSet, Resource, Times};
 pub use capacity::{Capacity, Remedy};
 pub use economics::{ApiPrice, Economics};
 pub use estimator::{EstimateError, Estimator, Provenance};
+pub use exchange::{ExchangeTime, NoLink, Peers};
 pub use generation::{Memory, Summary};
 pub use kernel::KernelCost;
 pub use report::{CostReport, OperatorCost, PhaseCost};

@@ -1,6 +1,6 @@
 //! The itemised cost of a request: every kernel by name, its demand, time, bound and share.
 
-use super::bound::Bound;
+use super::bound::{Bound, Resource};
 use super::capacity::Capacity;
 use super::estimator::Estimator;
 use super::generation::Summary;
@@ -11,7 +11,7 @@ use crate::tensor::Phase;
 use crate::units::{Bytes, Flops, FlopsPerByte, Seconds};
 
 /// One kernel of a phase; values are totals over its launches in one step (the mean step of a
-/// decode span).
+/// decode span) of one micro-batch, in all stages of a pipeline.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperatorCost {
     /// Kernel name.
@@ -24,10 +24,12 @@ pub struct OperatorCost {
     pub conversions: Flops,
     /// Bytes through every memory level.
     pub bytes: Bytes,
+    /// Bytes exchanged with other devices.
+    pub exchanged: Bytes,
     /// Time.
     pub time: Seconds,
     /// Times of the resources on their own, indexed by [`super::Resource`], and of the launches.
-    pub resource_times: [Seconds; 4],
+    pub resource_times: [Seconds; Resource::ALL.len()],
     /// Time of the launches.
     pub launch_time: Seconds,
     /// Fraction of the phase's time.
@@ -45,6 +47,8 @@ pub struct PhaseCost {
     pub phase: Phase,
     /// Steps of the phase in the request.
     pub steps: u64,
+    /// Micro-batches of a step that follow each other; the kernels are those of one.
+    pub micro_batches: u64,
     /// Time of one step (the mean of a decode span).
     pub step_time: Seconds,
     /// Its kernels in order of execution.
@@ -70,6 +74,19 @@ impl OperatorCost {
         self.operations.iter().copied().sum()
     }
 
+    /// Adds the same kernel of another stage of a pipeline.
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.operations = std::array::from_fn(|i| self.operations[i] + other.operations[i]);
+        self.conversions += other.conversions;
+        self.bytes += other.bytes;
+        self.exchanged += other.exchanged;
+        self.time += other.time;
+        self.resource_times =
+            std::array::from_fn(|i| self.resource_times[i] + other.resource_times[i]);
+        self.launch_time += other.launch_time;
+    }
+
     /// Operations per byte moved off chip; `None` without bytes.
     pub fn intensity(&self) -> Option<FlopsPerByte> {
         (self.bytes > Bytes::ZERO).then(|| self.flops() / self.bytes)
@@ -88,16 +105,22 @@ impl Estimator<'_> {
     /// Zero or absurdly large numbers.
     pub fn report(&self, request: &Request) -> Result<CostReport, RequestError> {
         let summary = self.summary(request)?;
-        let (prefill, decode) = request.steps()?;
+        let (prefill, decode) = self.micro_batch(request).steps()?;
+        let rounds = self.micro_batches(request);
         let mut phases = vec![];
         if let Some(step) = prefill {
-            phases.push(self.phase(Phase::Prefill, 1, |kernel| {
+            let mut phase = self.phase(Phase::Prefill, (1, rounds), |kernel| {
                 let cost = self.kernel(kernel, &step);
                 (cost, self.time(&cost))
-            }));
+            });
+            phase.step_time = summary.prefill.unwrap_or(phase.step_time);
+            phases.push(phase);
         }
         if let Some(span) = decode {
-            phases.push(self.phase(Phase::Decode, span.steps(), |k| self.span_mean(k, &span)));
+            let steps = (span.steps(), rounds);
+            let mut phase = self.phase(Phase::Decode, steps, |k| self.span_mean(k, &span));
+            phase.step_time = summary.decode_step.unwrap_or(phase.step_time);
+            phases.push(phase);
         }
         let capacity = self.capacity(request, &summary.memory);
         Ok(CostReport { request: *request, summary, capacity, phases })
@@ -106,7 +129,7 @@ impl Estimator<'_> {
     fn phase(
         &self,
         phase: Phase,
-        steps: u64,
+        (steps, micro_batches): (u64, u64),
         cost: impl Fn(&PlanKernel) -> (KernelCost, f64),
     ) -> PhaseCost {
         let mut operators: Vec<OperatorCost> = vec![];
@@ -115,24 +138,30 @@ impl Estimator<'_> {
             let (one, time) = cost(kernel);
             let count = kernel.count as f64;
             let all = one * count;
-            operators.push(OperatorCost {
+            let earlier = operators.iter_mut().find(|o| o.name == kernel.name);
+            let operator = OperatorCost {
                 name: kernel.name.clone(),
                 count: kernel.count,
                 operations: all.operations.map(Flops::new),
                 conversions: Flops::new(all.conversions),
                 bytes: Bytes::new(all.bytes),
+                exchanged: Bytes::new(all.exchanged),
                 time: Seconds::new(time * count),
                 resource_times: all.times.map(Seconds::new),
                 launch_time: Seconds::new(self.launch * count),
                 share: 0.0,
                 bound: self.bound(&one),
                 kernel: index,
-            });
+            };
+            match earlier {
+                Some(earlier) => earlier.add(&operator),
+                None => operators.push(operator),
+            }
         }
         let step_time: Seconds = operators.iter().map(|o| o.time).sum();
         for operator in &mut operators {
             operator.share = operator.time / step_time;
         }
-        PhaseCost { phase, steps, step_time, operators }
+        PhaseCost { phase, steps, micro_batches, step_time, operators }
     }
 }

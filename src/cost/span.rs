@@ -5,7 +5,7 @@
 //! linear: where one resource is the largest at both ends it is so throughout, and the sum over
 //! the span is the trapezoid's; elsewhere the span is cut where the two largest cross.
 
-use super::bound::longest;
+use super::bound::{Times, longest};
 use super::kernel::KernelCost;
 use std::ops::RangeInclusive;
 
@@ -20,7 +20,7 @@ pub(super) fn sum_of_longest(
 ) -> f64 {
     let (mut from, to) = (*contexts.start(), *contexts.end());
     let width = (to - from) as f64;
-    let at = |context: u64| -> [f64; 4] {
+    let at = |context: u64| -> Times {
         let t = if width > 0.0 { (context - contexts.start()) as f64 / width } else { 0.0 };
         std::array::from_fn(|i| first.times[i] + (last.times[i] - first.times[i]) * t)
     };
@@ -37,7 +37,7 @@ pub(super) fn sum_of_longest(
 
 /// The last context at which `winner` is still the largest, by bisection: what has overtaken it
 /// stays ahead.
-fn last_won_by(winner: usize, from: u64, to: u64, at: impl Fn(u64) -> [f64; 4]) -> u64 {
+fn last_won_by(winner: usize, from: u64, to: u64, at: impl Fn(u64) -> Times) -> u64 {
     let wins = |context: u64| {
         let times = at(context);
         times.iter().all(|&t| t <= times[winner])
@@ -79,7 +79,7 @@ mod tests {
     proptest! {
         #[test]
         fn closed_form_equals_the_step_by_step_sum(
-            lines in prop::array::uniform4((0.0..10.0f64, 0.0..0.1f64)),
+            lines in prop::array::uniform5((0.0..10.0f64, 0.0..0.1f64)),
             from in 1..200u64,
             steps in 0..300u64,
         ) {

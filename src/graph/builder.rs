@@ -34,6 +34,8 @@ pub enum GraphError {
 pub struct Builder {
     graph: Graph,
     layer: u64,
+    /// Number of the next region's first layer, where it does not follow from the regions before.
+    first_layer: Option<u64>,
 }
 
 impl Default for Builder {
@@ -47,7 +49,7 @@ impl Builder {
     pub fn new() -> Self {
         let graph =
             Graph { dag: DiGraph::new(), regions: vec![], outputs: vec![], fusions: vec![] };
-        let mut builder = Self { graph, layer: 0 };
+        let mut builder = Self { graph, layer: 0, first_layer: None };
         builder.open("model".to_owned(), 1, 1, 0);
         builder
     }
@@ -101,12 +103,23 @@ impl Builder {
         entry: NodeId,
     ) -> NodeId {
         let first_layer = self.graph.regions.iter().filter(|r| r.carry.is_some());
-        let first_layer = first_layer.map(|r| r.count * r.layers).sum();
+        let first_layer: u64 = first_layer.map(|r| r.count * r.layers).sum();
+        let first_layer = self.first_layer.take().unwrap_or(first_layer);
         self.open(name.into(), count, layers, first_layer);
         let ty = self.graph.node(entry).ty;
         let inside = self.push("x".to_owned(), Kind::Carry, ty);
         self.graph.dag.add_edge(entry.0, inside.0, 0);
         inside
+    }
+
+    /// Numbers the first layer of the next region, where it is not the one behind those before it.
+    pub fn first_layer(&mut self, layer: u64) {
+        self.first_layer = Some(layer);
+    }
+
+    /// Type of a value.
+    pub fn ty(&self, id: NodeId) -> TensorType {
+        self.graph.node(id).ty
     }
 
     /// Which layer of the open region the next nodes belong to.

@@ -20,6 +20,13 @@ impl NodeId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegionId(pub(super) usize);
 
+impl RegionId {
+    /// Place in order of execution.
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// Where a value comes from that no operator computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {

@@ -20,6 +20,16 @@ pub fn memory() -> Quoted<Ratio> {
     quoted(Ratio::new(0.80))
 }
 
+/// Of a link's bandwidth: collectives reach 0.68 to 0.75 of a switched link's (A67).
+pub fn link() -> Quoted<Ratio> {
+    quoted(Ratio::new(0.7))
+}
+
+/// Per message of an exchange: 0.77 to 1.5 us on the devices that have a figure (A67).
+pub fn link_latency() -> Quoted<Seconds> {
+    quoted(Seconds::new(1e-6))
+}
+
 /// Per kernel: 0.95 to 2.7 us on the devices that have a figure.
 pub fn kernel_launch() -> Quoted<Seconds> {
     quoted(Seconds::new(2e-6))

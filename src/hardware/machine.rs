@@ -1,6 +1,7 @@
 //! The flat machine that the cost model reads: numbers and ids, compiled once per profile.
 
 use super::raw::Scope;
+use super::topology::{Offered, Topology};
 use crate::dtype::Format;
 use crate::provenance::Basis;
 use crate::units::{
@@ -109,18 +110,29 @@ pub struct LinkRate {
     pub name: Arc<str>,
     /// All links together.
     pub bandwidth: BytesPerSecond,
-    /// Between one pair of devices.
-    pub pair_bandwidth: BytesPerSecond,
+    /// Between one pair of devices, where that is less.
+    pub pair_bandwidth: Option<BytesPerSecond>,
     /// The fraction of the bandwidth that collectives reach; `None` where no figure is known.
     pub efficiency: Option<Ratio>,
-    /// Time of the smallest message, where known.
+    /// Time of the smallest exchange, its launch included, without its messages; where known.
+    pub startup: Option<Seconds>,
+    /// Time of one message of an exchange on top of its bytes, where known.
     pub latency: Option<Seconds>,
+    /// How devices are wired.
+    pub topology: Topology,
     /// Devices that the link can connect, where known.
     pub domain: Option<u32>,
     /// The weakest basis of the figures above.
     pub basis: Basis,
     /// Where the weakest comes from.
     pub origin: OriginId,
+}
+
+impl LinkRate {
+    /// What an exchange among `ranks` adjacent devices can use, before efficiency.
+    pub fn offered(&self, ranks: u64) -> Offered {
+        self.topology.offered(ranks, self.domain, self.bandwidth, self.pair_bandwidth)
+    }
 }
 
 /// An hourly price.

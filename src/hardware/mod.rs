@@ -18,6 +18,7 @@ mod price;
 mod profile;
 mod raw;
 mod set;
+mod topology;
 
 pub use engine::{Engine, EngineClass, MissingEngine};
 pub use extends::{Lookup, load, resolve};

@@ -2,6 +2,7 @@
 
 use super::price::Price;
 use super::raw::Scope;
+use super::topology::Topology;
 use crate::dtype::Format;
 use crate::provenance::{Basis, Quoted};
 use crate::units::{Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Ratio, Seconds, Watts};
@@ -97,10 +98,12 @@ pub struct Link {
     pub bandwidth: Quoted<BytesPerSecond>,
     /// Between one pair of devices, where that is less.
     pub pair_bandwidth: Option<Quoted<BytesPerSecond>>,
-    /// Time of the smallest message.
+    /// Time of the smallest exchange, its launch included, without its messages.
+    pub startup: Option<Quoted<Seconds>>,
+    /// Time of one message of an exchange on top of its bytes.
     pub latency: Option<Quoted<Seconds>>,
-    /// How devices are connected.
-    pub topology: Option<Arc<str>>,
+    /// How devices are wired.
+    pub topology: Topology,
     /// Devices that the link can connect.
     pub domain: Option<u32>,
 }

@@ -113,9 +113,11 @@ layers! {
         pub bandwidth: Option<Figure>,
         /// Between one pair of devices, where that is less.
         pub pair_bandwidth: Option<Figure>,
-        /// Time of the smallest message.
+        /// Time of the smallest exchange, its launch included, without its messages.
+        pub startup: Option<Figure>,
+        /// Time of one message of an exchange on top of its bytes.
         pub latency: Option<Figure>,
-        /// How devices are connected.
+        /// How devices are wired: switch, pcie, mesh, ring, torus 16x16.
         pub topology: Option<Placed<String>>,
         /// Devices that the link can connect.
         pub domain: Option<Placed<u32>>,

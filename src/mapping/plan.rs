@@ -3,7 +3,9 @@
 use super::footprint::Footprint;
 use super::storage::Formats;
 use crate::dtype::{Compute, Scheme};
+use crate::graph::shard::{Parallel, ShardError, pipeline, tensor_parallel};
 use crate::graph::{Graph, Kernel, Kind, NodeId};
+use crate::op::split::Rank;
 use crate::op::{MAX_OPERANDS, Op, Work};
 use crate::tensor::{Phases, Role, Step};
 use std::collections::BTreeSet;
@@ -19,8 +21,12 @@ pub struct Plan {
     pub kernels: Vec<PlanKernel>,
     /// Nodes, kernel by kernel.
     pub nodes: Vec<PlanNode>,
-    /// Memory demand.
+    /// Memory demand of a device; with a pipeline, of one of the first stage.
     pub footprint: Footprint,
+    /// Memory demand of a device of each later stage.
+    pub later: Vec<Footprint>,
+    /// How devices share the work; the kernels are those of one rank of each stage.
+    pub parallel: Parallel,
     /// The scheme that it was compiled with.
     pub scheme: Scheme,
     /// Contexts at which a sliding window fills, ascending.
@@ -30,8 +36,10 @@ pub struct Plan {
 /// One launch and how often it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlanKernel {
-    /// Name; unique among the kernels of a phase.
+    /// Name; unique among the kernels of a phase and stage.
     pub name: String,
+    /// The stage of the pipeline that runs it, from 0.
+    pub stage: u64,
     /// The phases that run it.
     pub phases: Phases,
     /// Its nodes.
@@ -67,29 +75,72 @@ impl Plan {
 
     /// Compiles the graphs of a model under a scheme, each with the phases that run it.
     pub fn of<'a>(parts: impl IntoIterator<Item = (Phases, &'a Graph)>, scheme: &Scheme) -> Self {
-        let (footprint, windows) = (Footprint::default(), vec![]);
-        let scheme = scheme.clone();
-        let mut plan = Self { kernels: vec![], nodes: vec![], footprint, scheme, windows };
+        let mut plan = Self::empty(scheme, Parallel::ONE);
         for (phases, graph) in parts {
-            plan.add(phases, graph);
+            plan.add(phases, graph, 0);
         }
         plan.windows = plan.footprint.windows();
         plan
     }
 
-    fn add(&mut self, phases: Phases, graph: &Graph) {
+    /// Compiles the graphs of a model for devices that share its work: of each stage of the
+    /// pipeline the first rank, which holds as much as any other (A46).
+    ///
+    /// # Errors
+    /// A model that does not go over so many devices.
+    pub fn parallel<'a>(
+        parts: impl IntoIterator<Item = (Phases, &'a Graph)>,
+        scheme: &Scheme,
+        parallel: Parallel,
+    ) -> Result<Self, ShardError> {
+        let mut plan = Self::empty(scheme, parallel);
+        let parts: Vec<(Phases, &Graph)> = parts.into_iter().collect();
+        for index in 0..parallel.pipeline {
+            for (phases, graph) in &parts {
+                let stage = pipeline(graph, Rank { index, of: parallel.pipeline })?;
+                let rank = Rank { index: 0, of: parallel.tensor };
+                plan.add(*phases, &tensor_parallel(&stage, rank)?, index);
+            }
+        }
+        let windows = plan.footprints().flat_map(Footprint::windows);
+        plan.windows = windows.collect::<BTreeSet<u64>>().into_iter().collect();
+        Ok(plan)
+    }
+
+    fn empty(scheme: &Scheme, parallel: Parallel) -> Self {
+        Self {
+            kernels: vec![],
+            nodes: vec![],
+            footprint: Footprint::default(),
+            later: vec![Footprint::default(); parallel.pipeline as usize - 1],
+            parallel,
+            scheme: scheme.clone(),
+            windows: vec![],
+        }
+    }
+
+    /// Memory demand of a device of each stage.
+    pub fn footprints(&self) -> impl Iterator<Item = &Footprint> {
+        std::iter::once(&self.footprint).chain(&self.later)
+    }
+
+    fn add(&mut self, phases: Phases, graph: &Graph, stage: u64) {
         let scheme = self.scheme.clone();
         let formats = Formats::new(graph, &scheme);
-        self.footprint.add(phases, graph, &formats);
+        let footprint = match stage {
+            0 => &mut self.footprint,
+            later => &mut self.later[later as usize - 1],
+        };
+        footprint.add(phases, graph, &formats);
         for kernel in graph.kernels() {
             let first = self.nodes.len();
             let scope = Scope::new(graph, &formats, &kernel);
             self.nodes.extend(kernel.nodes.iter().filter_map(|&n| scope.node(n)));
             let nodes = first..self.nodes.len();
             let sees_context = self.nodes[nodes.clone()].iter().any(|n| sees_context(&n.op));
-            let name = self.free_name(phases, kernel.name);
+            let name = self.free_name((phases, stage), kernel.name);
             let count = kernel.count;
-            self.kernels.push(PlanKernel { name, phases, nodes, count, sees_context });
+            self.kernels.push(PlanKernel { name, stage, phases, nodes, count, sees_context });
         }
     }
 
@@ -98,10 +149,13 @@ impl Plan {
         self.nodes[self.kernels[kernel].nodes.clone()].iter().any(|n| n.name == name)
     }
 
-    /// A name that no kernel of these phases has yet: a number behind it where it repeats.
-    fn free_name(&self, phases: Phases, name: String) -> String {
-        let taken =
-            |name: &str| self.kernels.iter().any(|k| k.phases.meets(phases) && k.name == name);
+    /// A name that no kernel of these phases and this stage has yet: a number behind it where it
+    /// repeats.
+    fn free_name(&self, (phases, stage): (Phases, u64), name: String) -> String {
+        let taken = |name: &str| {
+            let mut others = self.kernels.iter().filter(|k| k.stage == stage);
+            others.any(|k| k.phases.meets(phases) && k.name == name)
+        };
         if !taken(&name) {
             return name;
         }

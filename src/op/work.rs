@@ -66,6 +66,10 @@ pub enum Exchange {
     AllReduce,
     /// Every rank gets all pieces; the elements are those of all pieces together.
     AllGather,
+    /// Every rank gets its piece of the sum of all; the elements are those of one summand.
+    ReduceScatter,
+    /// Every rank gets its piece of what each other holds; the elements are those of one rank.
+    AllToAll,
     /// One rank hands its value on to another; the elements are those of the value.
     Send,
 }
@@ -76,6 +80,8 @@ impl Exchange {
         match self {
             Self::AllReduce => "all-reduce",
             Self::AllGather => "all-gather",
+            Self::ReduceScatter => "reduce-scatter",
+            Self::AllToAll => "all-to-all",
             Self::Send => "send",
         }
     }

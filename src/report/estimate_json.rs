@@ -1,7 +1,8 @@
 //! An estimate as JSON: SI units, stable names, null where a value has no meaning.
 
 use crate::cost::speculative::{Optimum, Speculation};
-use crate::cost::{CostReport, Economics, PhaseCost, Provenance, Remedy, Request};
+use crate::cost::{CostReport, Economics, Memory, PhaseCost, Provenance, Remedy, Request};
+use crate::graph::shard::Parallel;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -24,8 +25,12 @@ pub struct EstimateContext<'a> {
     pub provenance: Provenance,
     /// Roofs without a figure.
     pub not_modelled: &'a [String],
-    /// Named fallbacks in use.
-    pub fallbacks: &'a [String],
+    /// Named fallbacks in use, those of links where exchanges go over them.
+    pub fallbacks: Vec<String>,
+    /// How devices share the work.
+    pub parallel: Parallel,
+    /// What a device of each stage needs.
+    pub stages: Vec<Memory>,
     /// What would make it fit.
     pub remedy: Option<Remedy>,
     /// What a person should know about the request itself.
@@ -41,6 +46,7 @@ struct EstimateJson<'a> {
     model: &'a str,
     hardware: &'a str,
     quant: &'a str,
+    parallel: ParallelJson,
     phase: &'static str,
     batch: u64,
     prompt: Option<u64>,
@@ -101,6 +107,45 @@ fn speculative((found, best): (Speculation, Optimum)) -> SpeculativeJson {
     }
 }
 
+/// Degrees of parallelism, and the memory of a device of each stage.
+#[derive(Debug, Serialize)]
+struct ParallelJson {
+    devices: u64,
+    tp: u64,
+    pp: u64,
+    ep: u64,
+    dp: u64,
+    micro_batches: u64,
+    stages: Vec<StageJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct StageJson {
+    weights_bytes: f64,
+    kv_bytes: f64,
+    activation_bytes: f64,
+    total_bytes: f64,
+}
+
+fn parallel(report: &CostReport, context: &EstimateContext<'_>) -> ParallelJson {
+    let degrees = context.parallel;
+    let stage = |memory: &Memory| StageJson {
+        weights_bytes: memory.weights.get(),
+        kv_bytes: memory.kv.get(),
+        activation_bytes: memory.activations.get(),
+        total_bytes: memory.total().get(),
+    };
+    ParallelJson {
+        devices: degrees.devices(),
+        tp: degrees.tensor,
+        pp: degrees.pipeline,
+        ep: degrees.expert,
+        dp: degrees.data,
+        micro_batches: degrees.micro_batches(report.request.batch()),
+        stages: context.stages.iter().map(stage).collect(),
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct MemoryJson {
     weights_bytes: f64,
@@ -123,6 +168,7 @@ struct OperatorJson<'a> {
     special_ops: f64,
     conversion_ops: f64,
     bytes: BTreeMap<&'a str, f64>,
+    link_bytes: f64,
     intensity: Option<f64>,
     time_s: Option<f64>,
     share: Option<f64>,
@@ -159,6 +205,7 @@ pub fn estimate_json(
         model: context.model,
         hardware: context.hardware,
         quant: context.quant,
+        parallel: parallel(report, context),
         phase,
         batch: request.batch(),
         prompt,
@@ -179,7 +226,7 @@ pub fn estimate_json(
         basis: context.provenance.basis.name(),
         basis_inputs: context.provenance.because.clone(),
         not_modelled: context.not_modelled,
-        fallbacks: context.fallbacks,
+        fallbacks: &context.fallbacks,
         warnings: &context.warnings,
         operators: report.phases.iter().flat_map(|p| operators(p, context)).collect(),
     };
@@ -214,6 +261,7 @@ fn operators<'a>(
         special_ops: o.operations[2].get(),
         conversion_ops: o.conversions.get(),
         bytes: context.levels.iter().map(|level| (*level, o.bytes.get())).collect(),
+        link_bytes: o.exchanged.get(),
         intensity: o.intensity().map(|i| i.get()),
         time_s: shown.then_some(o.time.get()),
         share: shown.then_some(o.share),

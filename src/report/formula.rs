@@ -116,8 +116,13 @@ fn time_lines(text: &mut String, machine: &Machine, estimator: &Estimator<'_>, c
         (Resource::Vector, Flops::new(cost.operations[1] + cost.conversions).to_string()),
         (Resource::Special, format!("{} special operations", cost.operations[2])),
         (Resource::Memory, Bytes::new(cost.bytes).to_string()),
+        (Resource::Link, Bytes::new(cost.exchanged).to_string()),
     ];
+    let exchanges = cost.exchanged > 0.0;
     for (resource, amount) in amounts {
+        if resource == Resource::Link && !exchanges {
+            continue;
+        }
         let time = match cost.times[resource as usize] {
             0.0 if !amount.starts_with("0 ") => "not modelled: no rate".to_owned(),
             time => Seconds::new(time).to_string(),

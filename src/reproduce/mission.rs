@@ -59,7 +59,7 @@ fn dollars(model: &str) -> Result<f64, Diagnostic> {
     let machine = machine(DEVICE, Fidelity::Realistic)?;
     let price = machine.price(None).map_err(Diagnostic::from)?.price.value;
     let summary = summary(&plan(model, "16bit")?, &machine, &CHAT)?;
-    let economics = Economics::new(&CHAT, &summary, None, Some(price));
+    let economics = Economics::new(&CHAT, &summary, 1, None, Some(price));
     let cost = economics.per_million.map(Dollars::get);
     cost.ok_or_else(|| Diagnostic::new(format!("{DEVICE} gives no cost per token")))
 }

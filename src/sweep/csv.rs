@@ -13,6 +13,8 @@ const KEYS: &[&str] = &[
     "quant",
     "attention",
     "fusion",
+    "parallel",
+    "devices",
     "speculative",
     "batch",
     "prompt",
@@ -81,6 +83,9 @@ pub fn write_row<W: std::io::Write>(
     }
     writer.write_field(attention)?;
     writer.write_field(fusion)?;
+    let parallel = technique.plan.parallel;
+    field(writer, text, format_args!("{parallel}"))?;
+    field(writer, text, format_args!("{}", parallel.devices()))?;
     text.clear();
     let _ = write!(text, "{}", technique.speculative);
     writer.write_field(text.as_str())?;

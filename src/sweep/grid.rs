@@ -6,10 +6,11 @@ use crate::cost::speculative::{Speculated, Speculator, Target};
 use crate::cost::{EstimateError, Estimator};
 use crate::diagnostic::Diagnostic;
 use crate::graph::GraphError;
+use crate::graph::shard::ShardError;
 use crate::mapping::Plan;
 use crate::model::{Architecture, BuildOptions};
 use crate::op::Sampler;
-use crate::workload::{Axis, Scenario, Setting, Traffic};
+use crate::workload::{Axis, Scenario, Setting, Traffic, checked_parallel};
 use std::ops::Range;
 
 /// A grid that cannot be laid out.
@@ -21,6 +22,9 @@ pub enum GridError {
     /// A model whose wiring does not type.
     #[error("{0}")]
     Graph(#[from] GraphError),
+    /// A model that does not go over so many devices.
+    #[error("{0}")]
+    Shard(#[from] ShardError),
 }
 
 /// All points.
@@ -218,8 +222,11 @@ fn technique(
         sampler: Sampler::Greedy,
         routing: scenario.routing,
     };
-    let plan = Plan::of(model.graphs(&options)?.parts(), &scenario.scheme);
-    let target = Target { architecture: &model, options: &options, scheme: &scenario.scheme };
+    let parallel = checked_parallel(scenario.parallel, &model)?;
+    let graphs = model.graphs(&options)?;
+    let plan = Plan::parallel(graphs.parts(), &scenario.scheme, parallel)?;
+    let target =
+        Target { architecture: &model, options: &options, scheme: &scenario.scheme, parallel };
     let speculated = Speculated::new(&scenario.speculative, target, architecture)?;
     Ok(Technique {
         model: model.id,

@@ -88,9 +88,7 @@ impl<'a> Row<'a> {
             Err(EstimateError::MissingEngine(missing)) => {
                 (Status::MissingEngine(format!("no {} engine", missing.wanted)), None)
             }
-            Err(error @ EstimateError::Exchange { .. }) => {
-                (Status::Refused(error.to_string()), None)
-            }
+            Err(error @ EstimateError::NoLink(_)) => (Status::Refused(error.to_string()), None),
             Ok(priced) => evaluate(variant, traffic, priced, allow_oom),
         };
         Self { variant, technique, traffic, status, figures }
@@ -113,7 +111,8 @@ fn evaluate(
         Err(error) => return (Status::Refused(error.to_string()), None),
     };
     let capacity = estimator.capacity(&request, &summary.memory);
-    let economics = Economics::new(&request, &summary, variant.power, variant.price);
+    let devices = estimator.devices();
+    let economics = Economics::new(&request, &summary, devices, variant.power, variant.price);
     let status = match (capacity.fits, allow_oom) {
         (true, _) => Status::Ok,
         (false, true) => Status::OutOfMemoryAllowed,

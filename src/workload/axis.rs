@@ -1,6 +1,7 @@
 //! What a sweep varies: a dotted path and the values it takes, each checked once.
 
 use super::acceptance::Acceptance;
+use super::parallel::DegreeSetting;
 use super::speculative::{Drafter, Gamma};
 use super::technique::{ATTENTION, FUSION, named, parse_routing, parse_scheme, with_kv};
 use crate::diagnostic::{Diagnostic, clip};
@@ -28,6 +29,8 @@ pub enum Setting {
     Gamma(Gamma),
     /// Another acceptance rate.
     Acceptance(Acceptance),
+    /// Another degree of parallelism.
+    Parallel(DegreeSetting),
     /// Another attention kernel.
     Attention(AttentionKernel),
     /// Other fusions.
@@ -63,6 +66,11 @@ const PATHS: &[&str] = &[
     "fusion",
     "routing",
     "kv_cache.format",
+    "parallel.tp",
+    "parallel.pp",
+    "parallel.ep",
+    "parallel.dp",
+    "parallel.micro_batches",
     "speculative.draft",
     "speculative.gamma",
     "speculative.acceptance",
@@ -121,6 +129,9 @@ fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> 
     let missing = || Diagnostic::unknown("path", path, PATHS.iter().copied());
     if !PATHS.contains(&path) {
         return Err(missing());
+    }
+    if let Some(degree) = DegreeSetting::parse(path, text)? {
+        return Ok(Setting::Parallel(degree));
     }
     let count = || {
         text.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(|| {

@@ -3,6 +3,7 @@
 mod acceptance;
 mod axis;
 mod bundled;
+mod parallel;
 mod raw;
 mod scenario;
 mod speculative;
@@ -11,6 +12,7 @@ mod technique;
 pub use acceptance::{Acceptance, AcceptanceError};
 pub use axis::{Axis, Setting, expand_values};
 pub use bundled::{ids, load, source};
+pub use parallel::{Degree, DegreeSetting, checked as checked_parallel, parse_degree};
 pub use raw::RawScenario;
 pub use scenario::{Scenario, Traffic};
 pub use speculative::{Drafter, Gamma, Speculative};

@@ -42,9 +42,8 @@ pub struct RawScenario {
     pub kv_cache: Option<RawKvCache>,
     /// Speculative decoding: `none`, or who drafts, how much, and how often it is accepted.
     pub speculative: Option<RawSpeculative>,
-    /// Parallelism over devices: `none`.
-    #[schemars(with = "Option<String>")]
-    pub parallel: Option<Spanned<String>>,
+    /// How devices share the work: `none`, or degrees of parallelism.
+    pub parallel: Option<RawParallel>,
     /// Batch and lengths.
     pub traffic: Option<RawTraffic>,
     /// What to vary: dotted path to values.
@@ -105,6 +104,66 @@ pub struct RawDraft {
     /// Acceptance rate, or one for each position: `0.8/0.7/0.6`.
     #[schemars(with = "String")]
     pub acceptance: Spanned<Scalar>,
+}
+
+/// Parallelism as YAML has it: `none`, or degrees.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum RawParallel {
+    /// `none`: one device.
+    Named(String),
+    /// Degrees.
+    Degrees(Box<RawDegrees>),
+}
+
+/// Degrees of parallelism as YAML has them; 1 where nothing is written.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawDegrees {
+    /// Devices that each layer is cut over.
+    #[schemars(with = "Option<u64>")]
+    pub tp: Option<Spanned<Scalar>>,
+    /// Stages that the layers are cut into.
+    #[schemars(with = "Option<u64>")]
+    pub pp: Option<Spanned<Scalar>>,
+    /// Groups of the TP devices that experts are dealt to.
+    #[schemars(with = "Option<u64>")]
+    pub ep: Option<Spanned<Scalar>>,
+    /// Replicas that the batch is cut over.
+    #[schemars(with = "Option<u64>")]
+    pub dp: Option<Spanned<Scalar>>,
+    /// Micro-batches that follow each other through the stages; as many as stages by default.
+    #[schemars(with = "Option<u64>")]
+    pub micro_batches: Option<Spanned<Scalar>>,
+}
+
+impl<'de> Deserialize<'de> for RawParallel {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(ParallelVisitor)
+    }
+}
+
+/// Reads degrees where they stand, so that they keep their places.
+struct ParallelVisitor;
+
+impl<'de> Visitor<'de> for ParallelVisitor {
+    type Value = RawParallel;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`none`, or {tp, pp, ep, dp, micro_batches}")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        match text {
+            "none" => Ok(RawParallel::Named(text.to_owned())),
+            _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        RawDegrees::deserialize(MapAccessDeserializer::new(map))
+            .map(|degrees| RawParallel::Degrees(Box::new(degrees)))
+    }
 }
 
 /// KV cache as YAML has it.

@@ -1,11 +1,13 @@
 //! The checked scenario.
 
 use super::axis::{Axis, Setting, expand_values};
-use super::raw::{RawScenario, RawSpeculative, Scalar};
+use super::parallel::{Degree, DegreeSetting, parse_degree};
+use super::raw::{RawParallel, RawScenario, RawSpeculative, Scalar};
 use super::speculative::{Drafter, Gamma, Speculative};
 use super::technique::{ATTENTION, FUSION, choice, parse_routing, parse_scheme, with_kv};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
+use crate::graph::shard::Parallel;
 use crate::model::{AttentionKernel, FusionSet, WhatIf};
 use crate::op::Routing;
 use crate::yaml::{Position, Source, Spanned};
@@ -39,6 +41,8 @@ pub struct Scenario {
     pub kv_format: Option<String>,
     /// Speculative decoding.
     pub speculative: Speculative,
+    /// How devices share the work.
+    pub parallel: Parallel,
     /// Attention kernel.
     pub attention: AttentionKernel,
     /// Fusions.
@@ -93,6 +97,7 @@ impl Scenario {
             Setting::Drafter(drafter) => self.speculative.drafter.clone_from(drafter),
             Setting::Gamma(gamma) => self.speculative.gamma = *gamma,
             Setting::Acceptance(rate) => self.speculative.acceptance = Some(rate.clone()),
+            Setting::Parallel(set) => set.apply(&mut self.parallel),
             Setting::Attention(kernel) => self.attention = *kernel,
             Setting::Fusion(fusions) => self.fusions = *fusions,
             Setting::Routing(routing) => self.routing = *routing,
@@ -143,10 +148,8 @@ impl Scenario {
                 prompt: number(&traffic.prompt, "prompt")?,
                 output: number(&traffic.output, "output")?,
             },
-            axes: {
-                only_none(raw.parallel.as_ref(), "parallel", source)?;
-                vec![]
-            },
+            parallel: parallel(raw, source)?,
+            axes: vec![],
         })
     }
 }
@@ -201,20 +204,23 @@ fn routing(raw: &RawScenario, source: &Source) -> Result<Routing, Diagnostic> {
     parse_routing(&text.value).map_err(|d| d.at(source.place(Position::from(text))))
 }
 
-/// Parallelism has its key; the one value so far is `none`.
-fn only_none(
-    field: Option<&Spanned<String>>,
-    name: &str,
-    source: &Source,
-) -> Result<(), Diagnostic> {
-    match field {
-        Some(field) if field.value != "none" => {
-            let message = format!("{name}: `{}` is not modelled", field.value);
-            let hint = format!("the one supported value is `{name}: none`");
-            Err(Diagnostic::new(message).at(source.place(Position::from(field))).hint(hint))
-        }
-        _ => Ok(()),
+fn parallel(raw: &RawScenario, source: &Source) -> Result<Parallel, Diagnostic> {
+    let mut parallel = Parallel::ONE;
+    let Some(RawParallel::Degrees(written)) = &raw.parallel else { return Ok(parallel) };
+    let fields = [
+        (Degree::Tensor, &written.tp),
+        (Degree::Pipeline, &written.pp),
+        (Degree::Expert, &written.ep),
+        (Degree::Data, &written.dp),
+        (Degree::MicroBatches, &written.micro_batches),
+    ];
+    for (degree, field) in fields {
+        let Some(text) = field else { continue };
+        let at = |d: Diagnostic| d.at(source.place(Position::from(text)));
+        let value = parse_degree(degree.path(), &text.value.0).map_err(at)?;
+        DegreeSetting { degree, value }.apply(&mut parallel);
     }
+    Ok(parallel)
 }
 
 /// The name, which is a folder's name too: it must not lead out of the folder of reports.

@@ -4,6 +4,7 @@ mod arguments;
 mod hostile;
 mod models;
 mod outputs;
+mod parallel;
 mod profiles;
 mod speculation;
 mod sweeps;

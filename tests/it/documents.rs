@@ -64,7 +64,7 @@ fn the_worked_example_is_what_the_model_says() {
     held(format!("hold {} of them", ideal.capacity.max_batch));
     let a100 = load("a100-sxm-80gb", &bundled::source).expect("bundled");
     let price = machine("a100-sxm-80gb", Fidelity::Ideal).price(None).map(|p| p.price.value);
-    let costs = Economics::new(&decode, &ideal.summary, a100.tdp.map(|t| t.value), price.ok());
+    let costs = Economics::new(&decode, &ideal.summary, 1, a100.tdp.map(|t| t.value), price.ok());
     held(format!("{:.3} J per token", costs.energy_per_token.expect("TDP").get()));
     held(format!("{:.3} $ per million", costs.per_million.expect("price").get()));
 

@@ -9,6 +9,7 @@ mod layers;
 mod models;
 mod one_graph;
 mod operators;
+mod parallel;
 mod physics;
 mod readme;
 mod schemas;

@@ -1,15 +1,12 @@
 //! A graph cut for several devices computes what it computed whole.
 
 use crate::support::cases;
-use crate::support::machines::machine;
 use crate::support::random::{all_options, architectures, tiny};
 use crate::support::sequences::Inputs;
-use cosim::cost::Estimator;
 use cosim::dtype::Scheme;
 use cosim::exec::{run, run_ranks};
-use cosim::graph::shard::{ShardError, tensor_parallel};
+use cosim::graph::shard::{ShardError, pipeline, tensor_parallel};
 use cosim::graph::{Graph, Kind, Source};
-use cosim::hardware::Fidelity;
 use cosim::mapping::Plan;
 use cosim::model::{Architecture, BuildOptions, load_bundled};
 use cosim::op::split::{Rank, SplitError};
@@ -79,6 +76,43 @@ proptest! {
                     prop_assert!((a - b).abs() <= ROUNDING * b.abs().max(1.0), "{} or {}", a, b);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn stages_one_behind_the_other_compute_what_one_device_does(
+        model in architectures(&tiny()), seed: u64, stages in 1..5u64, of in 1..3u64,
+        groups in prop::collection::vec((1..4u64, 0..4u64), 1..3),
+    ) {
+        let model = widened(model, of, true);
+        let step = step(&groups);
+        let tokens = (0..step.tokens() as u64).map(|t| (seed ^ (t * 7)) % model.vocabulary);
+        let mut inputs = Inputs { seed, tokens: tokens.collect(), ..Inputs::default() };
+        let graph = model.graph(&BuildOptions::default()).expect("types");
+        let name = logits(&graph);
+        let whole = run::<f64>(&graph, &step, &inputs, &|n| n == name);
+        let (mut kept, mut layers) = (None, 0);
+        for index in 0..stages {
+            let stage = match pipeline(&graph, Rank { index, of: stages }) {
+                Ok(stage) => stage,
+                Err(ShardError::Stages { stages, layers }) => {
+                    prop_assert!(stages > layers);
+                    return Ok(());
+                }
+                Err(error) => return Err(TestCaseError::fail(error.to_string())),
+            };
+            let held = stage.regions().iter().filter(|r| r.carry.is_some());
+            layers += held.map(|r| r.count * r.layers).sum::<u64>();
+            let cut = ranks(&stage, of).expect("heads divide");
+            let last = logits(&cut[0]);
+            let mut values = run_ranks::<f64>(&cut, &step, &inputs, &|n| n == last);
+            inputs.received = Some(values[0].outputs[0].clone());
+            kept = values[0].kept.remove(&(None, last));
+        }
+        prop_assert_eq!(layers, model.layers);
+        let (found, expected) = (kept.expect("logits"), &whole.kept[&(None, name)]);
+        for (a, b) in found.iter().zip(expected) {
+            prop_assert!((a - b).abs() <= ROUNDING * b.abs().max(1.0), "{} or {}", a, b);
         }
     }
 
@@ -153,17 +187,4 @@ fn heads_that_do_not_divide_are_refused() {
     assert_eq!(refused(64), "node `attn.scores`: 32 query heads are fewer than 64 devices");
     // 8 key heads go over 16 ranks: each is held by two.
     assert!(ranks(&graph, 16).is_ok());
-}
-
-#[test]
-fn an_exchange_without_a_time_is_no_estimate() {
-    let model = load_bundled("llama-3-8b").expect("bundled");
-    let graph = model.graph(&BuildOptions::default()).expect("types");
-    let rank = tensor_parallel(&graph, Rank { index: 0, of: 2 }).expect("2 ranks");
-    let plan = Plan::new(&rank, &Scheme::sixteen_bit());
-    let machine = machine("h100-sxm", Fidelity::Ideal);
-    let error = Estimator::new(&plan, &machine).expect_err("refused").to_string();
-    let expected =
-        "`embed.tokens.all_reduce` exchanges values between devices, whose time is not modelled";
-    assert_eq!(error, expected);
 }

@@ -6,6 +6,7 @@ use cosim::cost::speculative::{Speculated, Speculator, Target};
 use cosim::cost::{Request, Summary};
 use cosim::diagnostic::Diagnostic;
 use cosim::dtype::Scheme;
+use cosim::graph::shard::Parallel;
 use cosim::hardware::Fidelity;
 use cosim::mapping::Plan;
 use cosim::model::{BuildOptions, load_bundled};
@@ -24,7 +25,7 @@ fn drafters() -> impl Strategy<Value = Drafter> {
 /// Plain and speculative summary of a request.
 fn both(case: &Case, fidelity: Fidelity, choice: &Speculative, request: &Request) -> [Summary; 2] {
     let Case { model, options, scheme, .. } = case;
-    let target = Target { architecture: model, options, scheme };
+    let target = Target { architecture: model, options, scheme, parallel: Parallel::ONE };
     let itself = |_: &str| Ok(model.clone());
     let what = Speculated::new(choice, target, &itself).expect("compiles").expect("a drafter");
     case.on(fidelity, |_, _, e| {
@@ -79,7 +80,12 @@ fn heads_have_the_parameters_of_their_papers() {
     let scheme = Scheme::sixteen_bit();
     let head = Plan::new(&llama.medusa_head(&options).expect("types"), &scheme);
     assert_eq!(head.footprint.parameters, 4096 * 4096 + 4096 * 32_000);
-    let target = Target { architecture: &llama, options: &options, scheme: &scheme };
+    let target = Target {
+        architecture: &llama,
+        options: &options,
+        scheme: &scheme,
+        parallel: Parallel::ONE,
+    };
     let none = |name: &str| Err(Diagnostic::new(name));
     let weights = |drafter: Drafter| {
         let choice = choice(drafter, Gamma::Auto, "0.8");

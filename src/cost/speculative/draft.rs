@@ -3,6 +3,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
+use crate::graph::shard::Parallel;
 use crate::graph::{Graph, GraphError};
 use crate::mapping::Plan;
 use crate::model::{Architecture, BuildOptions};
@@ -45,6 +46,21 @@ pub struct Target<'a> {
     pub options: &'a BuildOptions,
     /// The scheme of target and draft.
     pub scheme: &'a Scheme,
+    /// How devices share the work of both.
+    pub parallel: Parallel,
+}
+
+impl Target<'_> {
+    /// The plan of a graph beside the target, cut as the target is.
+    fn plan<'g>(
+        &self,
+        parts: impl IntoIterator<Item = (Phases, &'g Graph)>,
+    ) -> Result<Plan, Diagnostic> {
+        Plan::parallel(parts, self.scheme, self.parallel).map_err(|e| {
+            let hint = "the draft is cut over the same devices as its target";
+            Diagnostic::new(format!("draft: {e}")).hint(hint)
+        })
+    }
 }
 
 impl Speculated {
@@ -58,6 +74,10 @@ impl Speculated {
         load: &dyn Fn(&str) -> Result<Architecture, Diagnostic>,
     ) -> Result<Option<Self>, Diagnostic> {
         let Some((drafter, gamma, acceptance)) = choice.checked()? else { return Ok(None) };
+        if target.parallel.pipeline > 1 {
+            let message = "speculation over the stages of a pipeline is not modelled";
+            return Err(Diagnostic::new(message).hint("use --tp and --dp with a draft, not --pp"));
+        }
         let draft = DraftPlan::new(drafter, target, load)?;
         Ok(Some(Self { draft, gamma, acceptance: acceptance.clone() }))
     }
@@ -71,7 +91,7 @@ impl DraftPlan {
     ) -> Result<Self, Diagnostic> {
         let wired =
             |graph: Result<Graph, GraphError>| graph.map_err(|e| Diagnostic::new(e.to_string()));
-        let Target { architecture, options, scheme } = target;
+        let Target { architecture, options, .. } = target;
         let (plan, weights, caches, prefills) = match drafter {
             Drafter::PromptLookup => (None, Bytes::ZERO, 0, 0),
             Drafter::Model(name) => {
@@ -80,14 +100,16 @@ impl DraftPlan {
                 (Some(plan), weights, 1, 1)
             }
             Drafter::Medusa(heads) => {
-                let plan = Plan::new(&wired(architecture.medusa_head(options))?, scheme);
+                let head = wired(architecture.medusa_head(options))?;
+                let plan = target.plan([(Phases::DECODER, &head)])?;
                 let weights = plan.footprint.weights.total * *heads as f64;
                 (Some(plan), weights, 0, 0)
             }
             Drafter::Mtp(modules) => {
                 let module = wired(architecture.mtp_module(options))?;
                 let own = own_weights(&module, target)?;
-                (Some(Plan::new(&module, scheme)), own * *modules as f64, *modules, *modules)
+                let plan = target.plan([(Phases::DECODER, &module)])?;
+                (Some(plan), own * *modules as f64, *modules, *modules)
             }
         };
         Ok(Self { drafter: drafter.clone(), plan, weights, caches, prefills })
@@ -106,15 +128,15 @@ fn model(draft: &Architecture, target: Target<'_>) -> Result<Plan, Diagnostic> {
         return Err(Diagnostic::new(message).hint(hint));
     }
     let graphs = draft.graphs(target.options).map_err(|e| Diagnostic::new(e.to_string()))?;
-    Ok(Plan::of(graphs.parts(), target.scheme))
+    target.plan(graphs.parts())
 }
 
 /// Weights of a module that the target does not have under the same name.
 fn own_weights(module: &Graph, target: Target<'_>) -> Result<Bytes, Diagnostic> {
     let graphs = target.architecture.graphs(target.options);
     let graphs = graphs.map_err(|e| Diagnostic::new(e.to_string()))?;
-    let alone = Plan::of(graphs.parts(), target.scheme);
+    let alone = target.plan(graphs.parts())?;
     let parts = graphs.parts().chain([(Phases::DECODER, module)]);
-    let both = Plan::of(parts, target.scheme);
+    let both = target.plan(parts)?;
     Ok(both.footprint.weights.total - alone.footprint.weights.total)
 }

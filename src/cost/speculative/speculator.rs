@@ -46,6 +46,8 @@ struct Decode {
     plain: f64,
     /// A draft step.
     draft: f64,
+    /// Micro-batches that follow each other.
+    rounds: u64,
 }
 
 impl<'a> Speculator<'a> {
@@ -69,14 +71,15 @@ impl<'a> Speculator<'a> {
         request: &Request,
     ) -> Result<(Summary, Option<Speculation>), RequestError> {
         let plain = self.target.summary(request)?;
-        let (prefill, decode) = request.steps()?;
-        let Some(decode) = self.decode(decode, &plain) else { return Ok((plain, None)) };
+        let (prefill, decode) = self.target.micro_batch(request).steps()?;
+        let Some(decode) = self.decode(decode, request, &plain) else { return Ok((plain, None)) };
         let gamma = match self.what.gamma {
             Gamma::Fixed(gamma) => gamma,
             Gamma::Auto => self.optimum(&decode).gamma,
         };
-        let draft_prefill = prefill.as_ref().map(|step| self.draft_prefill(step));
-        let verify = self.verify(&decode.span, gamma);
+        let rounds = decode.rounds;
+        let draft_prefill = prefill.as_ref().map(|step| self.draft_prefill(step, rounds));
+        let verify = self.verify(&decode, gamma);
         let cycle = self.cycle(&decode, gamma);
         let per_token = cycle.per_token(&self.what.acceptance);
         let steps = decode.span.steps() as f64;
@@ -112,7 +115,7 @@ impl<'a> Speculator<'a> {
     /// Zero or absurdly large numbers.
     pub fn optimal(&self, request: &Request) -> Result<Option<Optimum>, RequestError> {
         let plain = self.target.summary(request)?;
-        let decode = self.decode(request.steps()?.1, &plain);
+        let decode = self.decode(self.target.micro_batch(request).steps()?.1, request, &plain);
         Ok(decode.map(|decode| self.optimum(&decode)))
     }
 
@@ -123,7 +126,8 @@ impl<'a> Speculator<'a> {
     /// Zero or absurdly large numbers.
     pub fn cycles(&self, request: &Request, most: u64) -> Result<Vec<Cycle>, RequestError> {
         let plain = self.target.summary(request)?;
-        let Some(decode) = self.decode(request.steps()?.1, &plain) else { return Ok(vec![]) };
+        let span = self.target.micro_batch(request).steps()?.1;
+        let Some(decode) = self.decode(span, request, &plain) else { return Ok(vec![]) };
         Ok((1..=most.min(self.limit())).map(|gamma| self.cycle(&decode, gamma)).collect())
     }
 
@@ -135,27 +139,35 @@ impl<'a> Speculator<'a> {
         optimal_gamma(&self.what.acceptance, self.limit(), |gamma| self.cycle(decode, gamma))
     }
 
-    fn decode(&self, span: Option<DecodeSpan>, plain: &Summary) -> Option<Decode> {
+    fn decode(
+        &self,
+        span: Option<DecodeSpan>,
+        request: &Request,
+        plain: &Summary,
+    ) -> Option<Decode> {
         let (span, plain) = (span?, plain.decode_step?.get());
-        let draft = self.draft.as_ref().map_or(0.0, |draft| draft.span_time(&span).time);
-        Some(Decode { span, plain, draft })
+        let rounds = self.target.micro_batches(request);
+        let step = |draft: &Estimator<'_>| draft.span_time(&span).round(rounds).time;
+        let draft = self.draft.as_ref().map_or(0.0, step);
+        Some(Decode { span, plain, draft, rounds })
     }
 
     fn cycle(&self, decode: &Decode, gamma: u64) -> Cycle {
         Cycle {
             gamma,
             draft: Seconds::new(decode.draft * gamma as f64),
-            verify: Seconds::new(self.verify(&decode.span, gamma).time),
+            verify: Seconds::new(self.verify(decode, gamma).time),
             plain: Seconds::new(decode.plain),
         }
     }
 
-    fn verify(&self, span: &DecodeSpan, gamma: u64) -> PhaseTime {
-        self.target.verify_time(span, gamma + 1)
+    fn verify(&self, decode: &Decode, gamma: u64) -> PhaseTime {
+        self.target.verify_time(&decode.span, gamma + 1).round(decode.rounds)
     }
 
-    fn draft_prefill(&self, step: &Step) -> Seconds {
-        let once = self.draft.as_ref().map_or(0.0, |d| d.step_time(Phase::Prefill, step).time);
+    fn draft_prefill(&self, step: &Step, rounds: u64) -> Seconds {
+        let once = |d: &Estimator<'_>| d.step_time(Phase::Prefill, step).flow(rounds).time;
+        let once = self.draft.as_ref().map_or(0.0, once);
         Seconds::new(once * self.what.draft.prefills as f64)
     }
 
@@ -167,20 +179,21 @@ impl<'a> Speculator<'a> {
         plain: &Memory,
         gamma: u64,
     ) -> Result<(Memory, Bytes), RequestError> {
-        let (batch, tokens) = (request.batch(), request.longest_context().saturating_add(gamma));
+        let tokens = request.longest_context().saturating_add(gamma);
+        let parallel = &self.target.plan.parallel;
+        let (held, running) =
+            (parallel.replica_batch(request.batch()), parallel.micro_batch(request.batch()));
+        let verify = Step::verify(running, gamma + 1, tokens - gamma - 1)?;
         let target = &self.target.plan.footprint;
-        let verify = Step::verify(batch, gamma + 1, tokens - gamma - 1)?;
         let mut memory = Memory {
             weights: plain.weights + self.what.draft.weights,
-            kv: target.kv(batch as f64, tokens),
+            kv: target.kv(held as f64, tokens),
             activations: plain.activations.max(target.activations(Phase::Decode, &verify)),
         };
         let Some(draft) = &self.what.draft.plan else { return Ok((memory, Bytes::ZERO)) };
-        let caches = self.what.draft.caches as f64;
-        let kv = draft.footprint.kv(batch as f64, tokens) * caches;
+        let kv = draft.footprint.kv(held as f64, tokens) * self.what.draft.caches as f64;
         memory.kv += kv;
-        memory.activations =
-            memory.activations.max(Memory::of(&draft.footprint, request)?.activations);
+        memory.activations = memory.activations.max(Memory::of(draft, request)?.activations);
         Ok((memory, kv))
     }
 }

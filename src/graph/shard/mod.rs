@@ -1,12 +1,17 @@
 //! A graph cut for several devices: what each of them runs, with the exchanges between them.
 //!
-//! [`tensor_parallel`] gives the graph of one rank of a group. It is a rewrite: graph in, graph out,
+//! [`tensor_parallel`] gives the graph of one rank of a group, [`pipeline`] that of one stage. Each is a
+//! rewrite: graph in, graph out,
 //! well-typed by construction, and the executor holds it to the values of the graph that it came
 //! from.
 
 mod layouts;
+mod parallel;
+mod pipeline;
 mod tensor_parallel;
 
+pub use parallel::Parallel;
+pub use pipeline::pipeline;
 pub use tensor_parallel::tensor_parallel;
 
 use super::{Graph, GraphError, Kind, NodeId, Source};
@@ -34,6 +39,14 @@ pub enum ShardError {
     Exchange {
         /// The value.
         node: String,
+    },
+    /// More stages than layers.
+    #[error("{layers} layers are fewer than {stages} pipeline stages")]
+    Stages {
+        /// Stages.
+        stages: u64,
+        /// Layers of the model.
+        layers: u64,
     },
     /// A wiring that does not type.
     #[error(transparent)]

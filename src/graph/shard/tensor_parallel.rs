@@ -57,6 +57,7 @@ impl Rewrite<'_> {
             Kind::Carry => {
                 let entry = self.value(self.graph.operands(id)[0], Layout::Whole)?;
                 let region = self.graph.region(id);
+                self.builder.first_layer(region.first_layer);
                 self.builder.enter(region.name.clone(), region.count, region.layers, entry)
             }
             Kind::Apply(_) => {

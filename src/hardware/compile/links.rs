@@ -11,12 +11,14 @@ impl Compiler<'_> {
         let path = |field: &str| format!("links.{name}.{field}");
         let bandwidth = self.known(&path("bandwidth"), &link.bandwidth);
         let pair = link.pair_bandwidth.as_ref().map(|q| self.known(&path("pair_bandwidth"), q));
+        let startup = link.startup.as_ref().map(|q| self.known(&path("startup"), q));
         let latency = link.latency.as_ref().map(|q| self.known(&path("latency"), q));
         let figure = hardware.efficiency.links.get(name);
         let efficiency = figure.map(|q| self.known(&format!("efficiency.links.{name}"), q));
         let first = (bandwidth.basis, bandwidth.origin);
         let rest = [
             pair.map(|k| (k.basis, k.origin)),
+            startup.map(|k| (k.basis, k.origin)),
             latency.map(|k| (k.basis, k.origin)),
             efficiency.map(|k| (k.basis, k.origin)),
         ];
@@ -26,9 +28,11 @@ impl Compiler<'_> {
         Some(LinkRate {
             name: name.into(),
             bandwidth: bandwidth.value,
-            pair_bandwidth: pair.map_or(bandwidth.value, |p| p.value),
+            pair_bandwidth: pair.map(|p| p.value),
             efficiency: if ideal { Some(Ratio::new(1.0)) } else { efficiency.map(|e| e.value) },
+            startup: if ideal { Some(Seconds::ZERO) } else { startup.map(|l| l.value) },
             latency: if ideal { Some(Seconds::ZERO) } else { latency.map(|l| l.value) },
+            topology: link.topology.clone(),
             domain: link.domain,
             basis,
             origin,

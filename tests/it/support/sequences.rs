@@ -17,6 +17,8 @@ pub struct Inputs {
     pub tokens: Vec<u64>,
     /// Where nothing is given for a name, cached rows are drawn like weights.
     pub cache: Cache,
+    /// What a stage of a pipeline receives.
+    pub received: Option<Vec<f64>>,
 }
 
 impl<S: Scalar> TensorSource<S> for Inputs {
@@ -29,6 +31,7 @@ impl<S: Scalar> TensorSource<S> for Inputs {
                     name.name.strip_suffix(".past").expect("a cache is named after its node");
                 self.cache.get(&(name.layer, node.to_owned())).cloned()
             }
+            Role::Activation if name.name == "stage.x" => self.received.clone(),
             Role::Weight(_) | Role::Activation => None,
         };
         let values = given.unwrap_or_else(|| self.drawn(name, elements));

@@ -1,0 +1,49 @@
+//! The arguments that say how devices share the work.
+
+use super::case::positive;
+use crate::diagnostic::Diagnostic;
+use crate::graph::shard::Parallel;
+use crate::model::Architecture;
+use crate::workload::{checked_parallel, parse_degree};
+use clap::Args;
+
+/// Degrees of parallelism.
+#[derive(Debug, Args)]
+pub struct ParallelArgs {
+    /// Devices that each layer is cut over (tensor parallelism)
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]
+    pub tp: Option<u64>,
+    /// Stages that the layers are cut into (pipeline parallelism)
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]
+    pub pp: Option<u64>,
+    /// Groups of the TP devices that experts are dealt to (expert parallelism)
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]
+    pub ep: Option<u64>,
+    /// Replicas that the batch is cut over (data parallelism)
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]
+    pub dp: Option<u64>,
+    /// Micro-batches that follow each other through the stages [default: as many as stages]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
+    pub micro_batches: Option<u64>,
+}
+
+impl ParallelArgs {
+    /// The degrees, checked against a model.
+    ///
+    /// # Errors
+    /// A model that does not go over so many devices.
+    pub fn degrees(&self, model: &Architecture) -> Result<Parallel, Diagnostic> {
+        let parallel = Parallel {
+            tensor: self.tp.unwrap_or(1),
+            pipeline: self.pp.unwrap_or(1),
+            expert: self.ep.unwrap_or(1),
+            data: self.dp.unwrap_or(1),
+            micro_batches: self.micro_batches.unwrap_or(0),
+        };
+        checked_parallel(parallel, model)
+    }
+}
+
+fn degree(text: &str) -> Result<u64, String> {
+    parse_degree("the degree", text).map_err(|d| d.message)
+}

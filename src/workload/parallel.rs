@@ -1,0 +1,139 @@
+//! Which degrees of parallelism a model goes over.
+
+use crate::diagnostic::Diagnostic;
+use crate::graph::shard::Parallel;
+use crate::model::Architecture;
+
+/// Most devices of one kind of parallelism.
+const MOST: u64 = 1 << 16;
+
+/// A kind of parallelism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Degree {
+    /// TP.
+    Tensor,
+    /// PP.
+    Pipeline,
+    /// EP.
+    Expert,
+    /// DP.
+    Data,
+    /// Micro-batches of a pipeline.
+    MicroBatches,
+}
+
+impl Degree {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Tensor, Self::Pipeline, Self::Expert, Self::Data, Self::MicroBatches];
+
+    /// Its path in a scenario.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Tensor => "parallel.tp",
+            Self::Pipeline => "parallel.pp",
+            Self::Expert => "parallel.ep",
+            Self::Data => "parallel.dp",
+            Self::MicroBatches => "parallel.micro_batches",
+        }
+    }
+}
+
+/// Another degree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DegreeSetting {
+    /// Which.
+    pub degree: Degree,
+    /// At least 1.
+    pub value: u64,
+}
+
+impl DegreeSetting {
+    /// The setting of a path; `None` where the path is none of a degree.
+    ///
+    /// # Errors
+    /// A value that is no degree.
+    pub fn parse(path: &str, text: &str) -> Result<Option<Self>, Diagnostic> {
+        let Some(degree) = Degree::ALL.into_iter().find(|d| d.path() == path) else {
+            return Ok(None);
+        };
+        Ok(Some(Self { degree, value: parse_degree(path, text)? }))
+    }
+
+    /// Sets the degree.
+    pub const fn apply(self, parallel: &mut Parallel) {
+        match self.degree {
+            Degree::Tensor => parallel.tensor = self.value,
+            Degree::Pipeline => parallel.pipeline = self.value,
+            Degree::Expert => parallel.expert = self.value,
+            Degree::Data => parallel.data = self.value,
+            Degree::MicroBatches => parallel.micro_batches = self.value,
+        }
+    }
+}
+
+/// A degree of parallelism from text.
+///
+/// # Errors
+/// Not a whole number from 1 to 65536.
+pub fn parse_degree(name: &str, text: &str) -> Result<u64, Diagnostic> {
+    let found = text.trim().parse::<u64>().ok().filter(|n| (1..=MOST).contains(n));
+    found.ok_or_else(|| {
+        let found = crate::diagnostic::clip(text);
+        let message = format!("{name} is `{found}`; expected a whole number from 1 to {MOST}");
+        Diagnostic::new(message).hint("1 is one device")
+    })
+}
+
+/// Degrees that a model goes over.
+///
+/// # Errors
+/// Heads, layers or experts that do not go over so many devices.
+pub fn checked(parallel: Parallel, model: &Architecture) -> Result<Parallel, Diagnostic> {
+    let Parallel { tensor, pipeline, expert, .. } = parallel;
+    let (heads, kv) = (model.attention.heads, model.attention.kv_heads);
+    let splits = |n: u64| heads.is_multiple_of(n) && (kv.is_multiple_of(n) || n.is_multiple_of(kv));
+    if !splits(tensor) {
+        let message = format!(
+            "tensor parallelism over {tensor} devices does not divide the {heads} query and {kv} \
+             key-value heads of {}",
+            model.id
+        );
+        let legal = (1..=heads).filter(|n| splits(*n)).map(|n| n.to_string());
+        let legal = legal.collect::<Vec<_>>().join(", ");
+        return Err(Diagnostic::new(message).hint(format!("one of {legal}")));
+    }
+    if pipeline > model.layers {
+        let message = format!(
+            "{pipeline} pipeline stages are more than the {} layers of {}",
+            model.layers, model.id
+        );
+        return Err(Diagnostic::new(message).hint("a stage holds at least one layer"));
+    }
+    if expert == 1 {
+        return Ok(parallel);
+    }
+    let Some(experts) = &model.experts else {
+        let message = format!("expert parallelism over {expert}: {} has no experts", model.id);
+        return Err(Diagnostic::new(message)
+            .hint("it is for mixtures of experts, mixtral-8x7b for instance"));
+    };
+    if expert > experts.count {
+        let message = format!(
+            "expert parallelism over {expert} groups is beyond the {} experts of {}",
+            experts.count, model.id
+        );
+        return Err(Diagnostic::new(message).hint("a group holds at least one expert"));
+    }
+    if !experts.count.is_multiple_of(expert) || !tensor.is_multiple_of(expert) {
+        let message = format!(
+            "expert parallelism over {expert} groups must divide the {} experts of {} and the \
+             {tensor} ranks of a tensor-parallel group",
+            experts.count, model.id
+        );
+        let legal = |n: &u64| experts.count.is_multiple_of(*n) && tensor.is_multiple_of(*n);
+        let legal: Vec<String> = (1..=tensor).filter(legal).map(|n| n.to_string()).collect();
+        return Err(Diagnostic::new(message).hint(format!("one of {}", legal.join(", "))));
+    }
+    Ok(parallel)
+}
