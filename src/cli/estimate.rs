@@ -1,6 +1,7 @@
 //! `cosim estimate`: one request on one device.
 
 use super::case::{Case, CaseArgs};
+use super::deploy::{DeployArgs, Search};
 use super::error::Error;
 use super::files;
 use super::speculate::{self, SpeculateArgs};
@@ -21,6 +22,8 @@ pub struct EstimateArgs {
     case: CaseArgs,
     #[command(flatten)]
     speculate: SpeculateArgs,
+    #[command(flatten)]
+    deploy: DeployArgs,
     /// API price to compare with, $ per 1000 input and output tokens: 0.03,0.06
     #[arg(long, value_parser = api_price, value_name = "IN,OUT")]
     api_price: Option<ApiPrice>,
@@ -39,7 +42,11 @@ fn api_price(text: &str) -> Result<ApiPrice, String> {
 }
 
 pub fn run(args: &EstimateArgs) -> Result<(), Error> {
-    let mut case = args.case.load()?;
+    let search = args.deploy.search(&args.case, &args.speculate)?;
+    let mut case = match &search {
+        None => args.case.load()?,
+        Some(found) => args.case.load_as(found.best.parallel, found.best.batch)?,
+    };
     if args.api_price.is_some() && !matches!(case.request, Request::Generation { .. }) {
         let message = "--api-price compares whole requests, not a phase";
         return Err(Diagnostic::new(message).hint("give --prompt and --output").into());
@@ -48,12 +55,27 @@ pub fn run(args: &EstimateArgs) -> Result<(), Error> {
     let (report, mut context) = evaluate(&case)?;
     context.api = args.api_price.and_then(|p| p.compare(&case.request, &context.economics));
     let surface = surface::write(&args.speculate.surface, &case, &context)?;
-    let text = if args.json {
-        estimate_json(&report, &context).map_err(|e| Error::from(Diagnostic::new(e.to_string())))?
-    } else {
-        table(&case, &report, &context) + &surface
-    };
+    let drawn = search.as_ref().map(|s| args.deploy.draw(&case, s)).transpose()?.flatten();
+    if args.json {
+        return files::print(&json(&report, &context, search.as_ref())?);
+    }
+    let plans = search.map_or_else(String::new, |s| s.table() + "\n");
+    let text = plans + &table(&case, &report, &context) + &surface + &drawn.unwrap_or_default();
     files::print(&text)
+}
+
+/// The estimate, with the plans that were tried where there was a search.
+fn json(
+    report: &CostReport,
+    context: &EstimateContext<'_>,
+    search: Option<&Search>,
+) -> Result<String, Error> {
+    let failed = |e: serde_json::Error| Error::from(Diagnostic::new(e.to_string()));
+    let text = estimate_json(report, context).map_err(failed)?;
+    let Some(search) = search else { return Ok(text) };
+    let mut value: serde_json::Value = serde_json::from_str(&text).map_err(failed)?;
+    value["plans"] = search.json();
+    Ok(format!("{value:#}\n"))
 }
 
 /// The itemised report of a case, and what is said beside it.
@@ -82,6 +104,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         api: None,
         remedy: remedy(case, &report),
         warnings: warnings(case, &report),
+        cross_kv: case.cross_kv(),
         speculation,
         shows_times: report.capacity.fits || case.allow_oom,
     };
@@ -97,13 +120,17 @@ fn stages(case: &Case) -> Result<Vec<Memory>, Error> {
 
 /// What a person should know about the request itself.
 fn warnings(case: &Case, report: &CostReport) -> Vec<String> {
-    let (asked, declared) = (case.request.longest_context(), case.architecture.max_context);
-    let beyond = asked > declared;
-    let text = || {
-        let id = &case.architecture.id;
-        format!("context {asked} is beyond the {declared} tokens that {id} declares")
-    };
-    beyond.then(text).into_iter().chain(doubtful_fit(case, report)).collect()
+    let (start, id) = (case.plan.footprint.start(), &case.architecture.id);
+    let (asked, declared) = (case.request.longest_context(start), case.architecture.max_context);
+    let context = (asked > declared)
+        .then(|| format!("context {asked} is beyond the {declared} tokens that {id} declares"));
+    let source = case.request.source(start);
+    let most = case.architecture.encoder.map(|encoder| encoder.max_source);
+    let beyond = most.filter(|most| source > *most);
+    let input = beyond.map(|most| {
+        format!("input {source} is beyond the {most} positions that {id}'s encoder declares")
+    });
+    context.into_iter().chain(input).chain(doubtful_fit(case, report)).collect()
 }
 
 /// What is said where memory lies between a capacity's decimal and its binary reading (A52).
@@ -184,8 +211,13 @@ fn time_rows(case: &Case, report: &CostReport, context: &EstimateContext<'_>) ->
         b.map_or(String::new(), |b| format!("mostly {}-bound", b.name(context.slowest_level)))
     };
     let mut rows = vec![];
+    if let Some(encode) = summary.encode {
+        rows.push(line("encode", encode, "once a request"));
+    }
     if let Some(prefill) = summary.prefill {
-        rows.push(line("TTFT (prefill)", prefill, bound(summary.prefill_bound)));
+        let name =
+            if summary.encode.is_some() { "TTFT (encode + prefill)" } else { "TTFT (prefill)" };
+        rows.push(line(name, prefill, bound(summary.prefill_bound)));
     }
     if let Some(step) = summary.decode_step {
         let batch = case.request.batch() as f64;
@@ -240,10 +272,13 @@ fn memory_rows(report: &CostReport, context: &EstimateContext<'_>) -> Vec<Line> 
         (_, 1) => "per device",
         _ => "per device, of the stage that needs most",
     };
+    let cross = context
+        .cross_kv
+        .map_or(String::new(), |kept| format!("{} of it cross-attention's", gib(kept)));
     let fits = if capacity.fits { "fits" } else { "DOES NOT FIT" };
     vec![
         line("weights", gib(memory.weights), whose),
-        line("KV cache", gib(memory.kv), ""),
+        line("KV cache", gib(memory.kv), cross),
         line("activations", gib(memory.activations), ""),
         line("memory", gib(memory.total()), format!("of {}: {fits}", gib(capacity.capacity))),
         line("largest batch", capacity.max_batch, "at these lengths"),

@@ -229,6 +229,7 @@ pub fn device_charts(
         options: row.technique.options,
         api: None,
         remedy: None,
+        cross_kv: None,
         speculation: None,
         warnings: vec![],
         shows_times: true,

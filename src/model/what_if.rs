@@ -1,4 +1,5 @@
-//! What-ifs of attention: the same model with other key-value heads or another window.
+//! What-ifs of attention: the same model with other key-value heads or another window, in the decoder
+//! alone where there is an encoder too (A44).
 
 use super::{Architecture, Position};
 use crate::diagnostic::{Diagnostic, clip, nearest_hint};
@@ -108,7 +109,7 @@ impl Architecture {
     /// nothing changes.
     ///
     /// # Errors
-    /// Groups that do not divide the query heads; a window for relative positions.
+    /// Groups that do not divide the query heads; a window for positions as in Transformer-XL.
     pub fn what_if(&self, change: &WhatIf) -> Result<Self, Diagnostic> {
         let mut model = self.clone();
         let mut said = vec![];
@@ -127,8 +128,9 @@ impl Architecture {
                 said.push(form.to_string());
             }
         }
-        if model.position == Position::Relative && model.attention.window(0).is_some() {
-            let message = format!("{} has relative positions, which go with no window", self.id);
+        if model.position == Position::TransformerXl && model.attention.window(0).is_some() {
+            let message =
+                format!("{} has positions as in Transformer-XL, which go with no window", self.id);
             return Err(Diagnostic::new(message));
         }
         if said.is_empty() {

@@ -24,8 +24,12 @@ pub fn formula(
         .groups()
         .iter()
         .map(|g| {
+            let source = match (phase, g.source) {
+                (Phase::Encode, _) | (_, 0) => String::new(),
+                (_, source) => format!(", {source} source positions"),
+            };
             let (sequences, tokens) = (counted(g.count, "sequence"), counted(g.new, "new token"));
-            format!("{sequences} x {tokens} behind {} cached", g.past)
+            format!("{sequences} x {tokens} behind {} cached{source}", g.past)
         })
         .collect();
     let mut text = format!(
