@@ -4,7 +4,7 @@ use super::catalog;
 use super::error::Error;
 use super::parallel::ParallelArgs;
 use crate::cost::speculative::Speculated;
-use crate::cost::{ApiPrice, Estimator, Request};
+use crate::cost::{Estimator, Request};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::graph::shard::Parallel;
@@ -12,7 +12,7 @@ use crate::hardware::{Fidelity, Hardware, Machine};
 use crate::mapping::Plan;
 use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet, Graphs, WhatIf};
 use crate::op::{Routing, Sampler};
-use crate::units::{Bytes, Dollars, DollarsPerHour};
+use crate::units::{Bytes, DollarsPerHour};
 use crate::workload::checked_parallel;
 use clap::{ArgGroup, Args, ValueEnum};
 use std::str::FromStr;
@@ -96,9 +96,6 @@ pub struct CaseArgs {
     /// Named price of the profile [default: cloud-low, else cloud-hyperscaler]
     #[arg(long)]
     pub price: Option<String>,
-    /// API price to compare with, $ per 1000 input and output tokens: 0.03,0.06
-    #[arg(long, value_parser = api_price, value_name = "IN,OUT")]
-    pub api_price: Option<ApiPrice>,
     /// Times even where the memory does not suffice
     #[arg(long)]
     pub allow_oom: bool,
@@ -113,7 +110,7 @@ pub struct Case {
     pub plan: Plan,
     pub request: Request,
     pub price: Result<(String, DollarsPerHour), String>,
-    pub api_price: Option<ApiPrice>,
+    pub options: BuildOptions,
     pub allow_oom: bool,
     pub speculated: Option<Speculated>,
 }
@@ -175,11 +172,7 @@ impl CaseArgs {
         let plan = Plan::parallel(graphs.parts(), &scheme, parallel)?;
         let price = named_price(&machine, self.price.as_deref())?;
         let request = self.request(&plan)?.with_batch(batch);
-        if self.api_price.is_some() && !matches!(request, Request::Generation { .. }) {
-            let message = "--api-price compares whole requests, not a phase";
-            return Err(Diagnostic::new(message).hint("give --prompt and --output").into());
-        }
-        let (api_price, allow_oom) = (self.api_price, self.allow_oom);
+        let allow_oom = self.allow_oom;
         Ok(Case {
             architecture,
             hardware,
@@ -188,7 +181,7 @@ impl CaseArgs {
             plan,
             request,
             price,
-            api_price,
+            options: self.model.options(),
             allow_oom,
             speculated: None,
         })
@@ -259,13 +252,4 @@ pub fn positive(text: &str) -> Result<u64, String> {
         Ok(n) => Ok(n),
         Err(_) => Err("expected a whole number of at least 1".to_owned()),
     }
-}
-
-fn api_price(text: &str) -> Result<ApiPrice, String> {
-    let number =
-        |part: &str| part.trim().parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0);
-    let pair = text.split_once(',').and_then(|(i, o)| Some((number(i)?, number(o)?)));
-    let (input, output) =
-        pair.ok_or("expected two prices in $ per 1000 tokens, such as 0.03,0.06")?;
-    Ok(ApiPrice { input: Dollars::new(input), output: Dollars::new(output) })
 }

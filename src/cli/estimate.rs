@@ -5,8 +5,9 @@ use super::deploy::{DeployArgs, Search};
 use super::error::Error;
 use super::files;
 use super::speculate::{self, SpeculateArgs};
+use super::surface;
 use super::terminal;
-use crate::cost::{CostReport, Economics, Memory, Remedy, Request};
+use crate::cost::{ApiCost, ApiPrice, CostReport, Economics, Memory, Remedy, Request};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
 use crate::mapping::Plan;
@@ -23,9 +24,21 @@ pub struct EstimateArgs {
     speculate: SpeculateArgs,
     #[command(flatten)]
     deploy: DeployArgs,
+    /// API price to compare with, $ per 1000 input and output tokens: 0.03,0.06
+    #[arg(long, value_parser = api_price, value_name = "IN,OUT")]
+    api_price: Option<ApiPrice>,
     /// Machine-readable output
     #[arg(long)]
     json: bool,
+}
+
+fn api_price(text: &str) -> Result<ApiPrice, String> {
+    let number =
+        |part: &str| part.trim().parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0);
+    let pair = text.split_once(',').and_then(|(i, o)| Some((number(i)?, number(o)?)));
+    let (input, output) =
+        pair.ok_or("expected two prices in $ per 1000 tokens, such as 0.03,0.06")?;
+    Ok(ApiPrice { input: Dollars::new(input), output: Dollars::new(output) })
 }
 
 pub fn run(args: &EstimateArgs) -> Result<(), Error> {
@@ -34,14 +47,20 @@ pub fn run(args: &EstimateArgs) -> Result<(), Error> {
         None => args.case.load()?,
         Some(found) => args.case.load_as(found.best.parallel, found.best.batch)?,
     };
+    if args.api_price.is_some() && !matches!(case.request, Request::Generation { .. }) {
+        let message = "--api-price compares whole requests, not a phase";
+        return Err(Diagnostic::new(message).hint("give --prompt and --output").into());
+    }
     case.speculated = args.speculate.load(&case, &args.case.model.options())?;
-    let (report, context) = evaluate(&case)?;
+    let (report, mut context) = evaluate(&case)?;
+    context.api = args.api_price.and_then(|p| p.compare(&case.request, &context.economics));
+    let surface = surface::write(&args.speculate.surface, &case, &context)?;
     let drawn = search.as_ref().map(|s| args.deploy.draw(&case, s)).transpose()?.flatten();
     if args.json {
         return files::print(&json(&report, &context, search.as_ref())?);
     }
     let plans = search.map_or_else(String::new, |s| s.table() + "\n");
-    let text = plans + &table(&case, &report, &context) + &drawn.unwrap_or_default();
+    let text = plans + &table(&case, &report, &context) + &surface + &drawn.unwrap_or_default();
     files::print(&text)
 }
 
@@ -79,8 +98,12 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         fallbacks: estimator.fallbacks(),
         parallel: case.plan.parallel,
         stages: stages(case)?,
+        heads: case.architecture.head_form().to_string(),
+        window: case.architecture.window_pattern(),
+        options: case.options,
+        api: None,
         remedy: remedy(case, &report),
-        warnings: warnings(case),
+        warnings: warnings(case, &report),
         cross_kv: case.cross_kv(),
         speculation,
         shows_times: report.capacity.fits || case.allow_oom,
@@ -96,7 +119,7 @@ fn stages(case: &Case) -> Result<Vec<Memory>, Error> {
 }
 
 /// What a person should know about the request itself.
-fn warnings(case: &Case) -> Vec<String> {
+fn warnings(case: &Case, report: &CostReport) -> Vec<String> {
     let (start, id) = (case.plan.footprint.start(), &case.architecture.id);
     let (asked, declared) = (case.request.longest_context(start), case.architecture.max_context);
     let context = (asked > declared)
@@ -107,7 +130,18 @@ fn warnings(case: &Case) -> Vec<String> {
     let input = beyond.map(|most| {
         format!("input {source} is beyond the {most} positions that {id}'s encoder declares")
     });
-    context.into_iter().chain(input).collect()
+    context.into_iter().chain(input).chain(doubtful_fit(case, report)).collect()
+}
+
+/// What is said where memory lies between a capacity's decimal and its binary reading (A52).
+fn doubtful_fit(case: &Case, report: &CostReport) -> Option<String> {
+    let (least, most) = (case.machine.capacity, report.capacity.uncertain_up_to?);
+    let (needed, id) = (gib(report.summary.memory.total()), &case.machine.id);
+    Some(format!(
+        "{id} is only known to have {least}, which may be {} or up to {}: whether {needed} fit is not known",
+        gib(least),
+        gib(most)
+    ))
 }
 
 fn remedy(case: &Case, report: &CostReport) -> Option<Remedy> {
@@ -219,8 +253,16 @@ fn pipeline_row(case: &Case, report: &CostReport) -> Option<Line> {
     Some(line("bubble", idle.collect::<Vec<_>>().join(", "), remark))
 }
 
+const GIB: f64 = (1u64 << 30) as f64;
+
+/// A sum in GiB; where that would leave less than two digits, in MiB or KiB.
 fn gib(bytes: Bytes) -> String {
-    format!("{:.3} GiB", bytes.get() / f64::from(1 << 30))
+    let (unit, name) = match bytes.get() {
+        n if n >= 0.01 * GIB => (GIB, "GiB"),
+        n if n >= 0.01 * 1024f64.powi(2) => (1024f64.powi(2), "MiB"),
+        _ => (1024.0, "KiB"),
+    };
+    format!("{:.3} {name}", bytes.get() / unit)
 }
 
 fn memory_rows(report: &CostReport, context: &EstimateContext<'_>) -> Vec<Line> {
@@ -267,21 +309,20 @@ fn cost_rows(case: &Case, context: &EstimateContext<'_>) -> Vec<Line> {
         ));
         rows.push(line("  output", money(economics.per_million_output), "price x TPOT / batch"));
     }
-    rows.extend(api_row(case, economics));
+    rows.extend(context.api.as_ref().map(api_row));
     rows
 }
 
 /// The request at an API's price against the same request here.
-fn api_row(case: &Case, economics: &Economics) -> Option<Line> {
-    let Request::Generation { output, .. } = case.request else { return None };
-    let api = case.api_price?.of(&case.request)?;
-    let Some(per_million) = economics.per_million else {
-        let remark = format!("a request costs {:.5} $ there; no hourly price here", api.get());
-        return Some(line("API / own cost", "-", remark));
-    };
-    let own = per_million * (output as f64 / 1e6);
-    let remark = format!("a request costs {:.5} $ there, {:.5} $ here", api.get(), own.get());
-    Some(line("API / own cost", format!("{:.2} x", api / own), remark))
+fn api_row(api: &ApiCost) -> Line {
+    let there = format!("a request costs {:.5} $ there", api.there.get());
+    match api.here {
+        None => line("API / own cost", "-", format!("{there}; no hourly price here")),
+        Some(here) => {
+            let remark = format!("{there}, {:.5} $ here", here.get());
+            line("API / own cost", format!("{:.2} x", api.there / here), remark)
+        }
+    }
 }
 
 fn remarks(context: &EstimateContext<'_>) -> String {

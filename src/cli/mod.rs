@@ -16,6 +16,7 @@ mod parallel;
 mod reproduce;
 mod roofline;
 mod speculate;
+mod surface;
 mod sweep;
 mod terminal;
 mod waterfall;

@@ -10,6 +10,7 @@ use crate::model::BuildOptions;
 use crate::report::EstimateContext;
 use crate::workload::{Drafter, Gamma, Speculative};
 use clap::Args;
+use std::path::PathBuf;
 
 /// Who drafts, how much, and how often it is accepted.
 #[derive(Debug, Args)]
@@ -26,6 +27,9 @@ pub struct SpeculateArgs {
     /// Acceptance rate, or one for each position: 0.8,0.7,0.6,0.5
     #[arg(long, allow_negative_numbers = true)]
     acceptance: Option<String>,
+    /// Speed-up over acceptance and gamma, as .svg, .csv or .json; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub surface: Vec<PathBuf>,
 }
 
 impl SpeculateArgs {
@@ -36,8 +40,9 @@ impl SpeculateArgs {
             (None, Some(how)) => Some(how.parse()?),
             (None, None) => None,
         };
-        if drafter.is_none() && (self.gamma.is_some() || self.acceptance.is_some()) {
-            let message = "--gamma and --acceptance need something that drafts";
+        let asked = self.gamma.is_some() || self.acceptance.is_some() || !self.surface.is_empty();
+        if drafter.is_none() && asked {
+            let message = "--gamma, --acceptance and --surface need something that drafts";
             return Err(Diagnostic::new(message).hint("--draft MODEL, or --speculate HOW").into());
         }
         let gamma = self.gamma.as_deref().map_or(Ok(Gamma::Auto), str::parse)?;

@@ -14,6 +14,9 @@ pub struct Capacity {
     pub capacity: Bytes,
     /// Whether the request's memory is at most the capacity.
     pub fits: bool,
+    /// What the device may hold, where the memory lies between the decimal figure that is known and
+    /// its binary reading (A52).
+    pub uncertain_up_to: Option<Bytes>,
     /// Largest batch of the same request that fits; 0 when not even one sequence does.
     pub max_batch: u64,
 }
@@ -46,7 +49,10 @@ impl Estimator<'_> {
         // Cache and activations are proportional to the batch, so the largest batch is a quotient.
         let of_replica = if room > 0.0 { (room / per_sequence.get()).floor() as u64 } else { 0 };
         let max_batch = of_replica * parallel.data;
-        Capacity { capacity, fits: memory.total() <= capacity, max_batch }
+        let fits = memory.total() <= capacity;
+        let most = self.machine.capacity_most;
+        let uncertain_up_to = most.filter(|most| !fits && memory.total() <= *most);
+        Capacity { capacity, fits, uncertain_up_to, max_batch }
     }
 }
 

@@ -49,6 +49,15 @@ impl Economics {
     }
 }
 
+/// One sequence of a request at an API, and here.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ApiCost {
+    /// At the API.
+    pub there: Dollars,
+    /// On the device; `None` without an hourly price.
+    pub here: Option<Dollars>,
+}
+
 /// What an API charges, per thousand tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ApiPrice {
@@ -59,6 +68,13 @@ pub struct ApiPrice {
 }
 
 impl ApiPrice {
+    /// One sequence of the request at the API and on the device; `None` for a phase alone.
+    pub fn compare(&self, request: &Request, own: &Economics) -> Option<ApiCost> {
+        let Request::Generation { output, .. } = *request else { return None };
+        let here = own.per_million.map(|dollars| dollars * (output as f64 / MILLION));
+        Some(ApiCost { there: self.of(request)?, here })
+    }
+
     /// What one sequence of the request costs at the API.
     pub fn of(&self, request: &Request) -> Option<Dollars> {
         match *request {

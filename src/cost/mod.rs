@@ -19,7 +19,7 @@ pub mod speculative;
 
 pub use bound::{Bound, BoundSet, Resource, Times};
 pub use capacity::{Capacity, Remedy};
-pub use economics::{ApiPrice, Economics};
+pub use economics::{ApiCost, ApiPrice, Economics};
 pub use estimator::{EstimateError, Estimator, Provenance};
 pub use exchange::{ExchangeTime, NoLink, Peers};
 pub use generation::{Memory, Summary};

@@ -5,7 +5,8 @@
 //! `w<F>a<F>`, where F is 2, 3, 4, 8, 16, `fp8`, `bf16`, `mxfp4`, `q4_k`..., then any of `-g<N>`
 //! (weights in groups of N), `-pc`, `-pt` (one scale per channel, per tensor), `-zp` (weights with
 //! zero points), `-act` (GPTQ's order of activations), `-kv<F>` (KV cache, 2, 4, 8, `fp8`, `q8_0` or
-//! 16), `-kv<F>-pc` (its scales per channel).
+//! 16), `-kv<F>-pc` (its scales per channel), `-experts` (projections other than the experts' stay
+//! plain, as in gpt-oss's checkpoints: `wmxfp4a16-experts`).
 
 use super::block::Block;
 use super::format::Format;
@@ -39,6 +40,8 @@ pub struct Scheme {
     pub plain: Storage,
     /// The GGUF mix that says what each weight takes, in place of `weights` and `plain`.
     pub mix: Option<Mix>,
+    /// Of the projections, only those of routed experts take `weights` and `activations`.
+    pub experts_only: bool,
     /// What projections are multiplied in.
     pub projection: Compute,
     /// What attention, head and element-wise work are computed in.
@@ -85,6 +88,7 @@ const EXAMPLES: &[&str] = &[
     "mxfp8",
     "nvfp4",
     "wmxfp4a16",
+    "wmxfp4a16-experts",
     "wnvfp4a16",
     "gptq-4bit-g128",
     "awq-4bit-g128",
@@ -131,6 +135,7 @@ impl Scheme {
             kv: storage,
             plain: storage,
             mix: None,
+            experts_only: false,
             projection: compute,
             high: compute,
         }
@@ -198,6 +203,7 @@ impl Scheme {
     }
 
     fn apply(&mut self, flag: &str) -> Result<(), String> {
+        let quantized = self.mix.is_none() && self.weights != self.plain;
         let scaled = match &mut self.weights {
             Storage::Scaled(scaled) if self.mix.is_none() => Some(scaled),
             _ => None,
@@ -214,6 +220,8 @@ impl Scheme {
                 *packing = Packing::Gptq { act_order: true };
             }
             ("act", _) => return Err("`-act` goes with gptq".to_owned()),
+            ("experts", _) if quantized => self.experts_only = true,
+            ("experts", _) => return Err("`-experts` needs quantized weights".to_owned()),
             ("pc" | "pt", scaled) => match (scaled, group) {
                 (Some(scaled), Some(group)) => scaled.group = group,
                 _ => return Err(format!("`-{flag}` needs weights with scales of groups")),
@@ -251,7 +259,9 @@ impl Scheme {
             };
             return Ok(());
         }
-        Err(format!("`-{flag}` is neither a group size (-g128), -zp, nor a KV format (-kv8)"))
+        Err(format!(
+            "`-{flag}` is neither a group size (-g128), -zp, -experts, nor a KV format (-kv8)"
+        ))
     }
 
     /// Storage of one weight tensor: the mix's, else that of projections or of everything else.
@@ -410,6 +420,8 @@ mod tests {
         assert!(s.quantizes_activations());
         assert_eq!(scheme("fp8-e5m2-kvfp8").projection, Compute::Exact(Format::Fp8E5m2));
         assert_eq!(scheme("w4abf16").high, Compute::Exact(Format::Bf16));
+        assert!(scheme("wmxfp4a16-experts-kv8").experts_only);
+        assert!(!scheme("wmxfp4a16").experts_only);
     }
 
     #[test]
@@ -438,6 +450,9 @@ mod tests {
             "w4a16-kv5",
             "w4a16-zz",
             "bf16-zp",
+            "16bit-experts",
+            "q4_k_m-experts",
+            "w4a16-experts-experts",
             "w16a8",
             "wint32a16",
             "wtf32a16",

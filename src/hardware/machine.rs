@@ -164,6 +164,8 @@ pub struct Machine {
     pub dram: usize,
     /// DRAM capacity.
     pub capacity: Bytes,
+    /// What the capacity may be where the profile has only a marketing figure (A52).
+    pub capacity_most: Option<Bytes>,
     /// Time per kernel in a stream of kernels.
     pub kernel_launch: Known<Seconds>,
     /// Compute units, where known.

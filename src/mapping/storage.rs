@@ -45,7 +45,7 @@ impl<'a> Formats<'a> {
             layer,
             model: self.facts,
         };
-        let projection = kind == WeightKind::Projection;
+        let projection = kind == WeightKind::Projection && self.is_quantized(value);
         let storage = |layer| self.scheme.weight(&weight(layer), projection);
         if self.scheme.mix.is_none() || region.carry.is_none() {
             return vec![(storage(None), region.count)];
@@ -110,7 +110,13 @@ impl<'a> Formats<'a> {
         let weight =
             |o: &NodeId| self.graph.node(*o).ty.role == Role::Weight(WeightKind::Projection);
         matches!(self.graph.node(node).kind, Kind::Apply(_))
-            && self.graph.operands(node).iter().any(weight)
+            && self.graph.operands(node).iter().any(|o| weight(o) && self.is_quantized(*o))
+    }
+
+    /// Whether the scheme's formats are meant for this projection's weight.
+    fn is_quantized(&self, weight: NodeId) -> bool {
+        let routed = |reader: &NodeId| matches!(self.graph.op(*reader), Some(Op::GroupedMatMul(_)));
+        !self.scheme.experts_only || self.graph.readers(weight).iter().any(routed)
     }
 
     fn feeds_projections_only(&self, value: NodeId) -> bool {

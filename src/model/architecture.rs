@@ -129,6 +129,8 @@ pub enum Position {
     },
     /// Scores fall with the distance of query and key (arXiv 2108.12409).
     Alibi,
+    /// Queries also meet a projected encoding of the distance (arXiv 1901.02860; A51).
+    TransformerXl,
     /// A learned bias per query head and bucket of distances, one table for all layers of a stack
     /// (T5, arXiv 1910.10683).
     Relative {
@@ -237,7 +239,7 @@ impl Position {
     pub const fn buckets(&self) -> u64 {
         match self {
             Self::Relative { buckets, .. } => *buckets,
-            Self::Rope { .. } | Self::Learned { .. } | Self::Alibi => 0,
+            Self::Rope { .. } | Self::Learned { .. } | Self::Alibi | Self::TransformerXl => 0,
         }
     }
 }

@@ -236,6 +236,17 @@ fn position(model: &Architecture) -> Checked {
             }
         }
         Position::Alibi | Position::Relative { .. } => {}
+        Position::TransformerXl => {
+            if model.attention.windows.iter().any(Option::is_some) {
+                let message = "relative positions do not go with a window".to_owned();
+                return Err(Refusal::new("attention.windows", message));
+            }
+            if !model.hidden.is_multiple_of(2) {
+                let message =
+                    format!("relative positions need an even `hidden`, not {}", model.hidden);
+                return Err(Refusal::new("hidden", message).hint("half sines, half cosines"));
+            }
+        }
     }
     Ok(())
 }
@@ -288,7 +299,14 @@ fn scaling_numbers(scaling: &RopeScaling) -> Vec<f64> {
             vec![factor, low_freq_factor, high_freq_factor, original_context as f64]
         }
         RopeScaling::Linear { factor } => vec![factor],
-        RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor } => {
+        RopeScaling::Yarn {
+            factor,
+            original_context,
+            beta_fast,
+            beta_slow,
+            attention_factor,
+            ..
+        } => {
             vec![factor, original_context as f64, beta_fast, beta_slow, attention_factor]
         }
     }

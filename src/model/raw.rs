@@ -123,6 +123,8 @@ pub(super) enum RawPosition {
     Learned(RawLearned),
     /// Scores fall with distance.
     Alibi,
+    /// Queries also meet a projected encoding of the distance (Transformer-XL).
+    TransformerXl,
     /// A learned bias per head and bucket of distances.
     Relative(RawRelative),
 }
@@ -176,7 +178,14 @@ pub(super) enum RawScaling {
         beta_fast: f64,
         beta_slow: f64,
         attention_factor: f64,
+        /// The ramp of frequencies begins and ends at whole dimensions.
+        #[serde(default = "truncated")]
+        truncate: bool,
     },
+}
+
+fn truncated() -> bool {
+    true
 }
 
 /// A learned table of positions.

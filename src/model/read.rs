@@ -124,6 +124,7 @@ fn position(head_dim: u64, raw: &RawPosition) -> Position {
             Position::Learned { positions: learned.positions.value, offset: learned.offset }
         }
         RawPosition::Alibi => Position::Alibi,
+        RawPosition::TransformerXl => Position::TransformerXl,
         RawPosition::Relative(relative) => relative.read(),
     }
 }
@@ -134,9 +135,21 @@ fn scaling(raw: RawScaling) -> RopeScaling {
             RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context }
         }
         RawScaling::Linear { factor } => RopeScaling::Linear { factor },
-        RawScaling::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor } => {
-            RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor }
-        }
+        RawScaling::Yarn {
+            factor,
+            original_context,
+            beta_fast,
+            beta_slow,
+            attention_factor,
+            truncate,
+        } => RopeScaling::Yarn {
+            factor,
+            original_context,
+            beta_fast,
+            beta_slow,
+            attention_factor,
+            truncate,
+        },
     }
 }
 
@@ -201,7 +214,7 @@ fn place(raw: &RawModel, field: &str) -> Option<Line> {
     let (rope, learned) = match &raw.position {
         RawPosition::Rope(rope) => (Some(rope), None),
         RawPosition::Learned(learned) => (None, Some(learned)),
-        RawPosition::Alibi | RawPosition::Relative(_) => (None, None),
+        RawPosition::Alibi | RawPosition::TransformerXl | RawPosition::Relative(_) => (None, None),
     };
     match field {
         "id" => Some(Line::from(&raw.id)),

@@ -214,6 +214,7 @@ fn every_scaling_survives_the_round_trip() {
             beta_fast: 32.0,
             beta_slow: 1.0,
             attention_factor: 1.138_629_436_111_989,
+            truncate: false,
         },
     ] {
         let Position::Rope { scaling: slot, .. } = &mut model.position else { panic!("rotary") };

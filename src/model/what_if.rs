@@ -1,7 +1,7 @@
 //! What-ifs of attention: the same model with other key-value heads or another window, in the decoder
 //! alone where there is an encoder too (A44).
 
-use super::Architecture;
+use super::{Architecture, Position};
 use crate::diagnostic::{Diagnostic, clip, nearest_hint};
 use std::fmt;
 
@@ -86,11 +86,30 @@ impl fmt::Display for WindowForm {
 }
 
 impl Architecture {
+    /// How many key-value heads serve the query heads.
+    pub fn head_form(&self) -> HeadForm {
+        match self.attention.kv_heads {
+            heads if heads == self.attention.heads => HeadForm::Mha,
+            1 => HeadForm::Mqa,
+            groups => HeadForm::Gqa(groups),
+        }
+    }
+
+    /// The pattern of windows over layers: `full`, `4096`, `5 x 1024, full`.
+    pub fn window_pattern(&self) -> String {
+        let runs = self.attention.windows.chunk_by(|a, b| a == b).map(|run| {
+            let window = run[0].map_or("full".to_owned(), |tokens| tokens.to_string());
+            let whole = run.len() == self.attention.windows.len();
+            if run.len() == 1 || whole { window } else { format!("{} x {window}", run.len()) }
+        });
+        runs.collect::<Vec<_>>().join(", ")
+    }
+
     /// This model with other attention, and an id and name that say so; the same model where
     /// nothing changes.
     ///
     /// # Errors
-    /// Groups that do not divide the query heads.
+    /// Groups that do not divide the query heads; a window for positions as in Transformer-XL.
     pub fn what_if(&self, change: &WhatIf) -> Result<Self, Diagnostic> {
         let mut model = self.clone();
         let mut said = vec![];
@@ -108,6 +127,11 @@ impl Architecture {
             if model.attention.windows != self.attention.windows {
                 said.push(form.to_string());
             }
+        }
+        if model.position == Position::TransformerXl && model.attention.window(0).is_some() {
+            let message =
+                format!("{} has positions as in Transformer-XL, which go with no window", self.id);
+            return Err(Diagnostic::new(message));
         }
         if said.is_empty() {
             return Ok(self.clone());
@@ -161,6 +185,18 @@ mod tests {
             window: model.attention.windows[0].map(WindowForm::Tokens),
         };
         assert_eq!(model.what_if(&own).expect("divides"), model);
+    }
+
+    #[test]
+    fn models_say_their_own_form() {
+        let said = |id: &str| {
+            let model = load_bundled(id).expect("bundled");
+            format!("{}; {}", model.head_form(), model.window_pattern())
+        };
+        assert_eq!(said("gemma-3-27b"), "gqa-16; 5 x 1024, full");
+        assert_eq!(said("mistral-7b"), "gqa-8; 4096");
+        assert_eq!(said("falcon-7b"), "mqa; full");
+        assert_eq!(said("gpt2"), "mha; full");
     }
 
     #[test]

@@ -127,6 +127,7 @@ fn position(text: &mut String, position: &Position) {
     text.push_str("position:");
     match position {
         Position::Alibi => text.push_str(" alibi\n"),
+        Position::TransformerXl => text.push_str(" transformer-xl\n"),
         Position::Relative { buckets, max_distance } => {
             text.push_str("\n  relative:\n");
             line(text, 4, "buckets", buckets);
@@ -164,16 +165,26 @@ fn scaling_fields(scaling: &RopeScaling) -> String {
             ],
         ),
         RopeScaling::Linear { factor } => ("linear", vec![("factor", number(factor))]),
-        RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, attention_factor } => (
-            "yarn",
-            vec![
+        RopeScaling::Yarn {
+            factor,
+            original_context,
+            beta_fast,
+            beta_slow,
+            attention_factor,
+            truncate,
+        } => {
+            let mut fields = vec![
                 ("factor", number(factor)),
                 ("original_context", original_context.to_string()),
                 ("beta_fast", number(beta_fast)),
                 ("beta_slow", number(beta_slow)),
                 ("attention_factor", number(attention_factor)),
-            ],
-        ),
+            ];
+            if !truncate {
+                fields.push(("truncate", truncate.to_string()));
+            }
+            ("yarn", fields)
+        }
     };
     let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{key}: {value}")).collect();
     format!("{{ {kind}: {{ {} }} }}", fields.join(", "))

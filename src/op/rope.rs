@@ -57,6 +57,8 @@ pub enum RopeScaling {
         beta_slow: f64,
         /// Factor on sine and cosine.
         attention_factor: f64,
+        /// The ramp begins and ends at whole dimensions (gpt-oss: it does not).
+        truncate: bool,
     },
 }
 
@@ -99,13 +101,22 @@ impl Rope {
                 let keep = ((turns - low) / (high - low)).clamp(0.0, 1.0);
                 base * (keep + (1.0 - keep) / factor)
             }
-            Some(RopeScaling::Yarn { factor, original_context, beta_fast, beta_slow, .. }) => {
+            Some(RopeScaling::Yarn {
+                factor,
+                original_context,
+                beta_fast,
+                beta_slow,
+                truncate,
+                ..
+            }) => {
                 let dimension = |rotations: f64| {
                     r * (original_context as f64 / (rotations * 2.0 * PI)).ln()
                         / (2.0 * self.theta.ln())
                 };
-                let first = dimension(beta_fast).floor().max(0.0);
-                let last = dimension(beta_slow).ceil().min(r - 1.0).max(first + 1e-3);
+                let (first, last) = (dimension(beta_fast), dimension(beta_slow));
+                let whole = |x: f64, to: fn(f64) -> f64| if truncate { to(x) } else { x };
+                let first = whole(first, f64::floor).max(0.0);
+                let last = whole(last, f64::ceil).min(r - 1.0).max(first + 1e-3);
                 let stretch = ((i as f64 - first) / (last - first)).clamp(0.0, 1.0);
                 base * ((1.0 - stretch) + stretch / factor)
             }
@@ -199,5 +210,40 @@ impl Operator for Rope {
 
     fn groups(&self, _: usize) -> Option<u64> {
         Some(self.heads)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// gpt-oss (`gpt_oss/torch/model.py`): the ramp over pairs runs from
+    /// `R/2 ln(L / (32 2 pi)) / ln theta` to `R/2 ln(L / (2 pi)) / ln theta`, unrounded.
+    #[test]
+    fn an_untruncated_ramp_begins_between_pairs() {
+        let frequencies = |truncate| {
+            let scaling = RopeScaling::Yarn {
+                factor: 32.0,
+                original_context: 4096,
+                beta_fast: 32.0,
+                beta_slow: 1.0,
+                attention_factor: 1.0,
+                truncate,
+            };
+            let (pairing, scaling) = (Pairing::Half, Some(scaling));
+            let (heads, head_dim, rotary_dim) = (1, 64, 64);
+            let rope = Rope { heads, head_dim, rotary_dim, theta: 150_000.0, pairing, scaling };
+            (0..32).map(|i| rope.frequency(i)).collect::<Vec<f64>>()
+        };
+        let base = |i: i32| 150_000f64.powf(-f64::from(i) / 32.0);
+        let (exact, rounded) = (frequencies(false), frequencies(true));
+        let (first, last) = (8.092_779, 17.398_025);
+        let ramp = (9.0 - first) / (last - first);
+        let expected = base(9) * (1.0 - ramp) + base(9) / 32.0 * ramp;
+        assert!((exact[9] / expected - 1.0).abs() < 1e-6, "{} {expected}", exact[9]);
+        assert!((rounded[9] / exact[9] - 1.0).abs() > 1e-3);
+        for (i, at) in [(0, 1.0), (8, 1.0), (18, 1.0 / 32.0), (31, 1.0 / 32.0)] {
+            assert!((exact[i as usize] / (base(i) * at) - 1.0).abs() < 1e-12, "{i}");
+        }
     }
 }

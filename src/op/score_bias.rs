@@ -16,13 +16,16 @@ pub enum ScoreBias {
     },
     /// A learned bias per head and bucket of relative positions (T5, arXiv 1910.10683).
     Relative(Buckets),
+    /// `scale q_i . r[i - j]` with the key `r` of the distance, a head's own, from a cache beside the
+    /// keys (Transformer-XL, arXiv 1901.02860).
+    PositionKeys,
 }
 
 impl ScoreBias {
     /// The bias of a rank's piece of `heads` heads cut in `parts`; of a learned one the table is cut.
     pub const fn share(self, heads: u64, rank: Rank, parts: u64) -> Self {
         let (first, of) = match self {
-            Self::Relative(_) => return self,
+            Self::Relative(_) | Self::PositionKeys => return self,
             Self::Alibi => (0, heads),
             Self::AlibiShare { first, of } => (first, of),
         };

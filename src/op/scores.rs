@@ -13,7 +13,8 @@ use crate::tensor::{Dim, Mask, Step, TensorType, WeightKind};
 /// are neither computed nor stored (A7). Work per pair and head: `2 Dh` matrix, 1 vector (scale); a
 /// soft cap `c tanh(s / c)` adds 2 vector and 1 special (Gemma 2, arXiv 2408.00118), a bias by
 /// distance 2 vector. A learned bias has a table `[buckets, H]` as third operand, which is read whole
-/// (A39), and adds 1 vector.
+/// (A39), and adds 1 vector. Keys of positions are a cache `[C, H Dh]` as third operand, under the
+/// causal mask only, and add `2 Dh` matrix (A51).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
     /// Query heads (H).
@@ -37,7 +38,8 @@ impl Scores {
     fn table(&self) -> Option<Buckets> {
         match self.bias {
             Some(ScoreBias::Relative(buckets)) => Some(buckets),
-            Some(ScoreBias::Alibi | ScoreBias::AlibiShare { .. }) | None => None,
+            Some(ScoreBias::Alibi | ScoreBias::AlibiShare { .. } | ScoreBias::PositionKeys)
+            | None => None,
         }
     }
 
@@ -58,8 +60,19 @@ impl Scores {
             Some(ScoreBias::Relative(buckets)) => {
                 score + table[(buckets.of(-distance as i64) * self.heads + head) as usize]
             }
-            None => score,
+            Some(ScoreBias::PositionKeys) | None => score,
         }
+    }
+
+    fn has_position_keys(&self) -> bool {
+        self.bias == Some(ScoreBias::PositionKeys)
+    }
+
+    /// What is read besides queries and keys.
+    fn third(&self) -> Option<TensorType> {
+        let causal = TensorType::cache(Dim::Context, self.heads, self.head_dim, Mask::Causal);
+        let table = |b: Buckets| TensorType::weight(WeightKind::Position, b.count, self.heads);
+        self.has_position_keys().then_some(causal).or(self.table().map(table))
     }
 }
 
@@ -70,29 +83,33 @@ impl Operator for Scores {
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let q = TensorType::activation(Dim::Tokens, self.heads * self.head_dim);
         let keys = TensorType::keys(self.kv_heads, self.head_dim, self.mask);
-        let rows = self.table().map_or(0, |b| b.count);
-        let table = TensorType::weight(WeightKind::Position, rows, self.heads);
-        let expected = [("q", q), ("keys", keys), ("bias", table)];
-        check(Self::NAME, operands, &expected[..2 + usize::from(rows > 0)])?;
+        // Distances under another mask are not rows of the cache.
+        let mask = if self.has_position_keys() { Mask::Causal } else { self.mask };
+        let keys = if mask == self.mask { keys } else { TensorType::keys(0, 0, mask) };
+        let third = self.third().map(|ty| ("bias", ty));
+        let expected: Vec<_> = [("q", q), ("keys", keys)].into_iter().chain(third).collect();
+        check(Self::NAME, operands, &expected)?;
         Ok(TensorType::activation(Dim::Pairs(self.mask), self.heads))
     }
 
     fn work(&self, step: &Step) -> Work {
         let scores = step.pairs(self.mask) * self.heads as f64;
         let (vector, special) = if self.softcap.is_some() { (3.0, 1.0) } else { (1.0, 0.0) };
-        let (bias, table) = match self.bias {
-            None => (0.0, 0),
-            Some(ScoreBias::Alibi | ScoreBias::AlibiShare { .. }) => (2.0, 0),
-            Some(ScoreBias::Relative(buckets)) => (1.0, buckets.count * self.heads),
-        };
         let dim = self.head_dim as f64;
+        let products = if self.has_position_keys() { 2.0 } else { 1.0 };
+        let (bias, third) = match self.bias {
+            None => (0.0, 0.0),
+            Some(ScoreBias::Alibi | ScoreBias::AlibiShare { .. }) => (2.0, 0.0),
+            Some(ScoreBias::Relative(buckets)) => (1.0, (buckets.count * self.heads) as f64),
+            Some(ScoreBias::PositionKeys) => (0.0, step.context() * self.heads as f64 * dim),
+        };
         let queries = step.tokens() * self.heads as f64 * dim;
         let keys = step.visible_context(self.mask) * self.kv_heads as f64 * dim;
         Work {
-            matrix: 2.0 * dim * scores,
+            matrix: 2.0 * dim * products * scores,
             vector: (vector + bias) * scores,
             special: special * scores,
-            reads: [queries, keys, table as f64],
+            reads: [queries, keys, third],
             writes: scores,
         }
     }
@@ -112,6 +129,7 @@ impl Operator for Scores {
         let entries = self.table().map_or(0, |b| b.count * self.heads) as usize;
         let heads = self.heads as usize;
         let table: Vec<S> = (0..entries).map(|i| operands[2].at(i / heads, i % heads)).collect();
+        let positions = operands.get(2).filter(|_| self.has_position_keys());
         let mut pair = 0;
         for s in step.sequences() {
             for i in 0..s.new {
@@ -120,8 +138,14 @@ impl Operator for Scores {
                     for h in 0..self.heads as usize {
                         let kv = h / (self.heads / self.kv_heads) as usize;
                         let dot = S::on(Engine::Matrix, || {
-                            (0..dim).fold(S::constant(0.0), |sum, d| {
-                                sum + q.at(query, h * dim + d) * keys.at(row, kv * dim + d)
+                            let query = |d: usize| q.at(query, h * dim + d);
+                            let content = (0..dim).fold(S::constant(0.0), |sum, d| {
+                                sum + query(d) * keys.at(row, kv * dim + d)
+                            });
+                            let Some(positions) = positions else { return content };
+                            let distance = s.first_context + s.past + i - key;
+                            (0..dim).fold(content, |sum, d| {
+                                sum + query(d) * positions.at(distance, h * dim + d)
                             })
                         });
                         let score = S::on(Engine::Vector, || {
@@ -146,7 +170,7 @@ impl Operator for Scores {
         };
         let (result, keys) = (Layout::columns(heads), Layout::columns(kv_heads));
         let layouts = [result, keys, result];
-        let operands = layouts[..2 + usize::from(self.table().is_some())].to_vec();
+        let operands = layouts[..2 + usize::from(self.third().is_some())].to_vec();
         Ok(Split { op: op.into(), operands, result })
     }
 

@@ -1,8 +1,11 @@
 //! An estimate as JSON: SI units, stable names, null where a value has no meaning.
 
 use crate::cost::speculative::{Optimum, Speculation};
-use crate::cost::{CostReport, Economics, Memory, PhaseCost, Provenance, Remedy, Request};
+use crate::cost::{
+    ApiCost, Bound, CostReport, Economics, Memory, PhaseCost, Provenance, Remedy, Request,
+};
 use crate::graph::shard::Parallel;
+use crate::model::BuildOptions;
 use crate::units::Bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -16,6 +19,14 @@ pub struct EstimateContext<'a> {
     pub hardware: &'a str,
     /// Scheme name.
     pub quant: &'a str,
+    /// How many key-value heads serve the query heads.
+    pub heads: String,
+    /// Pattern of windows over layers.
+    pub window: String,
+    /// Attention kernel, fusions and routing.
+    pub options: BuildOptions,
+    /// A sequence at an API's price, where one is given.
+    pub api: Option<ApiCost>,
     /// Names of the memory levels, innermost first.
     pub levels: Vec<&'a str>,
     /// The level that bounds memory time.
@@ -49,6 +60,11 @@ struct EstimateJson<'a> {
     model: &'a str,
     hardware: &'a str,
     quant: &'a str,
+    heads: &'a str,
+    window: &'a str,
+    attention: &'static str,
+    fusion: &'static str,
+    routing: String,
     parallel: ParallelJson,
     phase: &'static str,
     batch: u64,
@@ -62,6 +78,8 @@ struct EstimateJson<'a> {
     prefill_s: Option<f64>,
     decode_tok_s: Option<f64>,
     throughput_tok_s: Option<f64>,
+    prefill_bound: Option<&'a str>,
+    decode_bound: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     speculative: Option<SpeculativeJson>,
     memory: MemoryJson,
@@ -70,12 +88,22 @@ struct EstimateJson<'a> {
     usd_per_mtok: Option<f64>,
     usd_per_mtok_input: Option<f64>,
     usd_per_mtok_output: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api: Option<ApiJson>,
     basis: &'static str,
     basis_inputs: Vec<String>,
     not_modelled: &'a [String],
     fallbacks: &'a [String],
     warnings: &'a [String],
     operators: Vec<OperatorJson<'a>>,
+}
+
+/// One sequence of the request at the API and on the device.
+#[derive(Debug, Serialize)]
+struct ApiJson {
+    usd_per_request: f64,
+    own_usd_per_request: Option<f64>,
+    api_per_own_cost: Option<f64>,
 }
 
 /// Speculative decoding; the operators are those of plain decoding.
@@ -161,6 +189,9 @@ struct MemoryJson {
     total_bytes: f64,
     capacity_bytes: f64,
     fits: bool,
+    /// The capacity that the device may have where it is known as a marketing figure only and the
+    /// request lies between.
+    uncertain_up_to_bytes: Option<f64>,
     max_batch: u64,
 }
 
@@ -191,6 +222,9 @@ pub fn estimate_json(
     context: &EstimateContext<'_>,
 ) -> serde_json::Result<String> {
     let shown = |value: Option<f64>| value.filter(|v| context.shows_times && v.is_finite());
+    let bound = |bound: Option<Bound>| {
+        bound.filter(|_| context.shows_times).map(|b| b.name(context.slowest_level))
+    };
     let summary = &report.summary;
     let request = report.request;
     let (phase, prompt, output, length) = match request {
@@ -213,6 +247,11 @@ pub fn estimate_json(
         model: context.model,
         hardware: context.hardware,
         quant: context.quant,
+        heads: &context.heads,
+        window: &context.window,
+        attention: context.options.attention.name(),
+        fusion: context.options.fusions.name(),
+        routing: context.options.routing.to_string(),
         parallel: parallel(report, context),
         phase,
         batch: request.batch(),
@@ -225,6 +264,8 @@ pub fn estimate_json(
         prefill_s: shown(prefill.map(|t| t - encode.unwrap_or(0.0))),
         decode_tok_s: shown(step.map(|t| batch / t)),
         throughput_tok_s: shown(throughput),
+        prefill_bound: bound(summary.prefill_bound),
+        decode_bound: bound(summary.decode_bound),
         speculative: context.speculation.filter(|_| context.shows_times).map(speculative),
         memory: memory(report, context),
         remedy: context.remedy.clone(),
@@ -232,6 +273,7 @@ pub fn estimate_json(
         usd_per_mtok: shown(economics.per_million.map(|v| v.get())),
         usd_per_mtok_input: shown(economics.per_million_input.map(|v| v.get())),
         usd_per_mtok_output: shown(economics.per_million_output.map(|v| v.get())),
+        api: context.api.filter(|_| context.shows_times).map(api),
         basis: context.provenance.basis.name(),
         basis_inputs: context.provenance.because.clone(),
         not_modelled: context.not_modelled,
@@ -240,6 +282,14 @@ pub fn estimate_json(
         operators: report.phases.iter().flat_map(|p| operators(p, context)).collect(),
     };
     serde_json::to_string_pretty(&json).map(|text| text + "\n")
+}
+
+fn api(cost: ApiCost) -> ApiJson {
+    ApiJson {
+        usd_per_request: cost.there.get(),
+        own_usd_per_request: cost.here.map(|here| here.get()),
+        api_per_own_cost: cost.here.map(|here| cost.there / here),
+    }
 }
 
 fn memory(report: &CostReport, context: &EstimateContext<'_>) -> MemoryJson {
@@ -252,6 +302,7 @@ fn memory(report: &CostReport, context: &EstimateContext<'_>) -> MemoryJson {
         total_bytes: memory.total().get(),
         capacity_bytes: report.capacity.capacity.get(),
         fits: report.capacity.fits,
+        uncertain_up_to_bytes: report.capacity.uncertain_up_to.map(|b| b.get()),
         max_batch: report.capacity.max_batch,
     }
 }

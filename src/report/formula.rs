@@ -28,14 +28,15 @@ pub fn formula(
                 (Phase::Encode, _) | (_, 0) => String::new(),
                 (_, source) => format!(", {source} source positions"),
             };
-            format!("{} sequences x {} new tokens behind {} cached{source}", g.count, g.new, g.past)
+            let (sequences, tokens) = (counted(g.count, "sequence"), counted(g.new, "new token"));
+            format!("{sequences} x {tokens} behind {} cached{source}", g.past)
         })
         .collect();
     let mut text = format!(
-        "\n{} / {}, one of {} launches; {}\n",
+        "\n{} / {}, one of {}; {}\n",
         phase.name(),
         planned.name,
-        planned.count,
+        launches(planned.count),
         groups.join(" + ")
     );
     for node in &plan.nodes[planned.nodes.clone()] {
@@ -45,8 +46,17 @@ pub fn formula(
     let time = cost.longest() + machine.kernel_launch.value.get();
     let total = Seconds::new(time * planned.count as f64);
     let _ =
-        writeln!(text, "  time   = {} x {} launches = {total}", Seconds::new(time), planned.count);
+        writeln!(text, "  time   = {} x {} = {total}", Seconds::new(time), launches(planned.count));
     text
+}
+
+/// `1 token`, `2 tokens`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn launches(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "launch" } else { "launches" })
 }
 
 fn node_lines(text: &mut String, node: &PlanNode, step: &Step) {
@@ -85,6 +95,10 @@ fn conversions(node: &PlanNode, work: &Work) -> String {
 fn pattern(pattern: &Pattern) -> String {
     match pattern {
         Pattern::Contraction { b, m, n, k } => format!("contraction: b {b}, m {m}, n {n}, k {k}"),
+        // A softmax has no elements of a head.
+        Pattern::Attention { heads, head_dim: 0.0, pairs, .. } => {
+            format!("attention: {heads} heads, {pairs} visible pairs")
+        }
         Pattern::Attention { heads, kv_heads, head_dim, pairs } => format!(
             "attention: {heads} heads, {kv_heads} KV heads, head dim {head_dim}, {pairs} visible pairs"
         ),

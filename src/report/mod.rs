@@ -21,6 +21,7 @@ pub mod roofline;
 #[cfg(test)]
 mod samples;
 mod step;
+pub mod surface;
 pub mod svg;
 pub mod table;
 pub mod waterfall;

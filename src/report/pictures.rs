@@ -94,12 +94,13 @@ fn frame(svg: &str) -> Rect {
 
 #[test]
 fn charts_are_legible_and_the_same_every_time() {
-    let charts: [fn() -> String; 5] = [
+    let charts: [fn() -> String; 6] = [
         || samples::roofline().to_svg(),
         || samples::breakdown().to_svg(),
         || samples::comparison().to_svg(),
         || samples::bars().to_svg(),
         || samples::memory().to_svg(),
+        || samples::surface(&samples::loops()).to_svg(),
     ];
     for chart in charts {
         let svg = chart();
@@ -133,6 +134,31 @@ fn ridge_points_stand_where_the_roofs_meet() {
 }
 
 #[test]
+fn a_surface_has_a_cell_a_point_and_marks_each_rates_fastest_gamma() {
+    let loops = samples::loops();
+    let chart = samples::surface(&loops);
+    let svg = chart.to_svg();
+    let document = parse(&svg);
+    let group = |id: &str| document.descendants().find(|n| n.attribute("id") == Some(id));
+    let shapes = |id: &str, tag: &str| {
+        let children = group(id).into_iter().flat_map(|g| g.children());
+        children.filter(|n| n.has_tag_name(tag)).count()
+    };
+    assert_eq!(shapes("cells", "rect"), 21 * 16);
+    let faster = chart.to_table().rows.iter().filter(|row| row[1] != "-").count();
+    assert_eq!(shapes("lines", "circle"), faster);
+    let csv = chart.to_csv().expect("text");
+    let fastest = csv.lines().filter(|line| line.ends_with(",true")).count();
+    assert_eq!((csv.lines().count(), fastest), (1 + 21 * 16, faster));
+    let json = chart.to_json();
+    let points = json["points"].as_array().expect("a list");
+    for (line, point) in csv.lines().skip(1).zip(points) {
+        let speed_up = line.split(',').nth(4).and_then(|v| v.parse::<f64>().ok());
+        assert_eq!(speed_up, point["speed_up"].as_f64(), "{line}");
+    }
+}
+
+#[test]
 fn the_pareto_front_is_what_nothing_beats() {
     let chart = samples::comparison();
     let front: Vec<&str> = chart.front().iter().map(|i| chart.points[*i].label.as_str()).collect();
@@ -158,6 +184,8 @@ fn empty_and_hostile_charts_are_still_pictures() {
     assert_legible(
         &super::comparison::ComparisonChart { points: vec![], ..samples::comparison() }.to_svg(),
     );
+    let none = crate::cost::speculative::Surface::new(vec![]);
+    assert_legible(&samples::surface(&none).to_svg());
     assert_legible(&super::bars::BarsChart { bars: vec![], ..samples::bars() }.to_svg());
     assert_legible(
         &super::breakdown::BreakdownChart { phases: vec![], ..samples::breakdown() }.to_svg(),

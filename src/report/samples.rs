@@ -7,6 +7,8 @@ use super::comparison::{ComparisonChart, ComparisonPoint};
 use super::memory::{MemoryChart, MemoryStack};
 use super::roofline::{ComputeRoof, Emphasis, MemoryRoof, RooflineChart, RooflinePoint};
 use super::step::{Limit, Phase};
+use super::surface::SurfaceChart;
+use crate::cost::speculative::{Cycle, Surface};
 use crate::units::{Bytes, BytesPerSecond, FlopsPerByte, FlopsPerSecond, Seconds};
 
 const PREFILL: &[(&str, f64, f64, f64)] = &[
@@ -211,5 +213,26 @@ pub(super) fn bars() -> BarsChart {
         axis: Axis::new("TPOT", "s", Prefixes::Si, Better::Lower),
         bars: FLEET.iter().map(bar).chain(failed).collect(),
         notes: vec![],
+    }
+}
+
+/// Loops whose draft step takes a tenth of a plain step.
+pub(super) fn loops() -> Surface {
+    let at = |gamma: u64| Cycle {
+        gamma,
+        draft: Seconds::new(0.1 * gamma as f64),
+        verify: Seconds::new(1.0 + 0.02 * gamma as f64),
+        plain: Seconds::new(1.0),
+    };
+    Surface::new((1..=16).map(at).collect())
+}
+
+pub(super) fn surface(surface: &Surface) -> SurfaceChart<'_> {
+    SurfaceChart {
+        title: "Llama 2 7B with a draft on A100: speed-up".to_owned(),
+        subtitle: "16bit, batch 1, 512 prompt + 128 output tokens".to_owned(),
+        surface,
+        asked: Some((0.75, 4)),
+        notes: vec!["A speed-up of 1 is plain decoding.".to_owned()],
     }
 }

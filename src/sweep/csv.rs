@@ -2,7 +2,6 @@
 
 use super::grid::Grid;
 use super::row::{Figures, Row};
-use crate::model::{AttentionKernel, FusionSet};
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -16,6 +15,9 @@ const KEYS: &[&str] = &[
     "parallel",
     "devices",
     "speculative",
+    "heads",
+    "window",
+    "routing",
     "batch",
     "prompt",
     "output",
@@ -71,25 +73,18 @@ pub fn write_row<W: std::io::Write>(
     text: &mut String,
 ) -> csv::Result<()> {
     let technique = row.technique;
-    let attention = match technique.options.attention {
-        AttentionKernel::Flash => "flash",
-        AttentionKernel::Naive => "naive",
-    };
-    let fusion = match technique.options.fusions {
-        FusionSet::Default => "default",
-        FusionSet::None => "none",
-    };
     for field in [&row.variant.id, technique.model.as_str(), technique.scheme.name()] {
         writer.write_field(field)?;
     }
-    writer.write_field(attention)?;
-    writer.write_field(fusion)?;
+    writer.write_field(technique.options.attention.name())?;
+    writer.write_field(technique.options.fusions.name())?;
     let parallel = technique.plan.parallel;
     field(writer, text, format_args!("{parallel}"))?;
     field(writer, text, format_args!("{}", parallel.devices()))?;
-    text.clear();
-    let _ = write!(text, "{}", technique.speculative);
-    writer.write_field(text.as_str())?;
+    field(writer, text, format_args!("{}", technique.speculative))?;
+    field(writer, text, format_args!("{}", technique.heads))?;
+    writer.write_field(&technique.windows)?;
+    field(writer, text, format_args!("{}", technique.options.routing))?;
     for number in [row.traffic.batch, row.traffic.prompt, row.traffic.output] {
         field(writer, text, format_args!("{number}"))?;
     }

@@ -229,6 +229,8 @@ fn technique(
         Target { architecture: &model, options: &options, scheme: &scenario.scheme, parallel };
     let speculated = Speculated::new(&scenario.speculative, target, architecture)?;
     Ok(Technique {
+        heads: model.head_form(),
+        windows: model.window_pattern(),
         model: model.id,
         model_name: model.name,
         scheme: scenario.scheme,

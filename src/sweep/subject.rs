@@ -4,7 +4,7 @@ use crate::cost::speculative::Speculated;
 use crate::dtype::Scheme;
 use crate::hardware::Machine;
 use crate::mapping::Plan;
-use crate::model::BuildOptions;
+use crate::model::{BuildOptions, HeadForm};
 use crate::units::{DollarsPerHour, Watts};
 use crate::workload::Speculative;
 use std::sync::Arc;
@@ -39,6 +39,10 @@ pub struct Technique {
     pub scheme: Scheme,
     /// `flash` or `naive`, and `default` or `none`.
     pub options: BuildOptions,
+    /// How many key-value heads serve the query heads.
+    pub heads: HeadForm,
+    /// What queries see, layer by layer: `full`, `4096`, `5 x 1024, full`.
+    pub windows: String,
     /// Speculative decoding, as chosen.
     pub speculative: Speculative,
     /// The same, compiled; `None` for plain decoding.

@@ -2,7 +2,7 @@
 //! public checkpoints' totals, and the weights of the graph that is priced.
 
 use cosim::dtype::Scheme;
-use cosim::mapping::Plan;
+use cosim::mapping::{FileSize, Plan};
 use cosim::model::{BuildOptions, bundled, load_bundled};
 
 #[test]
@@ -14,5 +14,26 @@ fn the_graph_holds_every_parameter_of_every_bundled_model() {
         let total = model.parameters().total;
         assert_eq!(u128::from(plan.footprint.parameters), total, "{id}");
         assert_eq!(plan.footprint.weights.total.get(), 2.0 * total as f64, "{id}");
+    }
+}
+
+/// OpenAI, gpt-oss model card (arXiv 2508.10925), table 1: checkpoint sizes in GiB and active
+/// parameters, which leave the embedding out. Experts in MXFP4, the rest in bf16.
+#[test]
+fn gpt_oss_has_the_published_sizes() {
+    let scheme: Scheme = "wmxfp4a16-experts".parse().expect("a scheme");
+    for (id, gib, billions) in [("gpt-oss-20b", 12.8, 3.61), ("gpt-oss-120b", 60.8, 5.13)] {
+        let model = load_bundled(id).expect("bundled");
+        let graph = model.graph(&BuildOptions::default()).expect("wires");
+        let bytes = FileSize::new(&graph, &scheme).total();
+        assert!((bytes.get() / 2f64.powi(30) - gib).abs() < 0.05, "{id}: {bytes}");
+        assert_eq!(Plan::new(&graph, &scheme).footprint.weights.total, bytes, "{id}");
+        let experts = model.experts.expect("experts");
+        let [layers, count, hidden] = [model.layers, experts.count, model.hidden].map(u128::from);
+        let routed = (layers * count * 3 * hidden * hidden) as f64;
+        let others = model.parameters().total as f64 - routed;
+        assert_eq!(bytes.get(), routed * 4.25 / 8.0 + others * 2.0, "{id}");
+        let active = model.parameters().active - model.parameters().embedding;
+        assert!((active as f64 / 1e9 - billions).abs() < 0.005, "{id}: {active}");
     }
 }

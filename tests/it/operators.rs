@@ -1,7 +1,7 @@
 //! Operators against numbers worked out by hand.
 
-use cosim::op::{Buckets, Conv1d, Op, Operand, ScoreBias, Scores, Softmax, Target};
-use cosim::tensor::{Mask, Step};
+use cosim::op::{Buckets, Conv1d, Op, Operand, PositionKeys, ScoreBias, Scores, Softmax, Target};
+use cosim::tensor::{Dim, Mask, Step, TensorType};
 
 /// The result, `rows x width`, on one sequence of two tokens; operands come with their widths.
 fn eval(op: impl Into<Op>, operands: &[(&[f64], usize)], width: usize, rows: usize) -> Vec<f64> {
@@ -75,6 +75,48 @@ fn a_learned_bias_is_looked_up_by_bucket_and_head() {
     let zeros = [0.0; 4];
     let found = eval(scores, &[(&zeros, 2), (&zeros, 2), (&table, 2)], 2, 4);
     assert_eq!(found, [0.0, 1.0, 6.0, 7.0, 2.0, 3.0, 0.0, 1.0]);
+}
+
+#[test]
+fn a_query_meets_the_key_of_its_distance() {
+    let scores = |mask| Scores {
+        heads: 2,
+        kv_heads: 1,
+        head_dim: 1,
+        mask,
+        scale: 0.5,
+        softcap: None,
+        bias: Some(ScoreBias::PositionKeys),
+    };
+    // Keys of distances 0 and 1, a head each; pairs are (0, 0), (1, 0), (1, 1).
+    let (q, k, r) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0], [10.0, 20.0, 30.0, 40.0]);
+    let found = eval(scores(Mask::Causal), &[(&q, 2), (&k, 1), (&r, 2)], 2, 3);
+    let of = |q: f64, k: f64, r: f64| 0.5 * (q * k + q * r);
+    let expected = [
+        of(1.0, 5.0, 10.0),
+        of(2.0, 5.0, 20.0),
+        of(3.0, 5.0, 30.0),
+        of(4.0, 5.0, 40.0),
+        of(3.0, 6.0, 10.0),
+        of(4.0, 6.0, 20.0),
+    ];
+    assert_eq!(found, expected);
+    let types = |mask| {
+        let (queries, keys) =
+            (TensorType::activation(Dim::Tokens, 2), TensorType::keys(1, 1, mask));
+        Op::from(scores(mask)).infer(&[queries, keys, TensorType::keys(2, 1, mask)])
+    };
+    assert!(types(Mask::Causal).is_ok() && types(Mask::Sliding { window: 4 }).is_err());
+}
+
+#[test]
+fn keys_of_positions_are_projected_sines_and_cosines() {
+    let keys = PositionKeys { inputs: 4, outputs: 1 };
+    let w = [1.0, 10.0, 100.0, 1000.0];
+    let found = eval(keys, &[(&w, 4)], 1, 2);
+    // Frequencies 1 and 10000^(-2/4) = 0.01.
+    let second = 1f64.sin() + 10.0 * 0.01f64.sin() + 100.0 * 1f64.cos() + 1000.0 * 0.01f64.cos();
+    assert!(found[0] == 1100.0 && (found[1] - second).abs() < 1e-9, "{found:?}");
 }
 
 #[test]

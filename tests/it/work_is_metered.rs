@@ -53,7 +53,8 @@ fn sizes() -> impl Strategy<Value = Sizes> {
             original_context: 4096,
             beta_fast: 32.0,
             beta_slow: 1.0,
-            attention_factor: 1.1
+            attention_factor: 1.1,
+            truncate: true
         }))
     ];
     let pairing = prop_oneof![Just(Pairing::Half), Just(Pairing::Interleaved)];
@@ -185,6 +186,23 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             [act(Dim::Tokens, heads * dim), keys].into_iter().chain(table).collect(),
         ),
         (
+            Scores {
+                heads,
+                kv_heads: s.kv_heads,
+                head_dim: dim,
+                mask: Mask::Causal,
+                scale: 0.5,
+                softcap: None,
+                bias: Some(ScoreBias::PositionKeys),
+            }
+            .into(),
+            vec![
+                act(Dim::Tokens, heads * dim),
+                TensorType::keys(s.kv_heads, dim, Mask::Causal),
+                TensorType::keys(heads, dim, Mask::Causal),
+            ],
+        ),
+        (
             Softmax { heads, mask: s.mask, sinks: s.flag }.into(),
             [pairs].into_iter().chain(s.flag.then(|| weight(WeightKind::Bias, 1, heads))).collect(),
         ),
@@ -220,6 +238,10 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             }
             .into(),
             vec![act(Dim::Logits, s.width.div_ceil(s.groups))],
+        ),
+        (
+            PositionKeys { inputs: 2 * s.width, outputs: s.outputs }.into(),
+            vec![weight(WeightKind::Projection, s.outputs, 2 * s.width)],
         ),
         (Send { rows: Dim::Tokens, width: s.width }.into(), vec![act(Dim::Tokens, s.width)]),
         (

@@ -7,9 +7,11 @@ mod draft;
 mod optimal;
 mod sampling;
 mod speculator;
+mod surface;
 
 pub use cycle::Cycle;
 pub use draft::{DraftPlan, Speculated, Target};
 pub use optimal::{MAX_GAMMA, Optimum, optimal_gamma};
 pub use sampling::{Simulated, simulate, speculative_sample};
 pub use speculator::{Speculation, Speculator};
+pub use surface::{Surface, SurfacePoint};

@@ -28,6 +28,15 @@ impl Compiler<'_> {
         (levels, dram.expect("invariant: a checked profile has a DRAM capacity"))
     }
 
+    /// The binary reading of a capacity whose note calls it a marketing figure: `16 GB` may be 16 GiB
+    /// (A52).
+    pub(super) fn capacity_most(&self, capacity: Bytes) -> Option<Bytes> {
+        const BINARY: f64 = (1u64 << 30) as f64 / 1e9;
+        let figure = self.hardware.level("dram")?.capacity.as_ref()?;
+        let marketing = figure.note.as_ref()?.contains("marketing figure");
+        marketing.then(|| capacity * BINARY)
+    }
+
     fn level(&mut self, level: &Level) -> LevelRate {
         let path = |field: &str| format!("memory.{}.{field}", level.name);
         let capacity = level.capacity.as_ref().map(|q| self.known(&path("capacity"), q));

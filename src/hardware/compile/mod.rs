@@ -52,6 +52,7 @@ impl Machine {
             dram: levels.len() - 1,
             levels,
             capacity,
+            capacity_most: c.capacity_most(capacity),
             kernel_launch,
             units: hardware.units.count,
             tdp,

@@ -51,6 +51,12 @@ impl<'a> Config<'a> {
         self.fields.contains_key(key)
     }
 
+    /// Whether a nested object gives the field.
+    pub fn gives(&self, object: &str, key: &str) -> bool {
+        let nested = self.fields.get(object).and_then(|object| object.get(key));
+        nested.is_some_and(|value| !value.is_null())
+    }
+
     /// Refuses a file in which the field is absent or `null`, though it has a default.
     pub fn require(&self, key: &str) -> Read<()> {
         let given = self.fields.get(key).is_some_and(|v| !v.is_null());

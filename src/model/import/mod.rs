@@ -11,6 +11,7 @@ mod falcon;
 mod gemma2;
 mod gemma3;
 mod gpt2;
+mod gpt_oss;
 mod gptj;
 mod llama;
 mod mistral;
@@ -49,6 +50,7 @@ const FAMILIES: &[Family] = &[
     gemma2::FAMILY,
     gemma3::FAMILY,
     gpt2::FAMILY,
+    gpt_oss::FAMILY,
     gptj::FAMILY,
     llama::FAMILY,
     mistral::FAMILY,
@@ -169,8 +171,9 @@ fn explain(config: &Config, refusal: Refusal) -> Diagnostic {
             "decoder_ffn_dim",
         ],
         "experts.count" => &["num_local_experts", "num_experts"],
-        "experts.active" => &["num_experts_per_tok"],
+        "experts.active" => &["num_experts_per_tok", "experts_per_token"],
         "experts.inner" => &["moe_intermediate_size", "intermediate_size"],
+        "experts.limit" => &["swiglu_limit"],
         "norm.epsilon" => &["rms_norm_eps", "layer_norm_epsilon"],
         "head.softcap" => &["final_logit_softcapping"],
         _ => &[],

@@ -66,5 +66,6 @@ fn yarn(config: &mut Config) -> Result<RopeScaling, Diagnostic> {
         beta_fast: config.real_opt("beta_fast")?.unwrap_or(YARN_BETA[0]),
         beta_slow: config.real_opt("beta_slow")?.unwrap_or(YARN_BETA[1]),
         attention_factor: config.real_opt("attention_factor")?.unwrap_or(by_formula),
+        truncate: config.flag_or("truncate", true)?,
     })
 }

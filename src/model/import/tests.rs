@@ -27,6 +27,8 @@ const FIXTURES: &[&str] = &[
     "gemma-3-27b",
     "gpt-j-6b",
     "gpt2",
+    "gpt-oss-120b",
+    "gpt-oss-20b",
     "llama-2-7b",
     "llama-3.1-8b",
     "mistral-7b",
@@ -34,7 +36,9 @@ const FIXTURES: &[&str] = &[
     "opt-13b",
     "phi-3-mini",
     "qwen2.5-7b",
+    "qwen3-235b-a22b",
     "qwen3-30b-a3b",
+    "qwen3-32b",
     "qwen3-8b",
     "smollm2-135m",
     "t5-large",
@@ -50,6 +54,18 @@ fn published_configurations_are_the_bundled_models() {
         let (name, source) = (bundled.name.clone(), bundled.source.clone());
         assert_eq!(Architecture { name, source, ..imported }, bundled, "{id}");
     }
+}
+
+/// The published file leaves `tie_word_embeddings` out, which in its class means tied. The checkpoint
+/// holds both tables and its published count has both, as the bundled model.
+#[test]
+fn falcon_180b_is_the_bundled_model_but_for_its_head() {
+    let mut imported = config_json(&fixture("falcon-180b"), "falcon-180b").expect("reads");
+    let bundled = load_bundled("falcon-180b").expect("bundled");
+    assert!(imported.head.tied && !bundled.head.tied);
+    imported.head.tied = false;
+    let (name, source) = (bundled.name.clone(), bundled.source.clone());
+    assert_eq!(Architecture { name, source, ..imported }, bundled);
 }
 
 #[test]
@@ -83,6 +99,7 @@ fn rope_scalings_and_the_newer_spelling() {
         beta_fast: 32.0,
         beta_slow: 1.0,
         attention_factor: 0.1 * 4f64.ln() + 1.0,
+        truncate: true,
     };
     assert_eq!(scaling, expected);
     let text = model.to_yaml();
@@ -121,7 +138,7 @@ fn an_unknown_family_is_named() {
     1 | {"architectures": ["MambaForCausalLM"], "model_type": "mamba"}
       |                                         ^^^^^^^^^^^^^
       |
-      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe, t5, whisper
+      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gpt_oss, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe, t5, whisper
     "#);
     let shown = refused("llama-2-7b", "LlamaForCausalLM", "LlamaForSequenceClassification");
     insta::assert_snapshot!(shown, @r#"
@@ -206,6 +223,42 @@ fn what_changes_the_mathematics_is_refused_by_name() {
 }
 
 #[test]
+fn what_gpt_oss_has_otherwise_is_refused_by_name() {
+    let id = "gpt-oss-20b";
+    let first = |from: &str, to: &str| {
+        let shown = refused(id, from, to);
+        shown.lines().next().unwrap_or_default().to_owned()
+    };
+    let limit = "\"swiglu_limit\": 7.0";
+    insta::assert_snapshot!(
+        first(limit, "\"swiglu_alpha\": 1.5"),
+        @"error: `swiglu_alpha` 1.5 is not supported, only 1.702"
+    );
+    insta::assert_snapshot!(
+        first("\"experts_per_token\": 4", "\"experts_per_token\": 2"),
+        @"error: `experts_per_token` is 2, but `num_experts_per_tok` is 4"
+    );
+    insta::assert_snapshot!(
+        first("\"initial_context_length\": 4096", "\"initial_context_length\": 8192"),
+        @"error: `initial_context_length` 8192 is not the 4096 of the scaling"
+    );
+    insta::assert_snapshot!(
+        first("\"hidden_act\": \"silu\"", "\"hidden_act\": \"gelu\""),
+        @"error: `hidden_act` is not `silu` in a `gpt_oss` model"
+    );
+    insta::assert_snapshot!(
+        first("\"rope_theta\": 150000,", ""),
+        @"error: config.json: missing field `rope_theta`, which a `gpt_oss` model needs"
+    );
+    insta::assert_snapshot!(
+        first("\"full_attention\"", "\"sliding_attention\""),
+        @"error: `layer_types` is not the pattern of a `gpt_oss` model"
+    );
+    let model = edited(id, limit, "\"swiglu_alpha\": 1.702").expect("reads");
+    assert_eq!(model.experts.and_then(|e| e.limit), Some(7.0));
+}
+
+#[test]
 fn missing_and_wrong_fields_are_named() {
     let shown = refused("llama-2-7b", "\"hidden_size\": 4096,", "");
     insta::assert_snapshot!(shown, @"error: config.json: missing field `hidden_size`, which a `llama` model needs");
@@ -261,7 +314,9 @@ fn no_value_of_any_field_panics_or_overflows() {
             "x", "", [], ["full_attention"], {}, {"rope_type": "linear", "factor": 0}]"#,
     )
     .expect("values");
-    for id in FIXTURES {
+    // One of each family is enough.
+    let largest = ["gpt-oss-120b", "qwen3-235b-a22b", "qwen3-32b"];
+    for id in FIXTURES.iter().filter(|id| !largest.contains(id)) {
         let whole: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(&fixture(id)).expect("an object");
         for key in whole.keys() {

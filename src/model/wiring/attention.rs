@@ -3,7 +3,7 @@
 use super::Wiring;
 use crate::graph::{GraphError, NodeId, Source};
 use crate::model::architecture::{Attention, Position};
-use crate::op::{Buckets, KvAppend, Rope, ScoreBias, Scores, Softmax, WeightedSum};
+use crate::op::{Buckets, KvAppend, PositionKeys, Rope, ScoreBias, Scores, Softmax, WeightedSum};
 use crate::tensor::{Dim, Mask, TensorType, WeightKind};
 
 /// What the queries of an attention see, and in how many heads.
@@ -38,14 +38,15 @@ impl Wiring<'_> {
         };
         let q = self.rotate("attn.rope_q", q, heads, window)?;
         let k = self.rotate("attn.rope_k", k, kv_heads, window)?;
-        let keys = self.append("attn.append_k", k, mask)?;
-        let values = self.append("attn.append_v", v, mask)?;
+        let keys = self.append("attn.append_k", k, (kv_heads, mask))?;
+        let values = self.append("attn.append_v", v, (kv_heads, mask))?;
 
         let bias = match self.arch.position {
             Position::Alibi => Some(ScoreBias::Alibi),
             Position::Relative { buckets: count, max_distance } => {
                 Some(ScoreBias::Relative(Buckets { count, max_distance, bidirectional: false }))
             }
+            Position::TransformerXl => Some(ScoreBias::PositionKeys),
             Position::Rope { .. } | Position::Learned { .. } => None,
         };
         let seen = Seen { kv_heads, mask, bias };
@@ -62,8 +63,10 @@ impl Wiring<'_> {
     ) -> Result<NodeId, GraphError> {
         let Attention { heads, head_dim, scale, softcap, sinks, .. } = self.arch.attention;
         let mut operands = vec![q, keys];
-        if let Some(ScoreBias::Relative(_)) = bias {
-            operands.extend(self.bias);
+        match bias {
+            Some(ScoreBias::Relative(_)) => operands.extend(self.bias),
+            Some(ScoreBias::PositionKeys) => operands.push(self.position_keys()?),
+            _ => {}
         }
         let scores = Scores { heads, kv_heads, head_dim, mask, scale, softcap, bias };
         let scores = self.builder.apply(format!("{name}.scores"), scores, &operands)?;
@@ -87,7 +90,10 @@ impl Wiring<'_> {
     ) -> Result<NodeId, GraphError> {
         let head_dim = self.arch.attention.head_dim;
         match self.arch.position {
-            Position::Learned { .. } | Position::Alibi | Position::Relative { .. } => Ok(x),
+            Position::Learned { .. }
+            | Position::Alibi
+            | Position::TransformerXl
+            | Position::Relative { .. } => Ok(x),
             Position::Rope { theta, rotary_dim, pairing, scaling, local_theta } => {
                 let (theta, scaling) = match local_theta.filter(|_| window.is_some()) {
                     Some(local) => (local, None),
@@ -99,8 +105,25 @@ impl Wiring<'_> {
         }
     }
 
-    fn append(&mut self, name: &str, new: NodeId, mask: Mask) -> Result<NodeId, GraphError> {
-        let (kv_heads, head_dim) = (self.arch.attention.kv_heads, self.arch.attention.head_dim);
+    /// Projected encodings of all distances, kept beside the keys: row `p` is that of a query `p`
+    /// positions behind its key (A51).
+    fn position_keys(&mut self) -> Result<NodeId, GraphError> {
+        let (heads, head_dim) = (self.arch.attention.heads, self.arch.attention.head_dim);
+        let (inputs, outputs) = (self.arch.hidden, heads * head_dim);
+        let kind = WeightKind::Projection;
+        let weight = self.weight("attn.position_keys.weight", kind, outputs, inputs);
+        let keys = PositionKeys { inputs, outputs };
+        let keys = self.builder.apply("attn.position_keys", keys, &[weight])?;
+        self.append("attn.append_r", keys, (heads, Mask::Causal))
+    }
+
+    fn append(
+        &mut self,
+        name: &str,
+        new: NodeId,
+        (kv_heads, mask): (u64, Mask),
+    ) -> Result<NodeId, GraphError> {
+        let head_dim = self.arch.attention.head_dim;
         let past = TensorType::cache(Dim::Past, kv_heads, head_dim, mask);
         let past = self.builder.source(format!("{name}.past"), Source::Cache, past);
         self.builder.apply(name, KvAppend { kv_heads, head_dim, mask }, &[new, past])

@@ -28,6 +28,16 @@ pub enum AttentionKernel {
     Flash,
 }
 
+impl AttentionKernel {
+    /// Name in files and results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Naive => "naive",
+            Self::Flash => "flash",
+        }
+    }
+}
+
 /// Whether the default fusions apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FusionSet {
@@ -35,6 +45,16 @@ pub enum FusionSet {
     Default,
     /// None: every operator is a kernel of its own, attention as its kernel says.
     None,
+}
+
+impl FusionSet {
+    /// Name in files and results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::None => "none",
+        }
+    }
 }
 
 /// How a model's step becomes a graph.

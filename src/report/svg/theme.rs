@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 /// A colour's name, its light and its dark value. The operators' twelve are Paul Tol's muted set
-/// with greys; prefill and decode are Okabe and Ito's blue and vermilion, which colour-blind
+/// with greys; the heat map's nine are Cynthia Brewer's blues above 1 and oranges below; prefill and decode are Okabe and Ito's blue and vermilion, which colour-blind
 /// readers tell apart.
 const COLORS: &[(&str, &str, &str)] = &[
     ("bg", "#ffffff", "#12161c"),
@@ -34,6 +34,15 @@ const COLORS: &[(&str, &str, &str)] = &[
     ("c9", "#e08a4f", "#e8a06f"),
     ("c10", "#332288", "#8478d6"),
     ("c11", "#a0a8b0", "#8a949e"),
+    ("h0", "#e6783c", "#b5652a"),
+    ("h1", "#f9b384", "#6e3f1b"),
+    ("h2", "#fde0c5", "#3a2616"),
+    ("h3", "#deebf7", "#16293c"),
+    ("h4", "#c6dbef", "#1c3d5a"),
+    ("h5", "#9ecae1", "#22537b"),
+    ("h6", "#6baed6", "#2c6fa3"),
+    ("h7", "#3182bd", "#4a94cf"),
+    ("h8", "#08519c", "#8cc4f0"),
 ];
 
 /// Rules; a value that starts with `@` is a colour of the table.
@@ -61,6 +70,16 @@ const RULES: &[(&str, &[(&str, &str)])] = &[
     (".frame", &[("stroke", "@frame"), ("stroke-width", "1px"), ("fill", "none")]),
     (".roof", &[("stroke", "@roof"), ("stroke-width", "2.25px"), ("stroke-linecap", "round")]),
     (".ceiling", &[("stroke", "@ceiling"), ("stroke-width", "1.25px")]),
+    (
+        ".even",
+        &[
+            ("stroke", "@roof"),
+            ("stroke-width", "2.25px"),
+            ("stroke-dasharray", "7 4"),
+            ("fill", "none"),
+        ],
+    ),
+    (".best", &[("stroke", "@roof"), ("stroke-width", "1.5px"), ("fill", "none")]),
     (".drop", &[("stroke", "@ceiling"), ("stroke-width", "1px"), ("stroke-dasharray", "2 4")]),
     (".ridge", &[("stroke", "@roof"), ("stroke-width", "1.5px"), ("fill", "@bg")]),
     (".leader", &[("stroke", "@ceiling"), ("stroke-width", ".75px")]),
@@ -192,7 +211,7 @@ fn rules(css: &mut String, written: Written) {
             css.push_str(&format!(".cosim{space}{selector}{{{body}}}\n"));
         }
     }
-    for (name, ..) in COLORS.iter().filter(|(n, ..)| n.len() < 4 && n.starts_with('c')) {
+    for (name, ..) in COLORS.iter().filter(|(n, ..)| n.len() < 4 && n.starts_with(['c', 'h'])) {
         let mut body = String::new();
         declaration(&mut body, "fill", &format!("@{name}"), written);
         css.push_str(&format!(".cosim .{name}{{{body}}}\n"));

@@ -70,6 +70,11 @@ fn an_api_price_is_for_whole_requests() {
     error: --api-price compares whole requests, not a phase
      = help: give --prompt and --output
     ");
+    let line = "--model gpt2 --hardware t4 --batch 1 --prompt 8 --output 8 --api-price 0.03,0.06";
+    for command in ["explain", "roofline -o x.svg"] {
+        let shown = refused(&format!("{command} {line}"));
+        assert!(shown.contains("unexpected argument '--api-price'"), "{shown}");
+    }
 }
 
 #[test]

@@ -138,6 +138,83 @@ fn fields_are_known_given_once_and_typed() {
     ");
 }
 
+/// The message for the model with such experts.
+fn refused_experts(fields: &str) -> String {
+    refused("norm:", &format!("experts: {{ {fields} }}\nnorm:"))
+}
+
+fn experts(fields: &str) -> String {
+    refused_experts(&format!("{fields}, scoring: softmax, normalise: true"))
+}
+
+#[test]
+fn experts_are_as_many_as_a_token_needs() {
+    assert_snapshot!(experts("count: 8, active: 9"), @"
+    error: 9 active experts of 8
+      --> mine.yaml:11:30
+       |
+    11 | experts: { count: 8, active: 9, scoring: softmax, normalise: true }
+       |                              ^^
+       |
+       = help: a token passes at most every expert
+    ");
+    assert_snapshot!(experts("count: 0, active: 2"), @"
+    error: `experts.count` is 0, expected at least 1
+      --> mine.yaml:11:19
+       |
+    11 | experts: { count: 0, active: 2, scoring: softmax, normalise: true }
+       |                   ^^
+    ");
+    assert_snapshot!(experts("count: 8, active: 2, inner: 1024"), @"
+    error: experts have inner width 1024, `ffn` has 11008
+      --> mine.yaml:11:40
+       |
+    11 | experts: { count: 8, active: 2, inner: 1024, scoring: softmax, normalise: true }
+       |                                        ^^^^^
+       |
+       = help: no layer is dense: `ffn.inner` is the experts'
+    ");
+    assert_snapshot!(experts("count: 8, active: 2, dense_layers: 32"), @"
+    error: 32 dense layers of 32 leave none
+      --> mine.yaml:11:47
+       |
+    11 | experts: { count: 8, active: 2, dense_layers: 32, scoring: softmax, normalise: true }
+       |                                               ^^^
+       |
+       = help: without layers with experts, leave `experts` out
+    ");
+    assert_snapshot!(experts("count: 8, active: 2, groups: { count: 3, active: 1, best: 1 }"), @"
+    error: 8 experts are not divisible by 3 groups
+      --> mine.yaml:11:41
+       |
+    11 | experts: { count: 8, active: 2, groups: { count: 3, active: 1, best: 1 }, scoring: softmax, normalise: true }
+       |                                         ^
+    ");
+    assert_snapshot!(experts("count: 8, active: 2, limit: -7"), @"
+    error: `experts.limit` is -7, expected a positive number
+      --> mine.yaml:11:40
+       |
+    11 | experts: { count: 8, active: 2, limit: -7, scoring: softmax, normalise: true }
+       |                                        ^^^
+    ");
+    assert_snapshot!(refused_experts("count: 8, active: 2, scoring: sparsemax, normalise: true"), @"
+    error: experts.scoring: unknown value `sparsemax`
+      --> mine.yaml:11:42
+       |
+    11 | experts: { count: 8, active: 2, scoring: sparsemax, normalise: true }
+       |                                          ^^^^^^^^^^
+       |
+       = help: expected one of: softmax, top-k-softmax, sigmoid
+    ");
+    assert_snapshot!(refused_experts("count: 8"), @"
+    error: missing field `active`
+      --> mine.yaml:11:12
+       |
+    11 | experts: { count: 8 }
+       |            ^^^^^^
+    ");
+}
+
 #[test]
 fn many_different_windows_are_refused_at_once() {
     let windows: Vec<String> = (1..=2000).map(|n| n.to_string()).collect();
@@ -188,7 +265,7 @@ fn configs_are_whole_and_of_a_known_family() {
     1 | {"architectures": ["MambaForCausalLM"], "model_type": "mamba"}
       |                                         ^^^^^^^^^^^^^
       |
-      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe, t5, whisper
+      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gpt_oss, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe, t5, whisper
     "#);
     assert_snapshot!(import("{\"model_type\": \"llama\"}"), @"error: config.json: missing field `hidden_size`, which a `llama` model needs");
     assert_snapshot!(import("{\"model_type\": \"llama\", \"hidden_size\": 1e400}"), @r#"

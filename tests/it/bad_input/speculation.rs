@@ -31,7 +31,20 @@ fn drafts_gammas_and_rates_that_cannot_be() {
      = help: at most 3, or auto
     ");
     assert_snapshot!(refused("--acceptance 0.8"), @"
-    error: --gamma and --acceptance need something that drafts
+    error: --gamma, --acceptance and --surface need something that drafts
      = help: --draft MODEL, or --speculate HOW
+    ");
+    assert_snapshot!(refused("--surface x.svg"), @"
+    error: --gamma, --acceptance and --surface need something that drafts
+     = help: --draft MODEL, or --speculate HOW
+    ");
+    let drafted = "--speculate prompt-lookup --acceptance 0.8 --surface";
+    assert_snapshot!(refused(&format!("{drafted} x.png")), @"
+    error: --surface x.png: unknown kind of file
+     = help: a name that ends in .svg, .csv or .json
+    ");
+    assert_snapshot!(refused(&format!("{drafted} x.svg --set hardware.memory.dram.capacity=1GB")), @"
+    error: no surface: the request does not fit the memory
+     = help: --allow-oom draws it all the same
     ");
 }

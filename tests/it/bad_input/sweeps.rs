@@ -34,6 +34,10 @@ fn axes_have_a_path_and_values() {
     error: `9..1` is not a range of at most 1000000 values
      = help: for instance 1..64, or 8..64:8
     ");
+    assert_snapshot!(set("speculative.acceptance=0.5,1.5"), @"
+    error: acceptance 1.5 is not within 0 to 1
+     = help: for instance 0.8, or a rate for each position: 0.8,0.7,0.6,0.5
+    ");
     assert_snapshot!(set("quant=w9a9"), @"
     error: unknown quantization scheme `w9a9`: it does not start with a format or w<bits>a<bits>
      = help: expected one of: 16bit, bf16, fp16, fp32, tf32, fp8, fp8-e5m2, w8a8, w8a16, w4a16, w4a16-g128, w4a16-g128-kv8, ...
@@ -168,6 +172,28 @@ fn scenario_files_show_the_place() {
       |                                   ^^
       |
       = help: without speculation, leave out the draft
+    ");
+    assert_snapshot!(scenario("speculative: {draft: gpt2, gamma: 2, acceptance: 1.2}"), @"
+    error: acceptance 1.2 is not within 0 to 1
+     --> mine.yaml:3:50
+      |
+    3 | speculative: {draft: gpt2, gamma: 2, acceptance: 1.2}
+      |                                                  ^^^^
+      |
+      = help: for instance 0.8, or a rate for each position: 0.8,0.7,0.6,0.5
+    ");
+    assert_snapshot!(scenario("speculative: {draft: gpt2, acceptance: -0.1}"), @"
+    error: acceptance -0.1 is not within 0 to 1
+     --> mine.yaml:3:40
+      |
+    3 | speculative: {draft: gpt2, acceptance: -0.1}
+      |                                        ^^^^^
+      |
+      = help: for instance 0.8, or a rate for each position: 0.8,0.7,0.6,0.5
+    ");
+    assert_snapshot!(scenario("speculative: {draft: llama-2-7b, acceptance: 0.8}"), @"
+    error: draft llama-2-7b has a vocabulary of 32000 tokens, target gpt2 one of 50257
+     = help: a draft proposes tokens of the target: both need the same vocabulary
     ");
     assert_snapshot!(scenario("model: gpt2"), @"
     error: duplicate key `model`

@@ -64,6 +64,8 @@ fn an_imported_config_is_a_model_to_estimate() {
         .map(|e| e.expect("an entry").file_name().into_string().expect("UTF-8"))
         .collect();
     names.sort();
+    // Its file does not say that the head has a table of its own.
+    names.retain(|name| name != "falcon-180b.json");
     assert!(names.len() >= 13);
     let desk = Desk::new();
     let case =

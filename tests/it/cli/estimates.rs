@@ -38,7 +38,12 @@ fn json_has_its_stable_names() {
         "throughput_tok_s memory energy_j_per_token usd_per_mtok basis not_modelled operators",
     );
     has(&json["memory"], "weights_bytes kv_bytes activation_bytes total_bytes capacity_bytes");
-    has(&json["memory"], "fits max_batch");
+    has(&json["memory"], "fits max_batch uncertain_up_to_bytes");
+    has(&json, "heads window attention fusion routing prefill_bound decode_bound");
+    let techniques = ["heads", "window", "attention", "fusion", "routing"];
+    let said = techniques.map(|t| json[t].as_str().expect("a name").to_owned());
+    assert_eq!(said, ["mha", "full", "flash", "default", "uniform"]);
+    assert_eq!(json["decode_bound"], "dram");
     let operators = json["operators"].as_array().expect("a list");
     assert!(operators.len() > 10);
     for operator in operators {
@@ -66,6 +71,39 @@ fn operators_add_up_to_the_phases() {
         let parts = ["weights_bytes", "kv_bytes", "activation_bytes"].map(|p| number(&memory[p]));
         near(parts.iter().sum(), number(&memory["total_bytes"]));
     }
+}
+
+#[test]
+fn an_api_is_compared_in_text_and_json() {
+    let json = estimate("--batch 4 --prompt 1000 --output 100 --api-price 0.03,0.06");
+    let api = &json["api"];
+    near(number(&api["usd_per_request"]), 0.03 + 0.006);
+    let own = number(&json["usd_per_mtok"]) * 100.0 / 1e6;
+    near(number(&api["own_usd_per_request"]), own);
+    near(number(&api["api_per_own_cost"]), 0.036 / own);
+    assert!(estimate("--batch 4 --prompt 1000 --output 100")["api"].is_null());
+}
+
+/// A T4's 16 GB are 16e9 bytes, or 16 GiB: 14.9 GiB to 16 GiB (A52).
+#[test]
+fn a_fit_within_the_doubt_of_a_marketing_figure_is_flagged() {
+    let desk = Desk::new();
+    let case = |batch: u64| {
+        format!(
+            "estimate --json --model llama-2-7b --quant w8a16 --hardware t4 --phase decode --context 1024 --batch {batch}"
+        )
+    };
+    let of = |batch| desk.json(&words(&case(batch)));
+    let found: Vec<Value> = (1..=24).map(of).collect();
+    for json in &found {
+        let memory = &json["memory"];
+        let total = number(&memory["total_bytes"]);
+        let doubtful = total > 16e9 && total <= 16.0 * 1024f64.powi(3);
+        assert_eq!(!memory["uncertain_up_to_bytes"].is_null(), doubtful, "{memory}");
+        assert_eq!(!json["warnings"].as_array().expect("a list").is_empty(), doubtful);
+        assert_eq!(memory["fits"], total <= 16e9);
+    }
+    assert!(found.iter().any(|json| !json["memory"]["uncertain_up_to_bytes"].is_null()));
 }
 
 #[test]

@@ -56,6 +56,29 @@ fn a_waterfall_is_drawn() {
 }
 
 #[test]
+fn a_speculative_surface_is_drawn_and_its_point_is_the_estimates() {
+    let desk = Desk::new();
+    let case = "estimate --model llama-3-70b --draft llama-3-8b --hardware b200-sxm --batch 1 \
+                --prompt 512 --output 64 --gamma 4 --acceptance 0.75";
+    let said = desk.ok(&words(&format!(
+        "{case} --surface s.svg --surface s.csv --surface s.json --allow-oom"
+    )));
+    assert!(said.contains("fastest gamma") && said.contains("wrote s.svg"), "{said}");
+    roxmltree::Document::parse(&desk.read("s.svg")).expect("well-formed XML");
+    let json: Value = serde_json::from_str(&desk.read("s.json")).expect("JSON");
+    let points = json["points"].as_array().expect("a list");
+    let asked = |p: &&Value| p["acceptance"] == 0.75 && p["gamma"] == 4;
+    let point = points.iter().find(asked).expect("the point");
+    let alone = &desk.json(&words(&format!("{case} --json --allow-oom")))["speculative"];
+    near(number(&point["speed_up"]), number(&alone["speed_up"]));
+    near(
+        number(&json["loops"][3]["break_even_acceptance"]),
+        number(&alone["break_even_acceptance"]),
+    );
+    assert_eq!(desk.read("s.csv").lines().count(), 1 + points.len());
+}
+
+#[test]
 fn papers_are_written_whole() {
     let desk = Desk::new();
     let text = desk.ok(&words("reproduce mission --out papers"));

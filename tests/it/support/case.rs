@@ -124,13 +124,15 @@ impl Case {
             None => matrices * m.ffn.inner,
             Some(e) => matrices * (e.active * e.inner + e.shared.unwrap_or(0)) + e.count,
         };
-        let layers = (0..m.layers).map(|l| m.hidden * (2 * q + 2 * kv + networks(l)));
+        let relative = m.position == Position::TransformerXl;
+        let (projections, products) = if relative { (3, 6.0) } else { (2, 4.0) };
+        let layers = (0..m.layers).map(|l| m.hidden * (projections * q + 2 * kv + networks(l)));
         let pairs = (0..m.layers as usize).map(|layer| {
             let window = a.windows[layer % a.windows.len()];
             step.pairs(window.map_or(Mask::Causal, |window| Mask::Sliding { window }))
         });
         2.0 * step.tokens() * layers.sum::<u64>() as f64
-            + 4.0 * q as f64 * pairs.sum::<f64>()
+            + products * q as f64 * pairs.sum::<f64>()
             + 2.0 * step.batch() * (m.hidden * m.vocabulary) as f64
     }
 
@@ -145,7 +147,10 @@ impl Case {
                 let elements = (positions * self.model.hidden) as f64;
                 self.scheme.mix.map_or(bits, |_| 32.0 * elements) / 8.0
             }
-            Position::Rope { .. } | Position::Alibi | Position::Relative { .. } => 0.0,
+            Position::Rope { .. }
+            | Position::Alibi
+            | Position::TransformerXl
+            | Position::Relative { .. } => 0.0,
         };
         let idle = self.model.experts.map_or(0.0, |e| {
             let matrices = if self.model.ffn.gated { 3 } else { 2 };

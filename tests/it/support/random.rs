@@ -84,15 +84,16 @@ fn attention(e: &Extents) -> impl Strategy<Value = Attention> + use<> {
     )
 }
 
-/// Learned positions, a bias by distance, or a rotation of some of a head's elements.
+/// Learned positions, a bias by distance, keys of distances, or a rotation of some of a head's elements.
 fn position(positions: u64) -> impl Strategy<Value = (u64, Position)> {
     let scaling = prop_oneof![Just(None), Just(Some(RopeScaling::Linear { factor: 2.0 }))];
     let pairing = prop_oneof![Just(Pairing::Half), Just(Pairing::Interleaved)];
-    (0..3u8, 1..200u64, 0..3u64, pairing, scaling, of(Just(100.0))).prop_map(
+    (0..4u8, 1..200u64, 0..3u64, pairing, scaling, of(Just(100.0))).prop_map(
         move |(kind, part, offset, pairing, scaling, local)| {
             let position = match kind {
                 0 => Position::Learned { positions, offset },
                 1 => Position::Alibi,
+                2 => Position::TransformerXl,
                 _ => Position::Rope {
                     theta: 1e4,
                     rotary_dim: 0,
@@ -186,6 +187,11 @@ pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<>
                 }
             }
             let (part, mut position) = position;
+            let (mut attention, mut hidden) = (attention, hidden);
+            if position == Position::TransformerXl {
+                attention.windows = vec![None];
+                hidden = 2 * hidden.div_ceil(2);
+            }
             if let Position::Rope { rotary_dim, .. } = &mut position {
                 *rotary_dim = 2 * (1 + part % (attention.head_dim / 2));
             }
