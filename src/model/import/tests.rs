@@ -128,6 +128,19 @@ fn switches_reach_the_architecture() {
 }
 
 #[test]
+fn flan_and_english_whisper_differ_where_their_files_do() {
+    let flan = r#""n_positions": 512, "dense_act_fn": "gelu_new", "is_gated_act": true,
+        "relative_attention_max_distance": 64, "output_past""#;
+    let model = edited("t5-v1.1-xxl", r#""output_past""#, flan).expect("reads");
+    assert!(model.ffn.gated && !model.head.tied && model.head.scale.is_none());
+    let Position::Relative { max_distance, .. } = model.position else { panic!("relative") };
+    assert_eq!(max_distance, 64);
+    let english = r#""vocab_size": 51864"#;
+    let model = edited("whisper-large-v3", r#""vocab_size": 51866"#, english).expect("reads");
+    assert_eq!(model.encoder.expect("an encoder").start_tokens, 2);
+}
+
+#[test]
 fn an_unknown_family_is_named() {
     let text = r#"{"architectures": ["MambaForCausalLM"], "model_type": "mamba"}"#;
     let shown = config_json(text, "x").expect_err("refused").to_string();
