@@ -11,7 +11,7 @@ use crate::diagnostic::Diagnostic;
 use crate::graph::shard::Parallel;
 use crate::report::comparison::{ComparisonChart, ComparisonPoint};
 use crate::report::{Axis, Better, Column, Prefixes, Table, describe};
-use crate::sweep::deployment::{Deployment, Goal, Refused, Slo, Tried, best, plans, throughput};
+use crate::sweep::deployment::{Deployment, Goal, Refused, Slo, Tried, best, throughput};
 use crate::units::Bytes;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -83,7 +83,8 @@ impl DeployArgs {
         }
         speculate.load(&one, &args.model.options())?;
         let micro_batches = args.parallel.micro_batches.unwrap_or(0);
-        let all = plans(devices, micro_batches, one.architecture.experts.is_some());
+        let all = Parallel::spread(devices, one.architecture.experts.is_some());
+        let all = all.into_iter().map(|plan| Parallel { micro_batches, ..plan });
         let mut tried = vec![];
         for parallel in all {
             let case = match args.load_as(parallel, args.batch) {

@@ -5,8 +5,10 @@
 
 mod flashattention;
 mod gguf;
+mod gqa;
 mod lab;
 mod mission;
+mod mqa;
 mod pagedattention;
 mod speculative_decoding;
 mod speculative_sampling;
@@ -37,6 +39,8 @@ pub const PAPERS: &[Paper] = &[
     speculative_sampling::PAPER,
     pagedattention::PAPER,
     flashattention::PAPER,
+    mqa::PAPER,
+    gqa::PAPER,
 ];
 
 /// The paper of that name.

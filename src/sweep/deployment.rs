@@ -113,21 +113,6 @@ pub type Price<'a> = dyn Fn(u64) -> Result<Deployment, Refused> + 'a;
 /// Most sequences that a search tries.
 const MOST: u64 = 1 << 20;
 
-/// Every way to spread over exactly so many devices, experts dealt or not.
-pub fn plans(devices: u64, micro_batches: u64, has_experts: bool) -> Vec<Parallel> {
-    let divisors = |n: u64| (1..=n).filter(move |d| n.is_multiple_of(*d));
-    let mut plans = vec![];
-    for tensor in divisors(devices) {
-        for pipeline in divisors(devices / tensor) {
-            let data = devices / tensor / pipeline;
-            for expert in divisors(tensor).filter(|e| *e == 1 || has_experts) {
-                plans.push(Parallel { tensor, pipeline, data, expert, micro_batches });
-            }
-        }
-    }
-    plans
-}
-
 impl Tried {
     /// The best batch of a plan: the least given, or the one with most throughput from it on, as
     /// long as memory and limits hold. Times grow with the batch, so the limits hold up to one.
@@ -213,14 +198,5 @@ mod tests {
         for text in ["", "ttft", "ttft=0s", "ttft=x", "latency=2s", "ttft=-1s"] {
             assert!(text.parse::<Slo>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn plans_use_every_device() {
-        let dense = plans(8, 0, false);
-        assert_eq!(dense.len(), 10);
-        assert!(dense.iter().all(|p| p.devices() == 8 && p.expert == 1));
-        assert!(plans(8, 0, true).iter().any(|p| p.expert == 8));
-        assert_eq!(plans(7, 0, false).len(), 3);
     }
 }

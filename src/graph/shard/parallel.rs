@@ -23,6 +23,21 @@ impl Parallel {
     /// One device.
     pub const ONE: Self = Self { tensor: 1, pipeline: 1, data: 1, expert: 1, micro_batches: 0 };
 
+    /// Every way to spread over exactly so many devices, experts dealt or not.
+    pub fn spread(devices: u64, has_experts: bool) -> Vec<Self> {
+        let divisors = |n: u64| (1..=n).filter(move |d| n.is_multiple_of(*d));
+        let mut all = vec![];
+        for tensor in divisors(devices) {
+            for pipeline in divisors(devices / tensor) {
+                let data = devices / tensor / pipeline;
+                for expert in divisors(tensor).filter(|e| *e == 1 || has_experts) {
+                    all.push(Self { tensor, pipeline, data, expert, micro_batches: 0 });
+                }
+            }
+        }
+        all
+    }
+
     /// Devices in all.
     pub const fn devices(&self) -> u64 {
         self.tensor * self.pipeline * self.data
@@ -112,6 +127,15 @@ mod tests {
             prop_assert!(each >= 1 && m * each >= parallel.replica_batch(batch));
             prop_assert!(parallel.replica_batch(batch) * data >= batch);
         }
+    }
+
+    #[test]
+    fn plans_use_every_device() {
+        let dense = Parallel::spread(8, false);
+        assert_eq!(dense.len(), 10);
+        assert!(dense.iter().all(|p| p.devices() == 8 && p.expert == 1));
+        assert!(Parallel::spread(8, true).iter().any(|p| p.expert == 8));
+        assert_eq!(Parallel::spread(7, false).len(), 3);
     }
 
     #[test]
