@@ -1,11 +1,14 @@
 //! Speed-up of speculative decoding over acceptance and gamma: a heat map with the break-even
 //! contour and the fastest gamma, and the same numbers as a table, as CSV and as JSON.
 
+mod bands;
+mod export;
+
+use self::bands::{Bands, FASTER, SLOWER};
 use super::legend::{Entry, Sample, draw_legend, legend_height};
 use super::page::{Head, MARGIN, draw_notes, note_lines, notes_height};
 use super::step::Limit;
 use super::svg::{Align, Canvas, Mark, Point, Rect, Text, Type};
-use super::table::{Column, Table};
 use crate::cost::speculative::{Surface, SurfacePoint};
 use crate::workload::Acceptance;
 
@@ -29,50 +32,6 @@ const HEIGHT: f64 = 400.0;
 const GUTTER: f64 = 62.0;
 /// Rows that can each have a label.
 const LABELLED: usize = 20;
-/// Colours of the bands below and above a speed-up of 1.
-const SLOWER: usize = 3;
-const FASTER: usize = 6;
-/// Gammas that the table has a column for.
-const COLUMNS: [u64; 9] = [1, 2, 3, 4, 5, 6, 8, 12, 16];
-
-/// Bands of speed-up, alike in ratio: from the lowest to 1, and from 1 to the highest.
-struct Bands {
-    low: f64,
-    high: f64,
-}
-
-impl Bands {
-    fn new(points: &[SurfacePoint]) -> Self {
-        let speed_ups = || points.iter().map(|p| p.speed_up);
-        Self { low: speed_ups().fold(1.0, f64::min), high: speed_ups().fold(1.0, f64::max) }
-    }
-
-    fn of(&self, speed_up: f64) -> usize {
-        if speed_up <= 1.0 {
-            let share = speed_up.ln() / self.low.ln();
-            return match share.is_finite() {
-                true => SLOWER - 1 - ((share * SLOWER as f64) as usize).min(SLOWER - 1),
-                false => SLOWER - 1,
-            };
-        }
-        let share = speed_up.ln() / self.high.ln();
-        SLOWER + ((share * FASTER as f64) as usize).min(FASTER - 1)
-    }
-
-    /// The speed-ups between which a band lies.
-    fn edges(&self, band: usize) -> (f64, f64) {
-        match band.checked_sub(SLOWER) {
-            None => {
-                let edge = |n: usize| self.low.powf(n as f64 / SLOWER as f64);
-                (edge(SLOWER - band), edge(SLOWER - 1 - band))
-            }
-            Some(n) => {
-                let edge = |n: usize| self.high.powf(n as f64 / FASTER as f64);
-                (edge(n), edge(n + 1))
-            }
-        }
-    }
-}
 
 /// The plot: a column for each acceptance, a row for each gamma, from below.
 struct Plot {
@@ -217,90 +176,6 @@ impl SurfaceChart<'_> {
         let rows: Vec<String> = Surface::acceptances().step_by(4).map(best).collect();
         format!("Speed-up over plain decoding. Fastest at acceptance {}.", rows.join("; "))
     }
-
-    /// Every rate with its fastest gamma, and the speed-up of some gammas.
-    pub fn to_table(&self) -> Table {
-        let shown: Vec<_> =
-            self.surface.cycles().iter().filter(|c| COLUMNS.contains(&c.gamma)).collect();
-        let mut table = Table::new(vec![
-            Column::number("acceptance", ""),
-            Column::number("fastest gamma", ""),
-            Column::number("speed-up", "x"),
-        ]);
-        for cycle in &shown {
-            table.columns.push(Column::number(&format!("gamma {}", cycle.gamma), "x"));
-        }
-        for acceptance in Surface::acceptances() {
-            let best = self.surface.optimum(acceptance);
-            let gamma = if best.gamma > 0 { best.gamma.to_string() } else { "-".to_owned() };
-            let mut row = vec![format!("{acceptance:.2}"), gamma, format!("{:.3}", best.speed_up)];
-            let rate = Acceptance::Constant(acceptance);
-            row.extend(shown.iter().map(|c| format!("{:.3}", c.speed_up(&rate))));
-            table.rows.push(row);
-        }
-        table
-    }
-
-    /// Every point as JSON, with the break-even acceptance and the fastest gamma.
-    pub fn to_json(&self) -> serde_json::Value {
-        let point = |p: SurfacePoint| {
-            serde_json::json!({
-                "acceptance": p.acceptance,
-                "gamma": p.cycle.gamma,
-                "tokens_per_loop": tokens(&p),
-                "time_per_token_s": p.cycle.plain.get() / p.speed_up,
-                "speed_up": p.speed_up,
-                "fastest": p.optimal,
-            })
-        };
-        let even = |c: &crate::cost::speculative::Cycle| {
-            serde_json::json!({
-                "gamma": c.gamma,
-                "draft_s": c.draft.get(),
-                "verify_s": c.verify.get(),
-                "plain_tpot_s": c.plain.get(),
-                "break_even_acceptance": c.break_even(),
-            })
-        };
-        serde_json::json!({
-            "title": self.title,
-            "workload": self.subtitle,
-            "loops": self.surface.cycles().iter().map(even).collect::<Vec<_>>(),
-            "points": self.surface.points().map(point).collect::<Vec<_>>(),
-        })
-    }
-
-    /// Every point as CSV.
-    ///
-    /// # Errors
-    /// None in practice; those of the writer are passed on.
-    pub fn to_csv(&self) -> csv::Result<String> {
-        let mut writer = csv::Writer::from_writer(vec![]);
-        writer.write_record([
-            "acceptance",
-            "gamma",
-            "tokens_per_loop",
-            "time_per_token_s",
-            "speed_up",
-            "fastest",
-        ])?;
-        for p in self.surface.points() {
-            writer.write_record([
-                p.acceptance.to_string(),
-                p.cycle.gamma.to_string(),
-                tokens(&p).to_string(),
-                (p.cycle.plain.get() / p.speed_up).to_string(),
-                p.speed_up.to_string(),
-                p.optimal.to_string(),
-            ])?;
-        }
-        let bytes = writer.into_inner().map_err(|e| csv::Error::from(e.into_error()))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
-    }
-}
-
-fn tokens(point: &SurfacePoint) -> f64 {
-    Acceptance::Constant(point.acceptance).expected_tokens(point.cycle.gamma)
 }
 
 fn draw_cells(canvas: &Canvas, plot: &Plot, bands: &Bands, points: &[SurfacePoint]) {

@@ -3,6 +3,7 @@
 use crate::cost::{Estimator, Request, Summary};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::{ParseSchemeError, Scheme};
+use crate::graph::shard::Parallel;
 use crate::hardware::{self, Fidelity, Machine};
 use crate::mapping::{FileSize, Plan};
 use crate::model::{self, BuildOptions, Graphs};
@@ -33,6 +34,17 @@ fn parts(model: &str, scheme: &str) -> Result<(Graphs, Scheme), Diagnostic> {
 pub(super) fn plan(model: &str, scheme: &str) -> Result<Plan, Diagnostic> {
     let (graphs, scheme) = parts(model, scheme)?;
     Ok(Plan::of(graphs.parts(), &scheme))
+}
+
+/// A bundled model cut over the ranks of a tensor-parallel group.
+///
+/// # Errors
+/// An unknown id or scheme, or heads that do not split.
+pub(super) fn cut_plan(model: &str, scheme: &str, ranks: u64) -> Result<Plan, Diagnostic> {
+    let (graphs, scheme) = parts(model, scheme)?;
+    let parallel = Parallel { tensor: ranks, ..Parallel::ONE };
+    let plan = Plan::parallel(graphs.parts(), &scheme, parallel);
+    plan.map_err(|e| Diagnostic::new(e.to_string()))
 }
 
 /// Bytes of a bundled decoder's weights, by type.

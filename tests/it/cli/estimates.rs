@@ -107,6 +107,25 @@ fn a_fit_within_the_doubt_of_a_marketing_figure_is_flagged() {
 }
 
 #[test]
+fn small_sums_keep_their_digits() {
+    let shown = Desk::new()
+        .ok(&words("estimate --model gpt2 --hardware t4 --batch 1 --prompt 8 --output 2"));
+    // 10 tokens x 2 x 12 layers x 768 x 2 B.
+    assert!(shown.contains("KV cache                0.352 MiB"), "{shown}");
+    assert!(!shown.contains(" 0.000 "), "{shown}");
+}
+
+#[test]
+fn an_operator_is_explained_in_words_that_fit_it() {
+    let case = "explain --model gpt2 --hardware t4 --batch 1 --prompt 8 --output 2";
+    let shown =
+        Desk::new().ok(&words(&format!("{case} --attention naive --operator attn.softmax")));
+    assert!(shown.contains("attention: 12 heads, 36 visible pairs"), "{shown}");
+    assert!(shown.contains("1 sequence x 8 new tokens behind 0 cached"), "{shown}");
+    assert!(shown.contains("1 sequence x 1 new token behind 8 cached"), "{shown}");
+}
+
+#[test]
 fn one_token_has_no_time_per_output_token() {
     let json = estimate("--batch 4 --prompt 512 --output 1");
     assert!(json["tpot_s"].is_null() && json["decode_tok_s"].is_null(), "{json}");

@@ -91,3 +91,20 @@ fn a_csv_row_is_the_estimate() {
         assert!((cell.expect("a number") / value - 1.0).abs() < 1e-6, "{name}");
     }
 }
+
+#[test]
+fn rows_name_heads_window_and_routing() {
+    let desk = Desk::new();
+    desk.ok(&words(
+        "sweep chat --hardware h200-sxm --set model=mixtral-8x7b,gemma-2-9b --set heads=mqa,gqa-4 \
+         --set routing=uniform,zipf:1 --out out --csv-only",
+    ));
+    let rows = csv(&desk, "out/sweep.csv");
+    let of = |row: &BTreeMap<String, String>| {
+        ["heads", "window", "routing"].map(|column| row[column].clone()).join("; ")
+    };
+    let named: std::collections::BTreeSet<String> = rows.iter().map(of).collect();
+    assert_eq!(rows.len(), 8);
+    let expected = ["mqa; full; zipf:1", "gqa-4; 4096, full; uniform"];
+    assert!(named.len() == 8 && expected.iter().all(|e| named.contains(*e)), "{named:?}");
+}
