@@ -139,7 +139,7 @@ impl Architecture {
             norms: norms
                 + latents
                 + when(self.attention.qk_norm, 2 * u128::from(self.attention.head_dim)),
-            biases: network.biases + (1 + cross) * biases + when(self.norm.bias, norms),
+            biases: network.biases + (1 + cross) * biases + when(self.norm.bias, norms + latents),
             ..network
         }
     }
