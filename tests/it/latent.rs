@@ -6,7 +6,7 @@ use crate::support::sequences::{Inputs, LOGITS};
 use cosim::dtype::Scheme;
 use cosim::exec::run;
 use cosim::mapping::Plan;
-use cosim::model::{Architecture, BuildOptions, LatentForm, WhatIf};
+use cosim::model::{Architecture, Block, BuildOptions, LatentForm, WhatIf};
 use cosim::tensor::Phase;
 use proptest::prelude::*;
 
@@ -45,7 +45,10 @@ proptest! {
         let [auto, absorbed, expanded] =
             [LatentForm::Auto, LatentForm::Absorbed, LatentForm::Expanded].map(plan);
         let weights = u128::from(auto.footprint.parameters);
-        prop_assert_eq!(weights, model.parameters().total);
+        // A parallel block has no norms behind its parts, which a checked model cannot ask for.
+        if model.block == Block::Sequential {
+            prop_assert_eq!(weights, model.parameters().total);
+        }
         for other in [&absorbed, &expanded] {
             prop_assert_eq!(auto.footprint.weights, other.footprint.weights);
             prop_assert_eq!(auto.footprint.kv_per_token(), other.footprint.kv_per_token());
