@@ -1,5 +1,6 @@
 //! The command line: the only module that reads files, the environment and the clock.
 
+mod cache;
 mod case;
 mod catalog;
 mod deploy;
