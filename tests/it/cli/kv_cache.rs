@@ -7,7 +7,8 @@ fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-const CASE: &str = "estimate --model llama-3-8b --hardware h100-sxm --batch 4 --prompt 1000 --output 100";
+const CASE: &str =
+    "estimate --model llama-3-8b --hardware h100-sxm --batch 4 --prompt 1000 --output 100";
 
 #[test]
 fn layouts_change_memory_and_the_default_is_exact() {
