@@ -48,6 +48,9 @@ pub struct ModelArgs {
     /// Another window than the model's, in every layer: tokens, or full
     #[arg(long, value_name = "TOKENS")]
     pub window: Option<String>,
+    /// Form of latent attention: auto (expanded prefill, absorbed decode), expanded, absorbed
+    #[arg(long, value_name = "FORM")]
+    pub mla: Option<String>,
     /// Quantization scheme: 16bit, bf16, fp8, w8a8, w4a16-g128, w4a16-g128-kv8, ...
     #[arg(long, default_value = "16bit")]
     pub quant: String,
@@ -131,6 +134,7 @@ impl ModelArgs {
         let change = WhatIf {
             heads: parsed("--heads", self.heads.as_deref())?,
             window: parsed("--window", self.window.as_deref())?,
+            latent: parsed("--mla", self.mla.as_deref())?,
         };
         catalog::architecture(&self.model)?.what_if(&change)
     }

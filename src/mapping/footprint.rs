@@ -42,6 +42,8 @@ struct LiveSet {
     per_token: f64,
     per_logit_row: f64,
     per_pair: f64,
+    /// Of values over the whole context.
+    per_context: f64,
     mask: Mask,
 }
 
@@ -51,6 +53,7 @@ impl LiveSet {
         self.per_token >= other.per_token
             && self.per_logit_row >= other.per_logit_row
             && self.per_pair >= other.per_pair
+            && self.per_context >= other.per_context
             && (self.mask == other.mask || other.per_pair == 0.0)
     }
 }
@@ -142,6 +145,7 @@ impl Footprint {
             set.per_token * step.tokens()
                 + set.per_logit_row * step.logit_rows()
                 + set.per_pair * step.pairs(set.mask)
+                + set.per_context * step.context()
         };
         let live = self.live.iter().filter(|(phases, _)| phases.contains(phase));
         Bytes::new(live.map(|(_, set)| bytes(set)).fold(0.0, f64::max))
@@ -169,8 +173,13 @@ fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
         .collect();
     let mut sets: Vec<LiveSet> = vec![];
     for (_, now, _) in &spans {
-        let mut set =
-            LiveSet { per_token: 0.0, per_logit_row: 0.0, per_pair: 0.0, mask: Mask::Full };
+        let mut set = LiveSet {
+            per_token: 0.0,
+            per_logit_row: 0.0,
+            per_pair: 0.0,
+            per_context: 0.0,
+            mask: Mask::Full,
+        };
         for (id, _, _) in spans.iter().filter(|(_, from, to)| from <= now && now <= to) {
             let ty = graph.node(*id).ty;
             let bytes = formats.bits_per_element(*id) * ty.width as f64 / 8.0;
@@ -183,7 +192,8 @@ fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
                     set.mask = mask;
                 }
                 Dim::Frames(n) => set.per_token += bytes * n as f64,
-                Dim::Fixed(_) | Dim::Past | Dim::Context | Dim::Source => {}
+                Dim::Context => set.per_context += bytes,
+                Dim::Fixed(_) | Dim::Past | Dim::Source => {}
             }
         }
         if !sets.iter().any(|other| other.covers(&set)) {

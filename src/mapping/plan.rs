@@ -259,14 +259,13 @@ impl<'a> Scope<'a> {
         (!earlier.any(|&n| attends(n) == Some(found))).then_some(found)
     }
 
-    /// Made or read by an earlier node of this kernel. A cache always comes from memory.
+    /// Made or read by an earlier node of this kernel. A cache comes from memory once, also where
+    /// this kernel has appended to it.
     fn is_on_chip(&self, operand: NodeId, reader: NodeId) -> bool {
-        if matches!(self.graph.node(operand).ty.role, Role::KvCache { .. }) {
-            return false;
-        }
+        let cached = matches!(self.graph.node(operand).ty.role, Role::KvCache { .. });
         let value = self.value_before(operand);
         let mut earlier = self.kernel.nodes.iter().take_while(|&&n| n != reader);
-        earlier.any(|&n| n == value || self.graph.operands(n).contains(&operand))
+        earlier.any(|&n| (n == value && !cached) || self.graph.operands(n).contains(&operand))
     }
 
     /// The value behind a carried one, where this kernel holds the iteration before.

@@ -99,9 +99,48 @@ pub struct Attention {
     pub softcap: Option<f64>,
     /// A learned score per head joins the softmax and has no value (gpt-oss).
     pub sinks: bool,
+    /// The cache keeps latents that all heads share; `head_dim` counts a head's rotated and own
+    /// elements (DeepSeek-V2).
+    pub latent: Option<Latent>,
     /// Pattern over layers, repeated from layer 0. `Some(w)`: a query sees the last `w` keys, its
     /// own included; `None`: all of them. Never empty.
     pub windows: Vec<Option<u64>>,
+}
+
+/// Multi-head latent attention (arXiv 2405.04434).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Latent {
+    /// Width of the queries' latent; `None`: queries are projected at once.
+    pub query: Option<u64>,
+    /// Width of the latent of keys and values, which the cache keeps.
+    pub key_value: u64,
+    /// Elements of a head's value.
+    pub value: u64,
+    /// How it is computed.
+    pub form: LatentForm,
+}
+
+/// How latent attention is computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum LatentForm {
+    /// Expanded in prefill, absorbed in decoding (A47).
+    #[default]
+    Auto,
+    /// Keys and values of all heads are made from the latents of the context.
+    Expanded,
+    /// Queries and results are turned into the latents' space.
+    Absorbed,
+}
+
+impl LatentForm {
+    /// Lower-case name, as in YAML.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Expanded => "expanded",
+            Self::Absorbed => "absorbed",
+        }
+    }
 }
 
 /// How positions enter the model.

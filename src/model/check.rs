@@ -42,6 +42,7 @@ pub(super) fn check(model: &Architecture) -> Checked {
     sizes(model)?;
     attention(model)?;
     position(model)?;
+    latent(model)?;
     encoder::relative(model)?;
     encoder::check(model)?;
     if let Some(found) = &model.experts {
@@ -249,6 +250,40 @@ fn position(model: &Architecture) -> Checked {
         }
     }
     Ok(())
+}
+
+/// What latent attention is defined for.
+fn latent(model: &Architecture) -> Checked {
+    let a = &model.attention;
+    let Some(latent) = a.latent else { return Ok(()) };
+    for width in [latent.query, Some(latent.key_value), Some(latent.value)].into_iter().flatten() {
+        size("attention.latent", width)?;
+    }
+    let refused = |message: &str| Err(Refusal::new("attention.latent", message.to_owned()));
+    if a.kv_heads != a.heads {
+        return refused("latent attention has as many kv_heads as heads");
+    }
+    match model.position {
+        Position::Rope { rotary_dim, local_theta: None, .. } if rotary_dim < a.head_dim => {}
+        _ => {
+            let message =
+                "latent attention needs `position: rope` with a `rotary_dim` below `head_dim`";
+            return refused(message);
+        }
+    }
+    let others = [
+        ("qkv_bias", a.qkv_bias),
+        ("out_bias", a.out_bias),
+        ("qk_norm", a.qk_norm),
+        ("softcap", a.softcap.is_some()),
+        ("sinks", a.sinks),
+        ("windows", a.windows.iter().any(Option::is_some)),
+        ("an encoder", model.encoder.is_some()),
+    ];
+    match others.into_iter().find(|(_, given)| *given) {
+        Some((name, _)) => refused(&format!("latent attention does not go with {name}")),
+        None => Ok(()),
+    }
 }
 
 fn reals(model: &Architecture) -> Checked {

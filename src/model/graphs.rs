@@ -1,6 +1,6 @@
 //! The graphs of a model: one for each set of phases that runs alike.
 
-use super::{Architecture, BuildOptions};
+use super::{Architecture, BuildOptions, Latent, LatentForm};
 use crate::graph::{Graph, GraphError};
 use crate::tensor::{Phase, Phases};
 
@@ -21,12 +21,24 @@ impl Graphs {
 }
 
 impl Architecture {
-    /// The graphs of this model's phases: one for prefill and decode alike, and one for the encode
-    /// step of a model with an encoder.
+    /// The graphs of this model's phases: one for prefill and decode alike, one for the encode step of
+    /// a model with an encoder, and one for each of the two with latent attention in its usual form:
+    /// expanded in prefill, absorbed in decoding (A47).
     ///
     /// # Errors
     /// As [`Architecture::graph`].
     pub fn graphs(&self, options: &BuildOptions) -> Result<Graphs, GraphError> {
+        if let Some(Latent { form: LatentForm::Auto, .. }) = self.attention.latent {
+            let of = |form: LatentForm| {
+                let mut model = self.clone();
+                model.attention.latent.iter_mut().for_each(|latent| latent.form = form);
+                model.graph(options)
+            };
+            let prefill = of(LatentForm::Expanded)?;
+            let decode = of(LatentForm::Absorbed)?;
+            let parts = [(Phase::Decode, decode), (Phase::Prefill, prefill)];
+            return Ok(Graphs(parts.map(|(phase, graph)| (Phases::only(phase), graph)).into()));
+        }
         let start = self.encoder.map(|encoder| encoder.start_tokens);
         let phases = start.map_or(Phases::DECODER, Phases::behind_encoder);
         let mut graphs = vec![(phases, self.graph(options)?)];

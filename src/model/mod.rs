@@ -18,7 +18,7 @@ mod write;
 
 pub use architecture::{
     Activation, Architecture, Attention, Block, Embedding, Encoder, EncoderInput, Experts, Ffn,
-    Groups, Head, Norm, NormKind, Pairing, Position, RopeScaling, Scoring,
+    Groups, Head, Latent, LatentForm, Norm, NormKind, Pairing, Position, RopeScaling, Scoring,
 };
 pub use graphs::Graphs;
 pub use parameters::{LayerParameters, Parameters};

@@ -6,7 +6,7 @@
 //! h E. A decoder layer behind an encoder has two attentions and three norms. Positions as in
 //! Transformer-XL have a projection hq. Buffers (causal masks, rotary frequencies) are not parameters.
 
-use super::{Architecture, Block, Encoder, EncoderInput, Experts};
+use super::{Architecture, Block, Encoder, EncoderInput, Experts, Latent};
 
 /// How many parameters a model has, by place; all in elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -130,12 +130,38 @@ impl Architecture {
         let cross = u128::from(self.encoder.is_some());
         let norms = norms + cross * hidden;
         let (attention, biases) = self.projections(kv);
+        let (attention, latents) = match self.attention.latent {
+            None => (attention, 0),
+            Some(latent) => self.latent_parameters(&latent),
+        };
         LayerParameters {
             attention: (1 + cross) * attention + positions + sinks,
-            norms: norms + when(self.attention.qk_norm, 2 * u128::from(self.attention.head_dim)),
-            biases: network.biases + (1 + cross) * biases + when(self.norm.bias, norms),
+            norms: norms
+                + latents
+                + when(self.attention.qk_norm, 2 * u128::from(self.attention.head_dim)),
+            biases: network.biases + (1 + cross) * biases + when(self.norm.bias, norms + latents),
             ..network
         }
+    }
+
+    /// Weights of one latent attention, and of the norms of its latents. With a head's `t` rotated
+    /// and `d` own elements, values of `v`, latents `q'` and `c`: `q' (h + H (t + d)) + h (c + t) + H c (d +
+    /// v) + H v h`, and norms `q' + c`.
+    fn latent_parameters(&self, latent: &Latent) -> (u128, u128) {
+        let a = &self.attention;
+        let [hidden, heads, head_dim, kept, value] =
+            [self.hidden, a.heads, a.head_dim, latent.key_value, latent.value].map(u128::from);
+        let turned = match self.position {
+            super::Position::Rope { rotary_dim, .. } => u128::from(rotary_dim),
+            _ => 0,
+        };
+        let (queries, norm) = match latent.query.map(u128::from) {
+            None => (hidden * heads * head_dim, 0),
+            Some(width) => (width * (hidden + heads * head_dim), width),
+        };
+        let own = head_dim.saturating_sub(turned);
+        let keys = hidden * (kept + turned) + heads * kept * (own + value);
+        (queries + keys + heads * value * hidden, norm + kept)
     }
 
     /// Weights and biases of one attention with `kv` elements of keys per token.

@@ -1,6 +1,7 @@
 //! The model file as written: names and optional fields, before any check.
 
 use super::encoder::{RawEncoder, RawRelative};
+use super::{Latent, LatentForm};
 use crate::yaml::Spanned;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -86,6 +87,9 @@ pub(super) struct RawAttention {
     /// A learned score per head joins the softmax.
     #[serde(default)]
     pub sinks: bool,
+    /// Multi-head latent attention: widths of the latents and of a head's value.
+    #[schemars(with = "Option<RawLatent>")]
+    pub latent: Option<Spanned<RawLatent>>,
     /// Pattern over layers, repeated: a number of tokens, or `full`. `[full]` where absent.
     #[schemars(with = "Option<Vec<RawWindow>>")]
     pub windows: Option<Spanned<Vec<RawWindow>>>,
@@ -93,6 +97,25 @@ pub(super) struct RawAttention {
 
 fn yes() -> bool {
     true
+}
+
+/// Multi-head latent attention.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLatent {
+    /// Width of the queries' latent; queries are projected at once where absent.
+    pub query: Option<u64>,
+    /// Width of the latent of keys and values, which the cache keeps.
+    pub key_value: u64,
+    /// Elements of a head's value.
+    pub value: u64,
+}
+
+impl RawLatent {
+    pub(super) fn read(self) -> Latent {
+        let Self { query, key_value, value } = self;
+        Latent { query, key_value, value, form: LatentForm::Auto }
+    }
 }
 
 /// What a layer's queries see.

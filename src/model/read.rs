@@ -101,6 +101,7 @@ fn attention(hidden: u64, raw: &RawAttention) -> Result<Attention, Refusal> {
         scale: raw.scale.as_ref().map_or(1.0 / (head_dim as f64).sqrt(), |s| s.value),
         softcap: raw.softcap.as_ref().map(|c| c.value),
         sinks: raw.sinks,
+        latent: raw.latent.as_ref().map(|l| l.value.read()),
         windows: match &raw.windows {
             Some(windows) => windows.value.iter().map(window).collect(),
             None => vec![None],
@@ -229,6 +230,7 @@ fn place(raw: &RawModel, field: &str) -> Option<Line> {
         "attention.head_dim" => a.head_dim.as_ref().map(Line::from),
         "attention.scale" => a.scale.as_ref().map(Line::from),
         "attention.softcap" => a.softcap.as_ref().map(Line::from),
+        "attention.latent" => a.latent.as_ref().map(Line::from),
         "attention.windows" => a.windows.as_ref().map(Line::from),
         "position.rope.theta" => rope.map(|r| Line::from(&r.theta)),
         "position.rope.local_theta" => rope.and_then(|r| r.local_theta.as_ref()).map(Line::from),

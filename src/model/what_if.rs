@@ -1,7 +1,7 @@
 //! What-ifs of attention: the same model with other key-value heads or another window, in the decoder
 //! alone where there is an encoder too (A44).
 
-use super::{Architecture, Position};
+use super::{Architecture, LatentForm, Position};
 use crate::diagnostic::{Diagnostic, clip, nearest_hint};
 use std::fmt;
 
@@ -32,6 +32,8 @@ pub struct WhatIf {
     pub heads: Option<HeadForm>,
     /// Another window, in every layer.
     pub window: Option<WindowForm>,
+    /// Another form of latent attention.
+    pub latent: Option<LatentForm>,
 }
 
 impl std::str::FromStr for HeadForm {
@@ -48,6 +50,17 @@ impl std::str::FromStr for HeadForm {
             let hint = nearest_hint(text, &["mha", "mqa", "gqa-8"]);
             Diagnostic::new(format!("unknown form of heads `{}`", clip(text))).hint(hint)
         })
+    }
+}
+
+impl std::str::FromStr for LatentForm {
+    type Err = Diagnostic;
+
+    fn from_str(text: &str) -> Result<Self, Diagnostic> {
+        let all = [Self::Auto, Self::Expanded, Self::Absorbed];
+        all.into_iter()
+            .find(|form| form.name() == text)
+            .ok_or_else(|| Diagnostic::unknown("form", text, all.map(Self::name)))
     }
 }
 
@@ -109,10 +122,18 @@ impl Architecture {
     /// nothing changes.
     ///
     /// # Errors
-    /// Groups that do not divide the query heads; a window for positions as in Transformer-XL.
+    /// Groups that do not divide the query heads; a window for positions as in Transformer-XL; other
+    /// heads or a window for latent attention, or a form of it for another.
     pub fn what_if(&self, change: &WhatIf) -> Result<Self, Diagnostic> {
         let mut model = self.clone();
         let mut said = vec![];
+        self.latent_allows(change)?;
+        if let (Some(form), Some(latent)) = (change.latent, &mut model.attention.latent) {
+            latent.form = form;
+            if form != LatentForm::Auto {
+                said.push(form.name().to_owned());
+            }
+        }
         if let Some(form) = change.heads {
             model.attention.kv_heads = kv_heads(self, form)?;
             if model.attention.kv_heads != self.attention.kv_heads {
@@ -134,11 +155,27 @@ impl Architecture {
             return Err(Diagnostic::new(message));
         }
         if said.is_empty() {
-            return Ok(self.clone());
+            return Ok(model);
         }
         model.id = format!("{}+{}", self.id, said.join("+"));
         model.name = format!("{} as {}", self.name, said.join(", "));
         Ok(model)
+    }
+}
+
+impl Architecture {
+    fn latent_allows(&self, change: &WhatIf) -> Result<(), Diagnostic> {
+        let latent = self.attention.latent.is_some();
+        if latent && (change.heads.is_some() || change.window.is_some()) {
+            let message = format!("{} has latent attention, whose heads share one cache", self.id);
+            let hint = "its forms are --mla auto, expanded or absorbed; --heads and --window are for others";
+            return Err(Diagnostic::new(message).hint(hint));
+        }
+        if !latent && change.latent.is_some_and(|form| form != LatentForm::Auto) {
+            let message = format!("{} has no latent attention", self.id);
+            return Err(Diagnostic::new(message).hint("--mla is for deepseek-v3 and its like"));
+        }
+        Ok(())
     }
 }
 
@@ -183,6 +220,7 @@ mod tests {
         let own = WhatIf {
             heads: Some(HeadForm::Gqa(8)),
             window: model.attention.windows[0].map(WindowForm::Tokens),
+            ..WhatIf::default()
         };
         assert_eq!(model.what_if(&own).expect("divides"), model);
     }

@@ -1,6 +1,8 @@
 //! An [`Architecture`] as the YAML that reads back equal.
 
-use super::{Architecture, Attention, Block, Experts, Groups, NormKind, Position, RopeScaling};
+use super::{
+    Architecture, Attention, Block, Experts, Groups, Latent, NormKind, Position, RopeScaling,
+};
 use std::fmt::Write;
 
 impl Architecture {
@@ -88,6 +90,11 @@ fn attention(text: &mut String, attention: &Attention) {
     }
     real(text, "softcap", attention.softcap);
     flag(text, "sinks", attention.sinks);
+    if let Some(Latent { query, key_value, value, .. }) = attention.latent {
+        let query = query.map_or(String::new(), |q| format!("query: {q}, "));
+        let shown = format!("{{ {query}key_value: {key_value}, value: {value} }}");
+        line(text, 2, "latent", shown);
+    }
     if attention.windows != [None] {
         let shown: Vec<String> = attention
             .windows

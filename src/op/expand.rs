@@ -34,7 +34,12 @@ impl Operator for Expand {
 
     fn work(&self, step: &Step) -> Work {
         let (c, k, n) = (step.context(), self.latent as f64, self.outputs as f64);
-        Work { matrix: 2.0 * c * n * k, reads: [c * k, n * k, 0.0], writes: c * n, ..Work::default() }
+        Work {
+            matrix: 2.0 * c * n * k,
+            reads: [c * k, n * k, 0.0],
+            writes: c * n,
+            ..Work::default()
+        }
     }
 
     fn pattern(&self, step: &Step) -> Pattern {

@@ -48,7 +48,8 @@ impl HeadMatMul {
 
 impl Operator for HeadMatMul {
     const NAME: &'static str = "head_matmul";
-    const FORMULA: &'static str = "y[t,h,:] = x[t,h,:] W_h, the rotated part passes; 2 T H N K matrix operations";
+    const FORMULA: &'static str =
+        "y[t,h,:] = x[t,h,:] W_h, the rotated part passes; 2 T H N K matrix operations";
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let (before, behind) = self.widths();

@@ -14,11 +14,14 @@ mod all_reduce;
 mod combine;
 mod conv1d;
 mod embedding;
+mod expand;
 mod expert_bias;
 mod gate;
 mod grouped_matmul;
+mod head_matmul;
 mod infer;
 mod kv_append;
+mod latent_scores;
 mod matmul;
 pub mod meter;
 mod norm;
@@ -46,11 +49,14 @@ pub use all_reduce::AllReduce;
 pub use combine::Combine;
 pub use conv1d::Conv1d;
 pub use embedding::Embedding;
+pub use expand::Expand;
 pub use expert_bias::ExpertBias;
 pub use gate::Gate;
 pub use grouped_matmul::GroupedMatMul;
+pub use head_matmul::{Fold, HeadMatMul};
 pub use infer::InferError;
 pub use kv_append::KvAppend;
+pub use latent_scores::LatentScores;
 pub use matmul::MatMul;
 pub use norm::{Norm, NormKind};
 pub use operand::{Operand, Target, Touched};
@@ -182,5 +188,5 @@ macro_rules! operators {
 operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
     Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
-    AllReduce, AllGather, Send, Conv1d, PositionKeys,
+    AllReduce, AllGather, Send, Conv1d, Expand, HeadMatMul, LatentScores, PositionKeys,
 }

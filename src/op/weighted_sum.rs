@@ -20,6 +20,8 @@ pub struct WeightedSum {
     pub head_dim: u64,
     /// Visible pairs.
     pub mask: Mask,
+    /// The values are computed in the step over the whole context, not cached.
+    pub expanded: bool,
 }
 
 impl Operator for WeightedSum {
@@ -28,7 +30,10 @@ impl Operator for WeightedSum {
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let p = TensorType::activation(Dim::Pairs(self.mask), self.heads);
-        let values = TensorType::keys(self.kv_heads, self.head_dim, self.mask);
+        let values = match self.expanded {
+            true => TensorType::activation(Dim::Context, self.kv_heads * self.head_dim),
+            false => TensorType::keys(self.kv_heads, self.head_dim, self.mask),
+        };
         check(Self::NAME, operands, &[("p", p), ("values", values)])?;
         Ok(TensorType::activation(Dim::Tokens, self.heads * self.head_dim))
     }

@@ -3,7 +3,7 @@
 use super::memory::{MemoryChart, MemoryStack};
 use super::table::{Column, Table};
 use crate::serving::{Outcome, Usage};
-use crate::tensor::KvLayout;
+use crate::tensor::{KvLayout, Reserve};
 use crate::units::Bytes;
 
 /// The KV memory of a device and what becomes of it.
@@ -36,6 +36,16 @@ pub struct KvRow {
     pub outcome: Result<Outcome, String>,
 }
 
+impl KvRow {
+    /// Name of the layout, with its reservation.
+    pub fn name(&self) -> String {
+        match self.layout {
+            KvLayout::Contiguous { reserve: Reserve::Oracle, .. } => "contiguous oracle".to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl KvReport {
     /// Sequences of mean lengths that the pool holds.
     pub const fn sequences(&self, row: &KvRow) -> u64 {
@@ -55,15 +65,17 @@ impl KvReport {
         let stack = |row: &KvRow| {
             let shares = row.outcome.as_ref().map_or([0.0; 4], |o| o.shares);
             let parts = Usage::PARTS.iter().zip(shares);
-            let label = match &row.outcome {
-                Ok(outcome) => format!("{}: {:.1} requests", row.layout, outcome.requests),
-                Err(_) => format!("{}: cannot serve", row.layout),
+            let parts = parts.map(|(name, share)| ((*name).to_owned(), self.pool * share));
+            let parts: Vec<(String, Bytes)> = parts.collect();
+            let (label, capacity) = match &row.outcome {
+                // The parts fill the pool but for rounding.
+                Ok(outcome) => (
+                    format!("{}: {:.1} requests", row.name(), outcome.requests),
+                    parts.iter().map(|(_, bytes)| *bytes).sum(),
+                ),
+                Err(_) => (format!("{}: cannot serve", row.name()), self.pool),
             };
-            MemoryStack {
-                label,
-                parts: parts.map(|(name, s)| ((*name).to_owned(), self.pool * s)).collect(),
-                capacity: self.pool,
-            }
+            MemoryStack { label, parts, capacity }
         };
         MemoryChart {
             title: format!("KV memory: {}", self.title),
@@ -86,11 +98,7 @@ impl KvReport {
             Column::number("external", "%"),
         ]);
         for row in &self.rows {
-            let head = [
-                row.layout.to_string(),
-                row.per_sequence.to_string(),
-                self.sequences(row).to_string(),
-            ];
+            let head = [row.name(), row.per_sequence.to_string(), self.sequences(row).to_string()];
             let rest = match &row.outcome {
                 Ok(o) => {
                     let shares = o.shares.map(|s| format!("{:.1}", 100.0 * s));
@@ -109,7 +117,7 @@ impl KvReport {
             let outcome = row.outcome.as_ref();
             let share = |i: usize| outcome.ok().map(|o| o.shares[i]);
             serde_json::json!({
-                "layout": row.layout.to_string(),
+                "layout": row.name(),
                 "slots_per_sequence": row.per_sequence,
                 "bytes_per_sequence": (self.per_token * row.per_sequence as f64).get(),
                 "sequences": self.sequences(row),

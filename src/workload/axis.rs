@@ -8,7 +8,7 @@ use super::technique::{ATTENTION, FUSION, named, parse_routing, parse_scheme, wi
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::hardware::RawHardware;
-use crate::model::{AttentionKernel, FusionSet, HeadForm, WindowForm};
+use crate::model::{AttentionKernel, FusionSet, HeadForm, LatentForm, WindowForm};
 use crate::op::Routing;
 use crate::tensor::Offload;
 
@@ -21,6 +21,8 @@ pub enum Setting {
     Heads(HeadForm),
     /// Another window.
     Window(WindowForm),
+    /// Another form of latent attention.
+    Latent(LatentForm),
     /// Another quantization scheme.
     Quant(Scheme),
     /// Another KV cache format on top of the scheme.
@@ -67,6 +69,7 @@ const PATHS: &[&str] = &[
     "model",
     "heads",
     "window",
+    "mla",
     "quant",
     "attention",
     "fusion",
@@ -161,6 +164,7 @@ fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> 
         "model" => Setting::Model(text.to_owned()),
         "heads" => Setting::Heads(text.parse()?),
         "window" => Setting::Window(text.parse()?),
+        "mla" => Setting::Latent(text.parse()?),
         "quant" => Setting::Quant(parse_scheme(text)?),
         "kv_cache.format" => {
             with_kv(&Scheme::sixteen_bit(), text)?;

@@ -26,6 +26,9 @@ pub struct RawScenario {
     /// Another window than the model's, in every layer: tokens, or `full`.
     #[schemars(with = "Option<String>")]
     pub window: Option<Spanned<Scalar>>,
+    /// Form of latent attention: `auto`, `expanded`, `absorbed`.
+    #[schemars(with = "Option<String>")]
+    pub mla: Option<Spanned<String>>,
     /// Quantization scheme, for instance `w4a16-g128-kv8`.
     #[schemars(with = "Option<String>")]
     pub quant: Option<Spanned<String>>,
@@ -226,6 +229,7 @@ impl RawScenario {
         replace(&mut self.model, over.model);
         replace(&mut self.heads, over.heads);
         replace(&mut self.window, over.window);
+        replace(&mut self.mla, over.mla);
         replace(&mut self.quant, over.quant);
         replace(&mut self.attention, over.attention);
         replace(&mut self.fusion, over.fusion);

@@ -90,6 +90,7 @@ impl Scenario {
             Setting::Model(model) => self.model.clone_from(model),
             Setting::Heads(form) => self.what_if.heads = Some(*form),
             Setting::Window(form) => self.what_if.window = Some(*form),
+            Setting::Latent(form) => self.what_if.latent = Some(*form),
             Setting::Quant(scheme) => {
                 self.scheme = match &self.kv_format {
                     Some(format) => with_kv(scheme, format)?,
@@ -182,7 +183,12 @@ fn what_if(raw: &RawScenario, source: &Source) -> Result<WhatIf, Diagnostic> {
     }
     let heads = raw.heads.as_ref().map(|h| (h.value.as_str(), Position::from(h)));
     let window = raw.window.as_ref().map(|w| (w.value.0.as_str(), Position::from(w)));
-    Ok(WhatIf { heads: read(heads, source)?, window: read(window, source)? })
+    let latent = raw.mla.as_ref().map(|m| (m.value.as_str(), Position::from(m)));
+    Ok(WhatIf {
+        heads: read(heads, source)?,
+        window: read(window, source)?,
+        latent: read(latent, source)?,
+    })
 }
 
 fn speculative(raw: &RawScenario, source: &Source) -> Result<Speculative, Diagnostic> {

@@ -205,7 +205,9 @@ fn whisper_encodes_thirty_seconds_with_the_operations_of_its_configuration() {
 #[test]
 fn what_ifs_change_the_decoder_alone() {
     let model = load_bundled("t5-v1.1-xxl").expect("bundled");
-    let with = |heads, window| model.what_if(&WhatIf { heads, window }).expect("divides");
+    let with = |heads, window| {
+        model.what_if(&WhatIf { heads, window, ..WhatIf::default() }).expect("divides")
+    };
     let request = Request::Generation { batch: 32, prompt: 512, output: 64 };
     let forms = [HeadForm::Mqa, HeadForm::Gqa(8), HeadForm::Mha];
     let [mqa, gqa, mha] = forms.map(|form| summary(&with(Some(form), None), &request));

@@ -6,6 +6,7 @@ mod documents;
 mod encoders;
 mod extending;
 mod kv_cache;
+mod latent;
 mod laws;
 mod layers;
 mod models;

@@ -3,7 +3,7 @@
 
 use crate::support::cases;
 use crate::support::machines::{machine, step_time};
-use crate::support::random::{all_options, architectures, encoder_decoders, steps, tiny};
+use crate::support::random::{all_options, architectures, encoder_decoders, latents, steps, tiny};
 use crate::support::sequences::{Inputs, LOGITS};
 use cosim::cost::Estimator;
 use cosim::dtype::Scheme;
@@ -55,7 +55,8 @@ proptest! {
 
     #[test]
     fn a_whole_model_is_metered(
-        model in architectures(&tiny()), step in steps(3, 4, 5), seed: u64,
+        model in prop_oneof![3 => architectures(&tiny()), 1 => latents(&tiny())],
+        step in steps(3, 4, 5), seed: u64,
     ) {
         let tokens = (0..step.tokens() as u64).map(|i| i % model.vocabulary).collect();
         let inputs = Inputs { seed, tokens, ..Inputs::default() };

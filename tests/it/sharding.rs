@@ -1,7 +1,7 @@
 //! A graph cut for several devices computes what it computed whole.
 
 use crate::support::cases;
-use crate::support::random::{all_options, architectures, encoder_decoders, tiny};
+use crate::support::random::{all_options, architectures, encoder_decoders, latents, tiny};
 use crate::support::sequences::Inputs;
 use cosim::dtype::Scheme;
 use cosim::exec::{run, run_ranks};
@@ -37,7 +37,7 @@ fn logits(graph: &Graph) -> String {
 /// `also_keys` holds.
 fn widened(mut model: Architecture, of: u64, also_keys: bool) -> Architecture {
     model.attention.heads *= of;
-    if also_keys {
+    if also_keys || model.attention.latent.is_some() {
         model.attention.kv_heads *= of;
     }
     model
@@ -76,7 +76,8 @@ proptest! {
 
     #[test]
     fn ranks_together_compute_what_one_device_does(
-        model in architectures(&tiny()), seed: u64, of in 1..5u64, also_keys: bool,
+        model in prop_oneof![3 => architectures(&tiny()), 1 => latents(&tiny())],
+        seed: u64, of in 1..5u64, also_keys: bool,
         groups in prop::collection::vec((1..5u64, 0..5u64), 1..3), deal: bool,
     ) {
         let mut model = widened(model, of, also_keys);
@@ -118,7 +119,8 @@ proptest! {
 
     #[test]
     fn stages_one_behind_the_other_compute_what_one_device_does(
-        model in architectures(&tiny()), seed: u64, stages in 1..5u64, of in 1..3u64,
+        model in prop_oneof![3 => architectures(&tiny()), 1 => latents(&tiny())],
+        seed: u64, stages in 1..5u64, of in 1..3u64,
         groups in prop::collection::vec((1..4u64, 0..4u64), 1..3),
     ) {
         let model = widened(model, of, true);
@@ -218,7 +220,8 @@ proptest! {
 
     #[test]
     fn weights_of_all_ranks_are_the_whole_and_what_is_held_again(
-        model in architectures(&tiny()), of in 1..5u64, also_keys: bool, deal: bool,
+        model in prop_oneof![3 => architectures(&tiny()), 1 => latents(&tiny())],
+        of in 1..5u64, also_keys: bool, deal: bool,
     ) {
         let mut model = widened(model, of, also_keys);
         model.vocabulary *= of;

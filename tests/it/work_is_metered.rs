@@ -207,7 +207,14 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             [pairs].into_iter().chain(s.flag.then(|| weight(WeightKind::Bias, 1, heads))).collect(),
         ),
         (
-            WeightedSum { heads, kv_heads: s.kv_heads, head_dim: dim, mask: s.mask }.into(),
+            WeightedSum {
+                heads,
+                kv_heads: s.kv_heads,
+                head_dim: dim,
+                mask: s.mask,
+                expanded: false,
+            }
+            .into(),
             vec![pairs, keys],
         ),
         (
@@ -266,8 +273,43 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
         ),
     ]
     .into_iter()
+    .chain(latent_cases(s))
     .chain(expert_cases(s, step))
     .collect()
+}
+
+/// The operators of latent attention, absorbed and expanded.
+fn latent_cases(s: &Sizes) -> Vec<(Op, Vec<TensorType>)> {
+    let act = TensorType::activation;
+    let cache = |width| TensorType::cache(Dim::Context, 1, width, Mask::Causal);
+    let (heads, own, turned, latent) = (s.groups, s.outputs, 2 * s.kv_heads, s.width);
+    let weight = TensorType::weight(WeightKind::Projection, heads * own, latent);
+    let fold = |fold, passed| HeadMatMul { heads, passed, head_dim: own, latent, fold };
+    let scores = |absorbed| LatentScores {
+        heads,
+        kv_heads: if absorbed { 1 } else { heads },
+        head_dim: if absorbed { latent } else { own },
+        rotary_dim: turned,
+        scale: 0.5,
+        absorbed,
+    };
+    let sum =
+        WeightedSum { heads, kv_heads: heads, head_dim: own, mask: Mask::Causal, expanded: true };
+    let expanded = act(Dim::Context, heads * own);
+    vec![
+        (Expand { latent, outputs: heads * own }.into(), vec![cache(latent), weight]),
+        (fold(Fold::Into, turned).into(), vec![act(Dim::Tokens, heads * (turned + own)), weight]),
+        (fold(Fold::OutOf, 0).into(), vec![act(Dim::Tokens, heads * latent), weight]),
+        (
+            scores(true).into(),
+            vec![act(Dim::Tokens, heads * (turned + latent)), cache(latent), cache(turned)],
+        ),
+        (
+            scores(false).into(),
+            vec![act(Dim::Tokens, heads * (turned + own)), expanded, cache(turned)],
+        ),
+        (sum.into(), vec![act(Dim::Pairs(Mask::Causal), heads), expanded]),
+    ]
 }
 
 /// The expert that token `t` has as its `j`-th, of `experts`.

@@ -7,8 +7,9 @@ use crate::op::Op;
 pub(super) const FUSION: Fusion = Fusion { name: "flash", find };
 
 fn find(graph: &Graph) -> Vec<Vec<NodeId>> {
-    let scores =
-        graph.nodes().map(|(id, _)| id).filter(|&id| matches!(graph.op(id), Some(Op::Scores(_))));
+    let is_scores =
+        |&id: &NodeId| matches!(graph.op(id), Some(Op::Scores(_) | Op::LatentScores(_)));
+    let scores = graph.nodes().map(|(id, _)| id).filter(is_scores);
     scores
         .map(|scores| {
             let softmax = graph.readers(scores);

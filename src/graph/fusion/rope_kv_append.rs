@@ -13,7 +13,7 @@ fn find(graph: &Graph, rotary: bool) -> Vec<Vec<NodeId>> {
     let is_rope = |id: &NodeId| matches!(graph.op(*id), Some(Op::Rope(_)));
     let nodes = graph.nodes().map(|(id, _)| id);
     nodes
-        .filter(|&id| matches!(graph.op(id), Some(Op::Scores(_))))
+        .filter(|&id| matches!(graph.op(id), Some(Op::Scores(_) | Op::LatentScores(_))))
         .map(|scores| group(graph, scores))
         .filter(|group| group.iter().any(is_rope) == rotary)
         .collect()

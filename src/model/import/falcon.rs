@@ -88,6 +88,7 @@ fn attention(config: &mut Config, hidden: u64, form: Form) -> Result<Attention, 
         scale: 1.0 / (head_dim as f64).sqrt(),
         softcap: None,
         sinks: false,
+        latent: None,
         windows: vec![None],
     })
 }

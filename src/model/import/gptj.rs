@@ -50,6 +50,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
             sinks: false,
+            latent: None,
             windows: vec![None],
         },
         ffn: Ffn {

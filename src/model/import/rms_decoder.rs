@@ -91,6 +91,7 @@ fn attention(
         scale: 1.0 / (head_dim as f64).sqrt(),
         softcap: None,
         sinks: false,
+        latent: None,
         windows: vec![None],
     })
 }

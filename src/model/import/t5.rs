@@ -63,6 +63,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             scale: 1.0,
             softcap: None,
             sinks: false,
+            latent: None,
             windows: vec![None],
         },
         position,

@@ -78,6 +78,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
             sinks: false,
+            latent: None,
             windows: vec![None],
         },
         position: Position::Learned { positions, offset: 0 },

@@ -22,6 +22,9 @@ impl Wiring<'_> {
         window: Option<u64>,
     ) -> Result<NodeId, GraphError> {
         let a = self.arch.attention.clone();
+        if let Some(latent) = &a.latent {
+            return self.latent_attention(x, latent);
+        }
         let (hidden, head_dim) = (self.arch.hidden, a.head_dim);
         let (heads, kv_heads) = (a.heads, a.kv_heads);
         let mask = window.map_or(Mask::Causal, |window| Mask::Sliding { window });
@@ -77,7 +80,7 @@ impl Wiring<'_> {
         }
         let weights = Softmax { heads, mask, sinks };
         let weights = self.builder.apply(format!("{name}.softmax"), weights, &operands)?;
-        let sum = WeightedSum { heads, kv_heads, head_dim, mask };
+        let sum = WeightedSum { heads, kv_heads, head_dim, mask, expanded: false };
         self.builder.apply(format!("{name}.weighted_sum"), sum, &[weights, values])
     }
 

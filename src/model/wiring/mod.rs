@@ -9,6 +9,7 @@ mod encoder;
 mod experts;
 mod ffn;
 mod heads;
+mod latent;
 mod layer;
 
 use super::architecture::{Architecture, Norm, Position};

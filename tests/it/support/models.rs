@@ -28,6 +28,7 @@ fn llama(id: &str, vocabulary: u64, kv_heads: u64, inner: u64) -> Architecture {
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
             sinks: false,
+            latent: None,
             windows: vec![None],
         },
         position: Position::Rope {

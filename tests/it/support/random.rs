@@ -2,8 +2,8 @@
 
 use cosim::model::{
     Activation, Architecture, Attention, AttentionKernel, Block, BuildOptions, Embedding, Encoder,
-    EncoderInput, Experts, Ffn, FusionSet, Groups, Head, Norm, NormKind, Pairing, Position,
-    RopeScaling, Scoring,
+    EncoderInput, Experts, Ffn, FusionSet, Groups, Head, Latent, LatentForm, Norm, NormKind,
+    Pairing, Position, RopeScaling, Scoring,
 };
 use cosim::tensor::{Group, Step};
 use proptest::option::of;
@@ -78,6 +78,7 @@ fn attention(e: &Extents) -> impl Strategy<Value = Attention> + use<> {
                 scale: 1.0 / (2.0 * half as f64).sqrt(),
                 softcap,
                 sinks,
+                latent: None,
                 windows,
             }
         },
@@ -212,6 +213,40 @@ pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<>
                 head,
                 embedding,
                 encoder: None,
+            }
+        },
+    )
+}
+
+/// Any model with latent attention within the extents, in one of its forms.
+pub fn latents(e: &Extents) -> impl Strategy<Value = Architecture> + use<> {
+    let widths = (of(1..5u64), 1..5u64, 1..5u64, 1..3u64, 1..4u64);
+    let pairing = prop_oneof![Just(Pairing::Half), Just(Pairing::Interleaved)];
+    (architectures(e), widths, pairing, any::<bool>()).prop_map(
+        |(model, (query, key_value, value, turned, own), pairing, expanded)| {
+            let form = if expanded { LatentForm::Expanded } else { LatentForm::Absorbed };
+            let (heads, head_dim) = (model.attention.heads, 2 * turned + own);
+            Architecture {
+                attention: Attention {
+                    kv_heads: heads,
+                    head_dim,
+                    qkv_bias: false,
+                    out_bias: false,
+                    qk_norm: false,
+                    softcap: None,
+                    sinks: false,
+                    latent: Some(Latent { query, key_value, value, form }),
+                    windows: vec![None],
+                    ..model.attention
+                },
+                position: Position::Rope {
+                    theta: 1e4,
+                    rotary_dim: 2 * turned,
+                    pairing,
+                    scaling: None,
+                    local_theta: None,
+                },
+                ..model
             }
         },
     )
