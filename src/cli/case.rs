@@ -1,5 +1,6 @@
 //! The arguments that name one case: model, device, request, techniques.
 
+use super::cache::CacheArgs;
 use super::catalog;
 use super::error::Error;
 use super::parallel::ParallelArgs;
@@ -90,6 +91,8 @@ pub struct CaseArgs {
     pub context: Option<u64>,
     #[command(flatten)]
     pub parallel: ParallelArgs,
+    #[command(flatten)]
+    pub cache: CacheArgs,
     /// Efficiencies 1, overheads 0
     #[arg(long)]
     pub ideal: bool,
@@ -173,7 +176,8 @@ impl CaseArgs {
         let (hardware, machine) = catalog::machine(&self.hardware, &settings, fidelity)?;
         let graphs = architecture.graphs(&self.model.options())?;
         let parallel = checked_parallel(parallel, &architecture)?;
-        let plan = Plan::parallel(graphs.parts(), &scheme, parallel)?;
+        let placement = self.cache.placement()?;
+        let plan = Plan::parallel(graphs.parts(), &scheme, parallel)?.placed(placement);
         let price = named_price(&machine, self.price.as_deref())?;
         let request = self.request(&plan)?.with_batch(batch);
         let allow_oom = self.allow_oom;

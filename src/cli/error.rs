@@ -68,7 +68,7 @@ impl From<EstimateError> for Error {
     fn from(error: EstimateError) -> Self {
         match error {
             EstimateError::MissingEngine(missing) => Diagnostic::from(missing).into(),
-            error @ EstimateError::NoLink(_) => {
+            error @ (EstimateError::NoLink(_) | EstimateError::NoHost(_)) => {
                 let hint = "give its bandwidth under `links:` in a profile that extends this one";
                 Diagnostic::new(error.to_string()).hint(hint).into()
             }

@@ -12,6 +12,7 @@ use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
 use crate::mapping::Plan;
 use crate::report::{Column, EstimateContext, Table, describe, estimate_json};
+use crate::tensor::{KvLayout, Placement};
 use crate::units::{Bytes, Dollars, DollarsPerHour, Seconds, Watts};
 use std::fmt::Write;
 
@@ -96,6 +97,8 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         provenance: estimator.provenance(report.summary.bounds),
         not_modelled: &case.machine.not_modelled,
         fallbacks: estimator.fallbacks(),
+        placement: case.plan.placement,
+        kv_slots: kv_slots(case),
         parallel: case.plan.parallel,
         stages: stages(case)?,
         heads: case.architecture.head_form().to_string(),
@@ -109,6 +112,12 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         shows_times: report.capacity.fits || case.allow_oom,
     };
     Ok((report, context))
+}
+
+/// KV slots held for a sequence in a layer without a window.
+fn kv_slots(case: &Case) -> Option<u64> {
+    let (start, layout) = (case.plan.footprint.start(), &case.plan.placement.layout);
+    case.request.kv_slots(start, layout, 0).ok()
 }
 
 /// What a device of each stage needs.
@@ -150,7 +159,8 @@ fn remedy(case: &Case, report: &CostReport) -> Option<Remedy> {
     }
     let with = |scheme: &Scheme| -> Memory {
         let plan = Plan::parallel(case.graphs.parts(), scheme, case.plan.parallel);
-        let memory = plan.ok().and_then(|plan| Memory::of(&plan, &case.request).ok());
+        let plan = plan.ok().map(|plan| plan.placed(case.plan.placement));
+        let memory = plan.and_then(|plan| Memory::of(&plan, &case.request).ok());
         memory.unwrap_or(report.summary.memory)
     };
     report.capacity.remedy(&report.summary.memory, &case.plan.scheme, with)
@@ -276,13 +286,30 @@ fn memory_rows(report: &CostReport, context: &EstimateContext<'_>) -> Vec<Line> 
         .cross_kv
         .map_or(String::new(), |kept| format!("{} of it cross-attention's", gib(kept)));
     let fits = if capacity.fits { "fits" } else { "DOES NOT FIT" };
-    vec![
-        line("weights", gib(memory.weights), whose),
-        line("KV cache", gib(memory.kv), cross),
+    let mut rows =
+        vec![line("weights", gib(memory.weights), whose), line("KV cache", gib(memory.kv), cross)];
+    rows.extend(cache_rows(memory, context));
+    rows.extend([
         line("activations", gib(memory.activations), ""),
         line("memory", gib(memory.total()), format!("of {}: {fits}", gib(capacity.capacity))),
         line("largest batch", capacity.max_batch, "at these lengths"),
-    ]
+    ]);
+    rows
+}
+
+/// What a layout of the cache leaves empty, and what lies in host memory; none by default.
+fn cache_rows(memory: &Memory, context: &EstimateContext<'_>) -> Vec<Line> {
+    let Placement { layout, offload } = context.placement;
+    let mut rows = vec![];
+    if let (true, Some(slots)) = (layout != KvLayout::default(), context.kv_slots) {
+        let remark = format!("{layout}: {slots} slots a sequence, internal fragmentation");
+        rows.push(line("  unused", gib(memory.kv_unused), remark));
+    }
+    if offload.any() {
+        let remark = format!("{offload}, over the host link in every step");
+        rows.push(line("  in host memory", gib(memory.offloaded), remark));
+    }
+    rows
 }
 
 fn cost_rows(case: &Case, context: &EstimateContext<'_>) -> Vec<Line> {

@@ -1,5 +1,6 @@
 //! The command line: the only module that reads files, the environment and the clock.
 
+mod cache;
 mod case;
 mod catalog;
 mod deploy;
@@ -9,6 +10,7 @@ mod explain;
 mod files;
 mod graph;
 mod hardware;
+mod kv;
 mod model;
 mod page;
 mod page_charts;
@@ -47,6 +49,8 @@ enum Command {
     Waterfall(waterfall::WaterfallArgs),
     /// Compute the published figures of papers: tables and charts
     Reproduce(reproduce::ReproduceArgs),
+    /// Show what KV memory holds and wastes under each layout
+    Kv(kv::KvArgs),
     /// Print a model's graph
     Graph(graph::GraphArgs),
     /// List, show or import models
@@ -79,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Roofline(args) => roofline::run(&args),
         Command::Waterfall(args) => waterfall::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
+        Command::Kv(args) => kv::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Hardware(command) => hardware::run(&command),

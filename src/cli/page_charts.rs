@@ -222,6 +222,8 @@ pub fn device_charts(
         provenance: estimator.provenance(report.summary.bounds),
         not_modelled: &variant.machine.not_modelled,
         fallbacks: estimator.fallbacks(),
+        placement: row.technique.plan.placement,
+        kv_slots: None,
         parallel: row.technique.plan.parallel,
         stages: vec![],
         heads: row.technique.heads.to_string(),

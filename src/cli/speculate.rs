@@ -52,7 +52,8 @@ impl SpeculateArgs {
             return Err(Diagnostic::new(message).hint("more than one token of output").into());
         }
         let (architecture, scheme) = (&case.architecture, &case.plan.scheme);
-        let target = Target { architecture, options, scheme, parallel: case.plan.parallel };
+        let (parallel, placement) = (case.plan.parallel, case.plan.placement);
+        let target = Target { architecture, options, scheme, parallel, placement };
         let choice = Speculative { drafter, gamma, acceptance };
         Ok(Speculated::new(&choice, target, &catalog::architecture)?)
     }

@@ -16,12 +16,14 @@ pub enum Resource {
     Memory,
     /// The link to other devices that an exchange goes over.
     Link,
+    /// The link to host memory.
+    Host,
 }
 
 impl Resource {
     /// All resources; an array of times is indexed by `resource as usize`.
-    pub const ALL: [Self; 5] =
-        [Self::Matrix, Self::Vector, Self::Special, Self::Memory, Self::Link];
+    pub const ALL: [Self; 6] =
+        [Self::Matrix, Self::Vector, Self::Special, Self::Memory, Self::Link, Self::Host];
 }
 
 /// Seconds per resource, indexed by `resource as usize`.
@@ -44,6 +46,7 @@ impl Bound {
         Self::Resource(Resource::Special),
         Self::Resource(Resource::Memory),
         Self::Resource(Resource::Link),
+        Self::Resource(Resource::Host),
         Self::Overhead,
     ];
 
@@ -63,6 +66,7 @@ impl Bound {
             Self::Resource(Resource::Special) => "special",
             Self::Resource(Resource::Memory) => memory_level,
             Self::Resource(Resource::Link) => "link",
+            Self::Resource(Resource::Host) => "host link",
             Self::Overhead => "overhead",
         }
     }

@@ -2,12 +2,13 @@
 
 use super::bound::{Bound, BoundSet, Resource};
 use super::exchange::{ExchangeTime, NoLink, Peers};
+use super::host::{HostTime, NoHost};
 use super::kernel::KernelCost;
 use crate::hardware::{Engine, EngineClass, LinkRate, Machine, MissingEngine, OriginId, Rate};
 use crate::mapping::{Plan, PlanKernel, PlanNode};
 use crate::op::{Exchange, Pattern, Work};
 use crate::provenance::Basis;
-use crate::tensor::Step;
+use crate::tensor::{KvLayout, Step};
 use std::collections::BTreeSet;
 
 /// A plan that a machine cannot run.
@@ -19,6 +20,9 @@ pub enum EstimateError {
     /// No link for an exchange between devices.
     #[error(transparent)]
     NoLink(#[from] NoLink),
+    /// No link to the host memory that something lies in.
+    #[error(transparent)]
+    NoHost(#[from] NoHost),
 }
 
 /// Evaluates steps of one plan on one machine.
@@ -30,6 +34,8 @@ pub struct Estimator<'a> {
     matrix: Vec<(f64, bool)>,
     /// The exchanges among the nodes, node by node; empty where there are none.
     exchanges: Vec<Option<ExchangeTime>>,
+    /// The host link, where something lies in host memory.
+    host: Option<HostTime>,
     /// Seconds per vector and per special operation; 0 where the rate is not modelled (A17).
     vector: f64,
     special: f64,
@@ -57,7 +63,7 @@ impl<'a> Estimator<'a> {
     ///
     /// # Errors
     /// The machine has no engine for a format that the scheme computes in, or no link for an
-    /// exchange of the plan.
+    /// exchange of the plan, or none to the host memory that it uses.
     pub fn new(plan: &'a Plan, machine: &'a Machine) -> Result<Self, EstimateError> {
         let high = machine.matrix(plan.scheme.high)?;
         let projection = machine.matrix(plan.scheme.projection)?;
@@ -73,6 +79,7 @@ impl<'a> Estimator<'a> {
             machine,
             matrix: matrix.collect(),
             exchanges: exchanges(plan, machine)?,
+            host: plan.placement.offload.any().then(|| HostTime::new(machine)).transpose()?,
             vector: inverse(&machine.vector),
             special: inverse(&machine.special),
             memory,
@@ -94,6 +101,7 @@ impl<'a> Estimator<'a> {
             Bound::Resource(Resource::Special) => [rate(&self.machine.special), None],
             Bound::Resource(Resource::Memory) => [Some((level.basis, level.origin)), None],
             Bound::Resource(Resource::Link) => self.links(),
+            Bound::Resource(Resource::Host) => [self.host.as_ref().map(|h| h.input), None],
             Bound::Overhead => [(self.launch > 0.0).then_some((launch.basis, launch.origin)), None],
         };
         found.into_iter().flatten()
@@ -131,11 +139,12 @@ impl<'a> Estimator<'a> {
         [used(false, &self.machine.scaleup), used(true, &self.machine.network)]
     }
 
-    /// Named fallbacks in use, those of the links that exchanges go over included.
+    /// Named fallbacks in use, those of the links in use included.
     pub fn fallbacks(&self) -> Vec<String> {
         let links: BTreeSet<&String> =
             self.exchanges.iter().flatten().flat_map(|e| &e.fallbacks).collect();
-        self.machine.fallbacks.iter().chain(links).cloned().collect()
+        let host = self.host.iter().filter_map(|h| h.fallback.as_ref());
+        self.machine.fallbacks.iter().chain(links).chain(host).cloned().collect()
     }
 
     /// Devices that share the work.
@@ -157,6 +166,7 @@ impl<'a> Estimator<'a> {
     pub fn kernel(&self, kernel: &PlanKernel, step: &Step) -> KernelCost {
         let mut cost = KernelCost::default();
         let mut on_vector = 0.0;
+        let block = self.plan.placement.layout.block();
         for i in kernel.nodes.clone() {
             let node = &self.plan.nodes[i];
             let work = node.op.work(step);
@@ -166,6 +176,14 @@ impl<'a> Estimator<'a> {
             cost.operations[2] += work.special;
             cost.conversions += node.conversion_ops(&work);
             cost.bytes += node.bytes(&work);
+            if let (Some(mask), Some(block)) = (node.table, block) {
+                cost.bytes += KvLayout::ENTRY * step.visible_blocks(mask, block);
+            }
+            if let Some(host) = &self.host {
+                let bytes = node.host_bytes(&work, &self.plan.placement);
+                cost.hosted += bytes;
+                cost.times[Resource::Host as usize] += bytes * host.beta;
+            }
             if vector_runs_it {
                 on_vector += work.matrix * per_op;
             } else {

@@ -18,6 +18,10 @@ pub struct Memory {
     pub weights: Bytes,
     /// KV cache at the longest context, with what an encoder keeps.
     pub kv: Bytes,
+    /// What no token ever fills of the cache, wherever it lies.
+    pub kv_unused: Bytes,
+    /// What lies in host memory.
+    pub offloaded: Bytes,
     /// Activations alive at the worst moment (A11).
     pub activations: Bytes,
 }
@@ -203,6 +207,33 @@ impl Estimator<'_> {
     }
 }
 
+/// The KV cache of a number of sequences at its largest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cache {
+    /// As it is laid out.
+    pub(super) held: Bytes,
+    /// What no token fills of it.
+    pub(super) unused: Bytes,
+}
+
+impl Cache {
+    /// The cache of `sequences`, with room for `more` tokens behind the longest context.
+    pub(super) fn of(
+        footprint: &Footprint,
+        request: &Request,
+        sequences: f64,
+        more: u64,
+    ) -> Result<Self, RequestError> {
+        let start = footprint.start();
+        let slots = request.kv_slots(start, &footprint.placement.layout, more)?;
+        let source = request.source(start);
+        let tokens = request.longest_context(start).saturating_add(more);
+        let held = footprint.kv_held(sequences, slots, source);
+        let used = footprint.kv(sequences, tokens) + footprint.cross_kv(sequences, source);
+        Ok(Self { held, unused: held - used })
+    }
+}
+
 impl Memory {
     /// What a request needs on a device of the stage that needs most: weights, the cache of its
     /// replica's sequences at its longest, and the activations of a micro-batch in its largest phase.
@@ -236,10 +267,15 @@ impl Memory {
         let steps = [(Phase::Encode, encode), (Phase::Prefill, prefill), (Phase::Decode, decode)];
         let steps = steps.iter().filter_map(|(phase, step)| Some((*phase, step.as_ref()?)));
         let held = parallel.replica_batch(batch) as f64;
+        let weights = footprint.weights.total;
+        let cache = Cache::of(footprint, request, held, 0)?;
+        let offload = footprint.placement.offload;
+        let part = |there: bool, bytes| if there { bytes } else { Bytes::ZERO };
         Ok(Self {
-            weights: footprint.weights.total,
-            kv: footprint.kv(held, request.longest_context(start))
-                + footprint.cross_kv(held, request.source(start)),
+            weights: part(!offload.weights, weights),
+            kv: part(!offload.kv, cache.held),
+            kv_unused: cache.unused,
+            offloaded: part(offload.weights, weights) + part(offload.kv, cache.held),
             activations: steps
                 .map(|(phase, step)| footprint.activations(phase, step))
                 .fold(Bytes::ZERO, Bytes::max),

@@ -14,6 +14,8 @@ pub struct KernelCost {
     pub bytes: f64,
     /// Bytes exchanged with other devices.
     pub exchanged: f64,
+    /// Bytes that pass the host link.
+    pub hosted: f64,
     /// Seconds per resource, indexed by [`super::Resource`].
     pub times: Times,
 }
@@ -38,6 +40,7 @@ impl Add for KernelCost {
             conversions: self.conversions + o.conversions,
             bytes: self.bytes + o.bytes,
             exchanged: self.exchanged + o.exchanged,
+            hosted: self.hosted + o.hosted,
             times: std::array::from_fn(|i| self.times[i] + o.times[i]),
         }
     }
@@ -51,6 +54,7 @@ impl Mul<f64> for KernelCost {
             conversions: self.conversions * k,
             bytes: self.bytes * k,
             exchanged: self.exchanged * k,
+            hosted: self.hosted * k,
             times: self.times.map(|v| v * k),
         }
     }

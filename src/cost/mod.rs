@@ -1,6 +1,6 @@
 //! What a plan costs on a machine: time, bound, memory, energy, money.
 //!
-//! Per kernel, `time = max(matrix, vector, special, memory, link) + launch`: operations over effective
+//! Per kernel, `time = max(matrix, vector, special, memory, link, host) + launch`: operations over effective
 //! rate per engine class, off-chip bytes over effective bandwidth of the slowest level they pass.
 //! docs/COST-MODEL.md has the equations with their symbols and limits.
 
@@ -11,6 +11,7 @@ mod economics;
 mod estimator;
 mod exchange;
 mod generation;
+mod host;
 mod kernel;
 mod report;
 mod request;
@@ -23,6 +24,7 @@ pub use economics::{ApiCost, ApiPrice, Economics};
 pub use estimator::{EstimateError, Estimator, Provenance};
 pub use exchange::{ExchangeTime, NoLink, Peers};
 pub use generation::{Memory, Summary};
+pub use host::{HostTime, NoHost};
 pub use kernel::KernelCost;
 pub use report::{CostReport, OperatorCost, PhaseCost};
 pub use request::{DecodeSpan, Request, RequestError, Steps};

@@ -26,6 +26,8 @@ pub struct OperatorCost {
     pub bytes: Bytes,
     /// Bytes exchanged with other devices.
     pub exchanged: Bytes,
+    /// Bytes from and to host memory.
+    pub hosted: Bytes,
     /// Time.
     pub time: Seconds,
     /// Times of the resources on their own, indexed by [`super::Resource`], and of the launches.
@@ -81,6 +83,7 @@ impl OperatorCost {
         self.conversions += other.conversions;
         self.bytes += other.bytes;
         self.exchanged += other.exchanged;
+        self.hosted += other.hosted;
         self.time += other.time;
         self.resource_times =
             std::array::from_fn(|i| self.resource_times[i] + other.resource_times[i]);
@@ -150,6 +153,7 @@ impl Estimator<'_> {
                 conversions: Flops::new(all.conversions),
                 bytes: Bytes::new(all.bytes),
                 exchanged: Bytes::new(all.exchanged),
+                hosted: Bytes::new(all.hosted),
                 time: Seconds::new(time * count),
                 resource_times: all.times.map(Seconds::new),
                 launch_time: Seconds::new(self.launch * count),

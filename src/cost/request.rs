@@ -1,6 +1,6 @@
 //! What is asked of a model: a generation or one phase, as steps.
 
-use crate::tensor::{Step, StepError};
+use crate::tensor::{BeyondReserve, KvLayout, Step, StepError};
 
 /// What is asked of the model: one static batch (A18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub enum RequestError {
     /// A step of it cannot be.
     #[error(transparent)]
     Step(#[from] StepError),
+    /// A sequence that no reservation holds.
+    #[error(transparent)]
+    Reserve(#[from] BeyondReserve),
     /// Nothing to generate.
     #[error("output is 0; expected at least one token")]
     NoOutput,
@@ -69,6 +72,25 @@ impl Request {
             Self::Prefill { .. } => own,
             Self::Decode { .. } => own.saturating_add(u64::from(start.is_some())),
         }
+    }
+
+    /// KV slots held for a sequence in a layer without a window, under a layout; `more` tokens are
+    /// kept behind the longest context for a moment.
+    ///
+    /// # Errors
+    /// A sequence longer than the layout reserves.
+    pub fn kv_slots(
+        &self,
+        start: Option<u64>,
+        layout: &KvLayout,
+        more: u64,
+    ) -> Result<u64, BeyondReserve> {
+        let longest = self.longest_context(start);
+        let output = match *self {
+            Self::Generation { output, .. } => output,
+            Self::Prefill { .. } | Self::Decode { .. } => 0,
+        };
+        layout.slots(longest.saturating_sub(output), output.saturating_add(more))
     }
 
     /// Positions that an encoder reads, where there is one.

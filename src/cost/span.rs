@@ -79,7 +79,7 @@ mod tests {
     proptest! {
         #[test]
         fn closed_form_equals_the_step_by_step_sum(
-            lines in prop::array::uniform5((0.0..10.0f64, 0.0..0.1f64)),
+            lines in prop::array::uniform6((0.0..10.0f64, 0.0..0.1f64)),
             from in 1..200u64,
             steps in 0..300u64,
         ) {

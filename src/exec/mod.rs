@@ -5,12 +5,14 @@
 //! a group of ranks run in lock-step, one node at a time over all of them; at a collective the
 //! values of all ranks meet.
 
+mod paged;
 mod rank;
 
 use crate::graph::{Graph, Kind, NodeId};
 use crate::op::Pattern;
 use crate::op::scalar::Scalar;
 use crate::tensor::{Step, TensorSource};
+pub use paged::PagedRows;
 use rank::RankRun;
 use std::collections::BTreeMap;
 
@@ -35,6 +37,19 @@ pub fn run<S: Scalar>(
     values.pop().expect("invariant: one graph, one result")
 }
 
+/// Runs one step with the KV cache in a pool of blocks: appended rows are written where the block
+/// tables say, and attention reads them there. Rows go in and come out in the order of tokens.
+pub fn run_paged<S: Scalar>(
+    graph: &Graph,
+    step: &Step,
+    source: &dyn TensorSource<S>,
+    rows: &PagedRows,
+    keep: &dyn Fn(&str) -> bool,
+) -> Values<S> {
+    let mut values = run_all(std::slice::from_ref(graph), step, source, Some(rows), keep);
+    values.pop().expect("invariant: one graph, one result")
+}
+
 /// Runs one step of the graphs of a group of ranks; each returns its own values. The source gives
 /// whole tensors, of which each rank takes its share.
 pub fn run_ranks<S: Scalar>(
@@ -43,9 +58,19 @@ pub fn run_ranks<S: Scalar>(
     source: &dyn TensorSource<S>,
     keep: &dyn Fn(&str) -> bool,
 ) -> Vec<Values<S>> {
+    run_all(graphs, step, source, None, keep)
+}
+
+fn run_all<S: Scalar>(
+    graphs: &[Graph],
+    step: &Step,
+    source: &dyn TensorSource<S>,
+    paged: Option<&PagedRows>,
+    keep: &dyn Fn(&str) -> bool,
+) -> Vec<Values<S>> {
     let Some(first) = graphs.first() else { return vec![] };
     let mut ranks: Vec<RankRun<'_, S>> =
-        graphs.iter().map(|graph| RankRun::new(graph, step, source)).collect();
+        graphs.iter().map(|graph| RankRun::new(graph, step, source, paged)).collect();
     let nodes: Vec<NodeId> = first.nodes().map(|(id, _)| id).collect();
     // Nodes of a region lie together, in order of execution.
     for body in nodes.chunk_by(|a, b| first.node(*a).region == first.node(*b).region) {

@@ -1,6 +1,6 @@
 //! One rank of a run: its values so far.
 
-use super::Values;
+use super::{PagedRows, Values};
 use crate::graph::{Graph, Kind, NodeId, Share};
 use crate::op::scalar::Scalar;
 use crate::op::split::{Cut, Layout};
@@ -12,19 +12,25 @@ pub(super) struct RankRun<'a, S> {
     graph: &'a Graph,
     step: &'a Step,
     source: &'a dyn TensorSource<S>,
+    paged: Option<&'a PagedRows>,
     values: BTreeMap<NodeId, Vec<S>>,
     kept: BTreeMap<(Option<u64>, String), Vec<S>>,
 }
 
 impl<'a, S: Scalar> RankRun<'a, S> {
-    pub(super) fn new(graph: &'a Graph, step: &'a Step, source: &'a dyn TensorSource<S>) -> Self {
-        Self { graph, step, source, values: BTreeMap::new(), kept: BTreeMap::new() }
+    pub(super) fn new(
+        graph: &'a Graph,
+        step: &'a Step,
+        source: &'a dyn TensorSource<S>,
+        paged: Option<&'a PagedRows>,
+    ) -> Self {
+        Self { graph, step, source, paged, values: BTreeMap::new(), kept: BTreeMap::new() }
     }
 
     /// Evaluates a node on this rank alone.
     pub(super) fn node(&mut self, id: NodeId, iteration: u64) {
         let value = match &self.graph.node(id).kind {
-            Kind::Source(_) => self.given(id, iteration),
+            Kind::Source(_) => self.scattered(id, self.given(id, iteration)),
             Kind::Carry => self.carried(id, iteration),
             Kind::Apply(op) => self.apply(id, op),
         };
@@ -38,7 +44,7 @@ impl<'a, S: Scalar> RankRun<'a, S> {
             matches!(node.kind, Kind::Apply(_)) && matches!(node.ty.role, Role::KvCache { .. });
         if is_cache || keep(&node.name) {
             let layer = self.layer(id, iteration);
-            self.kept.insert((layer, node.name.clone()), self.values[&id].clone());
+            self.kept.insert((layer, node.name.clone()), self.gathered(id));
         }
     }
 
@@ -51,6 +57,32 @@ impl<'a, S: Scalar> RankRun<'a, S> {
         let region = self.graph.region(id);
         let layer = || region.first_layer + iteration * region.layers + self.graph.node(id).layer;
         region.carry.map(|_| layer())
+    }
+
+    /// Where the rows of a value lie in the pool of a paged cache.
+    fn places(&self, id: NodeId) -> Option<(&'a [usize], usize)> {
+        let paged = self.paged?;
+        Some((paged.of(&self.graph.node(id).ty)?, paged.pool()))
+    }
+
+    /// The rows of a cache in the pool; any other value as it is.
+    fn scattered(&self, id: NodeId, rows: Vec<S>) -> Vec<S> {
+        let Some((places, pool)) = self.places(id) else { return rows };
+        let width = self.graph.node(id).ty.width as usize;
+        let mut all = vec![S::constant(0.0); pool * width];
+        for (row, &place) in rows.chunks(width).zip(places) {
+            all[place * width..(place + 1) * width].copy_from_slice(row);
+        }
+        all
+    }
+
+    /// The rows of a cache in the order of tokens; any other value as it is.
+    fn gathered(&self, id: NodeId) -> Vec<S> {
+        let value = &self.values[&id];
+        let Some((places, _)) = self.places(id) else { return value.clone() };
+        let width = self.graph.node(id).ty.width as usize;
+        let row = |place: &usize| value[place * width..(place + 1) * width].iter().copied();
+        places.iter().flat_map(row).collect()
     }
 
     fn given(&self, id: NodeId, iteration: u64) -> Vec<S> {
@@ -88,11 +120,21 @@ impl<'a, S: Scalar> RankRun<'a, S> {
         let operands = self.graph.operands(id);
         let views: Vec<Operand<'_, S>> = operands
             .iter()
-            .map(|o| Operand::new(&self.values[o], self.graph.node(*o).ty.width as usize))
+            .map(|o| {
+                let view = Operand::new(&self.values[o], self.graph.node(*o).ty.width as usize);
+                self.places(*o).map_or(view, |(places, _)| view.placed(places))
+            })
             .collect();
-        let ty = self.graph.node(id).ty;
-        let mut out = vec![S::constant(0.0); ty.elements(self.step) as usize];
-        op.eval(self.step, &views, &mut Target::new(&mut out, ty.width as usize));
+        let (ty, places) = (self.graph.node(id).ty, self.places(id));
+        let width = ty.width as usize;
+        let elements = places.map_or(ty.elements(self.step) as usize, |(_, pool)| pool * width);
+        let mut out = vec![S::constant(0.0); elements];
+        let target = Target::new(&mut out, width);
+        let mut target = match places {
+            Some((places, _)) => target.placed(places),
+            None => target,
+        };
+        op.eval(self.step, &views, &mut target);
         out
     }
 }

@@ -2,7 +2,7 @@
 
 use super::storage::Formats;
 use crate::graph::{Graph, Kind, NodeId, Source};
-use crate::tensor::{Dim, Mask, Phase, Phases, Role, Step, WeightKind};
+use crate::tensor::{Dim, Mask, Phase, Phases, Placement, Role, Step, WeightKind};
 use crate::units::Bytes;
 use std::collections::BTreeSet;
 
@@ -22,6 +22,8 @@ pub struct Footprint {
     pub weights: WeightBytes,
     /// Number of parameters, tied tensors once.
     pub parameters: u64,
+    /// How the KV cache lies in memory, and what lies in host memory.
+    pub placement: Placement,
     /// Per sequence: (tokens kept at most, bytes per token), one term per window length.
     kv: Vec<(Option<u64>, f64)>,
     /// Per sequence: bytes per position that an encoder keeps for cross-attention.
@@ -121,6 +123,15 @@ impl Footprint {
     pub fn kv(&self, batch: f64, tokens: u64) -> Bytes {
         let kept = |window: Option<u64>| tokens.min(window.unwrap_or(u64::MAX)) as f64;
         Bytes::new(batch * self.kv.iter().map(|&(w, bytes)| kept(w) * bytes).sum::<f64>())
+    }
+
+    /// The KV cache of `batch` sequences with `slots` slots each in the layers without a window, and
+    /// what an encoder keeps for them, `source` positions each, as the cache is laid out.
+    pub fn kv_held(&self, batch: f64, slots: u64, source: u64) -> Bytes {
+        let layout = &self.placement.layout;
+        let held = |window: Option<u64>| layout.within(slots, window) as f64;
+        Bytes::new(batch * self.kv.iter().map(|&(w, bytes)| held(w) * bytes).sum::<f64>())
+            + self.cross_kv(batch, layout.known(source))
     }
 
     /// Bytes that one more token adds to the KV cache of a sequence shorter than any window.

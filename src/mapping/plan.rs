@@ -7,7 +7,7 @@ use crate::graph::shard::{Parallel, ShardError, pipeline, tensor_parallel};
 use crate::graph::{Graph, Kernel, Kind, NodeId};
 use crate::op::split::Rank;
 use crate::op::{MAX_OPERANDS, Op, Work};
-use crate::tensor::{Phase, Phases, Role, Step};
+use crate::tensor::{Kept, Mask, Phase, Phases, Placement, Role, Step};
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -29,6 +29,8 @@ pub struct Plan {
     pub parallel: Parallel,
     /// The scheme that it was compiled with.
     pub scheme: Scheme,
+    /// How the KV cache lies in memory, and what lies in host memory.
+    pub placement: Placement,
     /// Contexts at which a sliding window fills, ascending.
     pub windows: Vec<u64>,
 }
@@ -65,6 +67,11 @@ pub struct PlanNode {
     pub write_bytes: f64,
     /// Vector operations per element read of each operand, and per element written.
     pub conversions: ([f64; MAX_OPERANDS], f64),
+    /// Whether each operand and the result outlive the step.
+    pub kept: ([Kept; MAX_OPERANDS], Kept),
+    /// The mask of the attention whose block table is read here, where the cache is paged: once in
+    /// a kernel.
+    pub table: Option<Mask>,
 }
 
 impl Plan {
@@ -118,8 +125,17 @@ impl Plan {
             later: vec![Footprint::default(); parallel.pipeline as usize - 1],
             parallel,
             scheme: scheme.clone(),
+            placement: Placement::default(),
             windows: vec![],
         }
+    }
+
+    /// The same plan with its cache laid out, and its weights and cache placed, in another way.
+    pub fn placed(mut self, placement: Placement) -> Self {
+        self.placement = placement;
+        self.footprint.placement = placement;
+        self.later.iter_mut().for_each(|f| f.placement = placement);
+        self
     }
 
     /// Memory demand of a device of each stage.
@@ -174,6 +190,15 @@ impl PlanNode {
         reads + work.writes * self.write_bytes
     }
 
+    /// Bytes of this work that lie in host memory.
+    pub fn host_bytes(&self, work: &Work, placement: &Placement) -> f64 {
+        let (read, written) = &self.kept;
+        let host = |kept: Kept| f64::from(u8::from(placement.offload.holds(kept)));
+        let reads = work.reads.iter().zip(&self.read_bytes).zip(read);
+        let reads: f64 = reads.map(|((e, b), kept)| e * b * host(*kept)).sum();
+        reads + work.writes * self.write_bytes * host(*written)
+    }
+
     /// Vector operations spent on converting between storage and compute formats (A10).
     pub fn conversion_ops(&self, work: &Work) -> f64 {
         let (reads, write) = &self.conversions;
@@ -198,7 +223,9 @@ impl<'a> Scope<'a> {
         let op = self.graph.op(id)?.clone();
         let mut read_bytes = [0.0; MAX_OPERANDS];
         let mut read_conversions = [0.0; MAX_OPERANDS];
+        let mut kept = [Kept::No; MAX_OPERANDS];
         for (i, operand) in self.graph.operands(id).into_iter().enumerate() {
+            kept[i] = self.graph.node(operand).ty.kept();
             if !self.is_on_chip(operand, id) {
                 read_bytes[i] = self.formats.bits_per_element(operand) / 8.0;
                 read_conversions[i] = self.formats.read_conversion(operand, id);
@@ -212,7 +239,24 @@ impl<'a> Scope<'a> {
             read_bytes,
             write_bytes: if written { self.formats.bits_per_element(id) / 8.0 } else { 0.0 },
             conversions: (read_conversions, self.formats.write_conversion(id)),
+            kept: (kept, self.graph.node(id).ty.kept()),
+            table: self.table(id),
         })
+    }
+
+    /// The mask of the cache that a node attends to, unless an earlier node of this kernel does.
+    fn table(&self, id: NodeId) -> Option<Mask> {
+        let attends = |id: NodeId| {
+            let own = matches!(self.graph.node(id).ty.role, Role::KvCache { .. });
+            let operands = self.graph.operands(id).into_iter().filter(|_| !own);
+            operands.map(|o| self.graph.node(o).ty.kept()).find_map(|kept| match kept {
+                Kept::Cache(mask) => Some(mask),
+                Kept::No | Kept::Weight => None,
+            })
+        };
+        let found = attends(id)?;
+        let mut earlier = self.kernel.nodes.iter().take_while(|&&n| n != id);
+        (!earlier.any(|&n| attends(n) == Some(found))).then_some(found)
     }
 
     /// Made or read by an earlier node of this kernel. A cache comes from memory once, also where

@@ -28,13 +28,14 @@ impl Touched {
 pub struct Operand<'a, S> {
     data: &'a [S],
     width: usize,
+    rows: Option<&'a [usize]>,
     touched: Option<&'a Touched>,
 }
 
 impl<'a, S: Scalar> Operand<'a, S> {
     /// A view of `data` with rows of `width`.
     pub fn new(data: &'a [S], width: usize) -> Self {
-        Self { data, width, touched: None }
+        Self { data, width, rows: None, touched: None }
     }
 
     /// The same view, recording what is read.
@@ -42,9 +43,19 @@ impl<'a, S: Scalar> Operand<'a, S> {
         Self { touched: Some(touched), ..self }
     }
 
+    /// The same view of rows that lie apart: row `i` at `rows[i]` of the data, as a block table has
+    /// it.
+    pub fn placed(self, rows: &'a [usize]) -> Self {
+        Self { rows: Some(rows), ..self }
+    }
+
+    fn index_of(&self, row: usize, column: usize) -> usize {
+        self.rows.map_or(row, |rows| rows[row]) * self.width + column
+    }
+
     /// Element `(row, column)`.
     pub fn at(&self, row: usize, column: usize) -> S {
-        let index = row * self.width + column;
+        let index = self.index_of(row, column);
         if let Some(touched) = self.touched {
             touched.touch(index);
         }
@@ -62,13 +73,14 @@ impl<'a, S: Scalar> Operand<'a, S> {
 pub struct Target<'a, S> {
     data: &'a mut [S],
     width: usize,
+    rows: Option<&'a [usize]>,
     touched: Option<&'a Touched>,
 }
 
 impl<'a, S: Scalar> Target<'a, S> {
     /// A view of `data` with rows of `width`.
     pub fn new(data: &'a mut [S], width: usize) -> Self {
-        Self { data, width, touched: None }
+        Self { data, width, rows: None, touched: None }
     }
 
     /// The same view, recording what is written.
@@ -76,9 +88,19 @@ impl<'a, S: Scalar> Target<'a, S> {
         Self { touched: Some(touched), ..self }
     }
 
+    /// The same view of rows that lie apart: row `i` at `rows[i]` of the data, as a block table has
+    /// it.
+    pub fn placed(self, rows: &'a [usize]) -> Self {
+        Self { rows: Some(rows), ..self }
+    }
+
+    fn index_of(&self, row: usize, column: usize) -> usize {
+        self.rows.map_or(row, |rows| rows[row]) * self.width + column
+    }
+
     /// Writes element `(row, column)`.
     pub fn set(&mut self, row: usize, column: usize, value: S) {
-        let index = row * self.width + column;
+        let index = self.index_of(row, column);
         if let Some(touched) = self.touched {
             touched.touch(index);
         }
@@ -88,7 +110,7 @@ impl<'a, S: Scalar> Target<'a, S> {
     /// Takes over a row that lies in place already (the cache that a KV append extends): the value
     /// appears here and nothing moves.
     pub fn adopt(&mut self, row: usize, from: &Operand<'_, S>, from_row: usize) {
-        let (to, at) = (row * self.width, from_row * from.width);
+        let (to, at) = (self.index_of(row, 0), from.index_of(from_row, 0));
         self.data[to..to + self.width].copy_from_slice(&from.data[at..at + from.width]);
     }
 }

@@ -115,7 +115,7 @@ impl CaseCharts<'_> {
             time: operator.time,
             limit: match operator.bound {
                 Bound::Resource(Resource::Memory) => Limit::Memory,
-                Bound::Resource(Resource::Link) => Limit::Link,
+                Bound::Resource(Resource::Link | Resource::Host) => Limit::Link,
                 Bound::Resource(_) => Limit::Compute,
                 Bound::Overhead => Limit::Overhead,
             },

@@ -6,6 +6,7 @@ use crate::cost::{
 };
 use crate::graph::shard::Parallel;
 use crate::model::BuildOptions;
+use crate::tensor::Placement;
 use crate::units::Bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -39,10 +40,14 @@ pub struct EstimateContext<'a> {
     pub not_modelled: &'a [String],
     /// Named fallbacks in use, those of links where exchanges go over them.
     pub fallbacks: Vec<String>,
+    /// How the KV cache lies in memory, and what lies in host memory.
+    pub placement: Placement,
     /// How devices share the work.
     pub parallel: Parallel,
     /// What a device of each stage needs.
     pub stages: Vec<Memory>,
+    /// KV slots held for a sequence in a layer without a window.
+    pub kv_slots: Option<u64>,
     /// What would make it fit.
     pub remedy: Option<Remedy>,
     /// What a person should know about the request itself.
@@ -65,6 +70,8 @@ struct EstimateJson<'a> {
     attention: &'static str,
     fusion: &'static str,
     routing: String,
+    kv_layout: String,
+    offload: String,
     parallel: ParallelJson,
     phase: &'static str,
     batch: u64,
@@ -185,6 +192,9 @@ fn parallel(report: &CostReport, context: &EstimateContext<'_>) -> ParallelJson 
 struct MemoryJson {
     weights_bytes: f64,
     kv_bytes: f64,
+    kv_unused_bytes: f64,
+    kv_slots_per_sequence: Option<u64>,
+    offloaded_bytes: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cross_kv_bytes: Option<f64>,
     activation_bytes: f64,
@@ -209,6 +219,7 @@ struct OperatorJson<'a> {
     conversion_ops: f64,
     bytes: BTreeMap<&'a str, f64>,
     link_bytes: f64,
+    host_bytes: f64,
     intensity: Option<f64>,
     time_s: Option<f64>,
     share: Option<f64>,
@@ -254,6 +265,8 @@ pub fn estimate_json(
         attention: context.options.attention.name(),
         fusion: context.options.fusions.name(),
         routing: context.options.routing.to_string(),
+        kv_layout: context.placement.layout.to_string(),
+        offload: context.placement.offload.to_string(),
         parallel: parallel(report, context),
         phase,
         batch: request.batch(),
@@ -299,6 +312,9 @@ fn memory(report: &CostReport, context: &EstimateContext<'_>) -> MemoryJson {
     MemoryJson {
         weights_bytes: memory.weights.get(),
         kv_bytes: memory.kv.get(),
+        kv_unused_bytes: memory.kv_unused.get(),
+        kv_slots_per_sequence: context.kv_slots,
+        offloaded_bytes: memory.offloaded.get(),
         cross_kv_bytes: context.cross_kv.map(|b| b.get()),
         activation_bytes: memory.activations.get(),
         total_bytes: memory.total().get(),
@@ -325,6 +341,7 @@ fn operators<'a>(
         conversion_ops: o.conversions.get(),
         bytes: context.levels.iter().map(|level| (*level, o.bytes.get())).collect(),
         link_bytes: o.exchanged.get(),
+        host_bytes: o.hosted.get(),
         intensity: o.intensity().map(|i| i.get()),
         time_s: shown.then_some(o.time.get()),
         share: shown.then_some(o.share),

@@ -137,10 +137,15 @@ fn time_lines(text: &mut String, machine: &Machine, estimator: &Estimator<'_>, c
         (Resource::Special, format!("{} special operations", cost.operations[2])),
         (Resource::Memory, Bytes::new(cost.bytes).to_string()),
         (Resource::Link, Bytes::new(cost.exchanged).to_string()),
+        (Resource::Host, Bytes::new(cost.hosted).to_string()),
     ];
-    let exchanges = cost.exchanged > 0.0;
+    let unused = |resource| match resource {
+        Resource::Link => cost.exchanged == 0.0,
+        Resource::Host => cost.hosted == 0.0,
+        _ => false,
+    };
     for (resource, amount) in amounts {
-        if resource == Resource::Link && !exchanges {
+        if unused(resource) {
             continue;
         }
         let time = match cost.times[resource as usize] {

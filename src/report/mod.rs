@@ -10,6 +10,7 @@ pub mod comparison;
 mod estimate_json;
 mod formula;
 pub mod html;
+pub mod kv;
 mod legend;
 mod logplot;
 pub mod memory;

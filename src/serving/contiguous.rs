@@ -2,8 +2,8 @@
 
 use super::allocator::{AllocError, Allocator, Demand};
 use super::buddy::Buddy;
-use super::reserve::Reserve;
 use super::usage::Usage;
+use crate::tensor::Reserve;
 use std::collections::BTreeMap;
 
 /// Reservations by one policy, placed by the buddy scheme (A24).

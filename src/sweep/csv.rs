@@ -18,6 +18,8 @@ const KEYS: &[&str] = &[
     "heads",
     "window",
     "routing",
+    "kv_layout",
+    "offload",
     "batch",
     "prompt",
     "output",
@@ -35,6 +37,8 @@ const FIGURES: &[&str] = &[
     "decode_bound",
     "weights_bytes",
     "kv_bytes",
+    "kv_unused_bytes",
+    "offloaded_bytes",
     "activation_bytes",
     "total_bytes",
     "capacity_bytes",
@@ -85,6 +89,9 @@ pub fn write_row<W: std::io::Write>(
     field(writer, text, format_args!("{}", technique.heads))?;
     writer.write_field(&technique.windows)?;
     field(writer, text, format_args!("{}", technique.options.routing))?;
+    let placement = &technique.plan.placement;
+    field(writer, text, format_args!("{}", placement.layout))?;
+    field(writer, text, format_args!("{}", placement.offload))?;
     for number in [row.traffic.batch, row.traffic.prompt, row.traffic.output] {
         field(writer, text, format_args!("{number}"))?;
     }
@@ -128,7 +135,15 @@ fn write_figures<W: std::io::Write>(
         writer.write_field(bound.filter(|_| shown).map_or("", |b| row.bound_name(b)))?;
     }
     let memory = summary.memory;
-    let bytes = [memory.weights, memory.kv, memory.activations, memory.total(), capacity.capacity];
+    let bytes = [
+        memory.weights,
+        memory.kv,
+        memory.kv_unused,
+        memory.offloaded,
+        memory.activations,
+        memory.total(),
+        capacity.capacity,
+    ];
     for bytes in bytes {
         field(writer, text, format_args!("{}", bytes.get()))?;
     }

@@ -224,9 +224,15 @@ fn technique(
     };
     let parallel = checked_parallel(scenario.parallel, &model)?;
     let graphs = model.graphs(&options)?;
-    let plan = Plan::parallel(graphs.parts(), &scenario.scheme, parallel)?;
-    let target =
-        Target { architecture: &model, options: &options, scheme: &scenario.scheme, parallel };
+    let placement = scenario.placement()?;
+    let plan = Plan::parallel(graphs.parts(), &scenario.scheme, parallel)?.placed(placement);
+    let target = Target {
+        architecture: &model,
+        options: &options,
+        scheme: &scenario.scheme,
+        parallel,
+        placement,
+    };
     let speculated = Speculated::new(&scenario.speculative, target, architecture)?;
     Ok(Technique {
         heads: model.head_form(),

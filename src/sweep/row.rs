@@ -88,7 +88,9 @@ impl<'a> Row<'a> {
             Err(EstimateError::MissingEngine(missing)) => {
                 (Status::MissingEngine(format!("no {} engine", missing.wanted)), None)
             }
-            Err(error @ EstimateError::NoLink(_)) => (Status::Refused(error.to_string()), None),
+            Err(error @ (EstimateError::NoLink(_) | EstimateError::NoHost(_))) => {
+                (Status::Refused(error.to_string()), None)
+            }
             Ok(priced) => evaluate(variant, traffic, priced, allow_oom),
         };
         Self { variant, technique, traffic, status, figures }

@@ -6,12 +6,14 @@
 
 mod mask;
 mod phase;
+mod placement;
 mod shape;
 mod source;
 mod step;
 
 pub use mask::Mask;
 pub use phase::{Phase, Phases};
+pub use placement::{BeyondReserve, Kept, KvLayout, Offload, Placement, Reserve};
 pub use shape::{Dim, Role, TensorType, WeightKind};
 pub use source::{TensorName, TensorSource};
 pub use step::{Group, Logits, Sequence, Step, StepError};

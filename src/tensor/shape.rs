@@ -1,6 +1,7 @@
 //! Symbolic row counts, roles, and tensor types.
 
 use super::mask::Mask;
+use super::placement::Kept;
 use super::step::Step;
 use std::fmt;
 
@@ -141,6 +142,19 @@ impl TensorType {
             Mask::Causal | Mask::Sliding { .. } => {
                 Self::cache(Dim::Context, kv_heads, head_dim, mask)
             }
+        }
+    }
+
+    /// Whether it outlives the step.
+    pub const fn kept(&self) -> Kept {
+        match (self.role, self.rows) {
+            (Role::Weight(_), _) => Kept::Weight,
+            (Role::KvCache { .. }, Dim::Source) => Kept::Cache(Mask::Cross),
+            (Role::KvCache { window: Some(window), .. }, _) => {
+                Kept::Cache(Mask::Sliding { window })
+            }
+            (Role::KvCache { window: None, .. }, _) => Kept::Cache(Mask::Causal),
+            (Role::Activation | Role::TokenIds, _) => Kept::No,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::mask::Mask;
 use smallvec::SmallVec;
+use std::num::NonZeroU64;
 
 /// Sequences that are alike: `count` of them, each with `past` cached and `new` tokens to process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -214,6 +215,20 @@ impl Step {
         })
     }
 
+    /// KV blocks of `block` tokens that hold the rows of [`Self::visible_context`], over all
+    /// sequences: entries of block tables that attention reads.
+    pub fn visible_blocks(&self, mask: Mask, block: NonZeroU64) -> f64 {
+        self.sum(|g| {
+            let (first, end) = match mask {
+                Mask::Full => return 0.0,
+                Mask::Cross => (0, g.source),
+                Mask::Causal => (0, g.past + g.new),
+                Mask::Sliding { window } => ((g.past + 1).saturating_sub(window), g.past + g.new),
+            };
+            g.count as f64 * (end.div_ceil(block.get()) - first / block.get()) as f64
+        })
+    }
+
     /// Distinct positions of the new tokens: the rows of a position table that are read.
     pub fn distinct_positions(&self) -> f64 {
         if let [g] = self.groups[..] {
@@ -317,12 +332,15 @@ mod tests {
         fn closed_forms_equal_enumeration(
             groups in prop::collection::vec((1..4u64, 1..9u64, 0..9u64, 0..7u64), 1..4),
             window in 1..12u64,
+            block in 1..6u64,
         ) {
+            let block = NonZeroU64::new(block).expect("above zero");
             let groups = groups.iter().map(|&(count, new, past, source)| Group { count, new, past, source });
             let step = Step::mixed(groups).expect("valid");
             for mask in [Mask::Full, Mask::Cross, Mask::Causal, Mask::Sliding { window }] {
                 let mut pairs = 0;
                 let mut seen = 0;
+                let mut blocks = 0;
                 for s in step.sequences() {
                     let mut touched = vec![false; (s.past + s.new).max(s.source)];
                     for i in 0..s.new {
@@ -330,9 +348,14 @@ mod tests {
                         touched[s.visible(i, mask)].fill(true);
                     }
                     seen += touched.iter().filter(|t| **t).count();
+                    let each = touched.chunks(block.get() as usize);
+                    blocks += each.filter(|b| b.contains(&true)).count();
                 }
                 prop_assert_eq!(step.pairs(mask), pairs as f64);
                 prop_assert_eq!(step.visible_context(mask), seen as f64);
+                if mask != Mask::Full {
+                    prop_assert_eq!(step.visible_blocks(mask, block), blocks as f64);
+                }
             }
             let positions: std::collections::BTreeSet<usize> =
                 step.sequences().flat_map(|s| s.past..s.past + s.new).collect();

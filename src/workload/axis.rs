@@ -1,6 +1,7 @@
 //! What a sweep varies: a dotted path and the values it takes, each checked once.
 
 use super::acceptance::Acceptance;
+use super::cache::{CacheSetting, parse_offload};
 use super::parallel::DegreeSetting;
 use super::speculative::{Drafter, Gamma};
 use super::technique::{ATTENTION, FUSION, named, parse_routing, parse_scheme, with_kv};
@@ -9,6 +10,7 @@ use crate::dtype::Scheme;
 use crate::hardware::RawHardware;
 use crate::model::{AttentionKernel, FusionSet, HeadForm, LatentForm, WindowForm};
 use crate::op::Routing;
+use crate::tensor::Offload;
 
 /// One value of an axis.
 #[derive(Debug, Clone)]
@@ -25,6 +27,10 @@ pub enum Setting {
     Quant(Scheme),
     /// Another KV cache format on top of the scheme.
     KvFormat(String),
+    /// Another layout of the KV cache.
+    Cache(CacheSetting),
+    /// Another part in host memory.
+    Offload(Offload),
     /// Another drafter, or none.
     Drafter(Option<Drafter>),
     /// Another number of drafted tokens.
@@ -69,6 +75,10 @@ const PATHS: &[&str] = &[
     "fusion",
     "routing",
     "kv_cache.format",
+    "kv_cache.layout",
+    "kv_cache.block_size",
+    "kv_cache.reserve",
+    "offload",
     "parallel.tp",
     "parallel.pp",
     "parallel.ep",
@@ -137,6 +147,9 @@ fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> 
     if let Some(degree) = DegreeSetting::parse(path, text)? {
         return Ok(Setting::Parallel(degree));
     }
+    if let Some(cache) = CacheSetting::parse(path, text)? {
+        return Ok(Setting::Cache(cache));
+    }
     let count = || {
         text.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(|| {
             let found = clip(text);
@@ -158,6 +171,7 @@ fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> 
             with_kv(&Scheme::sixteen_bit(), text)?;
             Setting::KvFormat(text.to_owned())
         }
+        "offload" => Setting::Offload(parse_offload(text)?),
         "speculative.draft" => Setting::Drafter(Drafter::parse(text)?),
         "speculative.gamma" => Setting::Gamma(text.parse()?),
         "speculative.acceptance" => Setting::Acceptance(text.replace('/', ",").parse()?),

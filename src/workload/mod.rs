@@ -3,6 +3,7 @@
 mod acceptance;
 mod axis;
 mod bundled;
+mod cache;
 mod parallel;
 mod raw;
 mod scenario;
@@ -12,6 +13,7 @@ mod technique;
 pub use acceptance::{Acceptance, AcceptanceError};
 pub use axis::{Axis, Setting, expand_values};
 pub use bundled::{ids, load, source};
+pub use cache::{CacheChoice, CacheSetting, LayoutKind, parse_offload};
 pub use parallel::{Degree, DegreeSetting, checked as checked_parallel, parse_degree};
 pub use raw::RawScenario;
 pub use scenario::{Scenario, Traffic};

@@ -43,6 +43,9 @@ pub struct RawScenario {
     pub routing: Option<Spanned<String>>,
     /// KV cache.
     pub kv_cache: Option<RawKvCache>,
+    /// What lies in host memory: `none`, `kv`, `weights` or `kv+weights`.
+    #[schemars(with = "Option<String>")]
+    pub offload: Option<Spanned<Scalar>>,
     /// Speculative decoding: `none`, or who drafts, how much, and how often it is accepted.
     pub speculative: Option<RawSpeculative>,
     /// How devices share the work: `none`, or degrees of parallelism.
@@ -179,6 +182,16 @@ pub struct RawKvCache {
     /// Number format: `16`, `8` (int8), `4` (int4) or `fp8`; overrides the scheme's.
     #[schemars(with = "Option<String>")]
     pub format: Option<Spanned<Scalar>>,
+    /// `contiguous`, `paged`, or `paged:16` with the block size; contiguous by default.
+    #[schemars(with = "Option<String>")]
+    pub layout: Option<Spanned<Scalar>>,
+    /// Tokens of a KV block of a paged cache; 16 by default.
+    #[schemars(with = "Option<u64>")]
+    pub block_size: Option<Spanned<Scalar>>,
+    /// What a contiguous cache reserves for a request: `max:2048`, `pow2` or `oracle`, which is the
+    /// default.
+    #[schemars(with = "Option<String>")]
+    pub reserve: Option<Spanned<Scalar>>,
 }
 
 /// Traffic as YAML has it.
@@ -224,10 +237,15 @@ impl RawScenario {
         replace(&mut self.attention, over.attention);
         replace(&mut self.fusion, over.fusion);
         replace(&mut self.routing, over.routing);
+        replace(&mut self.offload, over.offload);
         replace(&mut self.speculative, over.speculative);
         replace(&mut self.parallel, over.parallel);
         if let Some(kv) = over.kv_cache {
-            replace(&mut self.kv_cache.get_or_insert_default().format, kv.format);
+            let base = self.kv_cache.get_or_insert_default();
+            replace(&mut base.format, kv.format);
+            replace(&mut base.layout, kv.layout);
+            replace(&mut base.block_size, kv.block_size);
+            replace(&mut base.reserve, kv.reserve);
         }
         if let Some(traffic) = over.traffic {
             let base = self.traffic.get_or_insert_default();

@@ -1,6 +1,7 @@
 //! The checked scenario.
 
 use super::axis::{Axis, Setting, expand_values};
+use super::cache::{CacheChoice, offload};
 use super::parallel::{Degree, DegreeSetting};
 use super::raw::{RawParallel, RawScenario, RawSpeculative, Scalar};
 use super::speculative::{Drafter, Gamma, Speculative};
@@ -10,6 +11,7 @@ use crate::dtype::Scheme;
 use crate::graph::shard::Parallel;
 use crate::model::{AttentionKernel, FusionSet, WhatIf};
 use crate::op::Routing;
+use crate::tensor::{Offload, Placement};
 use crate::yaml::{Position, Source, Spanned};
 use std::str::FromStr;
 
@@ -39,6 +41,10 @@ pub struct Scenario {
     pub scheme: Scheme,
     /// The KV cache's format where it was chosen apart from the scheme; another scheme keeps it.
     pub kv_format: Option<String>,
+    /// How the KV cache is laid out.
+    pub cache: CacheChoice,
+    /// What lies in host memory.
+    pub offload: Offload,
     /// Speculative decoding.
     pub speculative: Speculative,
     /// How devices share the work.
@@ -95,6 +101,8 @@ impl Scenario {
                 self.scheme = with_kv(&self.scheme, format)?;
                 self.kv_format = Some(format.clone());
             }
+            Setting::Cache(setting) => self.cache.set(*setting),
+            Setting::Offload(offload) => self.offload = *offload,
             Setting::Drafter(drafter) => self.speculative.drafter.clone_from(drafter),
             Setting::Gamma(gamma) => self.speculative.gamma = *gamma,
             Setting::Acceptance(rate) => self.speculative.acceptance = Some(rate.clone()),
@@ -108,6 +116,14 @@ impl Scenario {
             Setting::Hardware(_) => {}
         }
         Ok(())
+    }
+
+    /// Where cache and weights lie.
+    ///
+    /// # Errors
+    /// A block size of a contiguous cache, or a reservation of a paged one.
+    pub fn placement(&self) -> Result<Placement, Diagnostic> {
+        Ok(Placement { layout: self.cache.layout()?, offload: self.offload })
     }
 
     fn check(raw: &RawScenario, source: &Source) -> Result<Self, Diagnostic> {
@@ -141,6 +157,8 @@ impl Scenario {
                 .kv_cache
                 .as_ref()
                 .and_then(|kv| Some(kv.format.as_ref()?.value.0.clone())),
+            cache: CacheChoice::read(raw.kv_cache.as_ref(), source)?,
+            offload: offload(raw.offload.as_ref(), source)?,
             attention: choice(raw.attention.as_ref(), "attention", ATTENTION, source)?,
             fusions: choice(raw.fusion.as_ref(), "fusion", FUSION, source)?,
             routing: routing(raw, source)?,

@@ -5,6 +5,7 @@ mod encoders;
 mod estimates;
 mod graphs;
 mod help;
+mod kv_cache;
 mod parallel;
 mod sweeps;
 mod techniques;

@@ -5,6 +5,7 @@ mod cli;
 mod documents;
 mod encoders;
 mod extending;
+mod kv_cache;
 mod latent;
 mod laws;
 mod layers;

@@ -10,6 +10,7 @@ use cosim::graph::shard::Parallel;
 use cosim::hardware::Fidelity;
 use cosim::mapping::Plan;
 use cosim::model::{BuildOptions, load_bundled};
+use cosim::tensor::Placement;
 use cosim::workload::{Drafter, Gamma, Speculative};
 use proptest::prelude::*;
 
@@ -25,7 +26,8 @@ fn drafters() -> impl Strategy<Value = Drafter> {
 /// Plain and speculative summary of a request.
 fn both(case: &Case, fidelity: Fidelity, choice: &Speculative, request: &Request) -> [Summary; 2] {
     let Case { model, options, scheme, .. } = case;
-    let target = Target { architecture: model, options, scheme, parallel: Parallel::ONE };
+    let (parallel, placement) = (Parallel::ONE, Placement::default());
+    let target = Target { architecture: model, options, scheme, parallel, placement };
     let itself = |_: &str| Ok(model.clone());
     let what = Speculated::new(choice, target, &itself).expect("compiles").expect("a drafter");
     case.on(fidelity, |_, _, e| {
@@ -85,6 +87,7 @@ fn heads_have_the_parameters_of_their_papers() {
         options: &options,
         scheme: &scheme,
         parallel: Parallel::ONE,
+        placement: Placement::default(),
     };
     let none = |name: &str| Err(Diagnostic::new(name));
     let weights = |drafter: Drafter| {

@@ -7,7 +7,7 @@ use crate::graph::shard::Parallel;
 use crate::graph::{Graph, GraphError};
 use crate::mapping::Plan;
 use crate::model::{Architecture, BuildOptions};
-use crate::tensor::Phases;
+use crate::tensor::{Phases, Placement};
 use crate::units::Bytes;
 use crate::workload::{Acceptance, Drafter, Gamma, Speculative};
 
@@ -48,6 +48,8 @@ pub struct Target<'a> {
     pub scheme: &'a Scheme,
     /// How devices share the work of both.
     pub parallel: Parallel,
+    /// Where both keep weights and cache.
+    pub placement: Placement,
 }
 
 impl Target<'_> {
@@ -56,7 +58,8 @@ impl Target<'_> {
         &self,
         parts: impl IntoIterator<Item = (Phases, &'g Graph)>,
     ) -> Result<Plan, Diagnostic> {
-        Plan::parallel(parts, self.scheme, self.parallel).map_err(|e| {
+        let plan = Plan::parallel(parts, self.scheme, self.parallel);
+        plan.map(|plan| plan.placed(self.placement)).map_err(|e| {
             let hint = "the draft is cut over the same devices as its target";
             Diagnostic::new(format!("draft: {e}")).hint(hint)
         })

@@ -4,7 +4,7 @@ use super::cycle::Cycle;
 use super::draft::Speculated;
 use super::optimal::{MAX_GAMMA, Optimum, optimal_gamma};
 use crate::cost::estimator::{EstimateError, Estimator};
-use crate::cost::generation::{Memory, PhaseTime, Summary};
+use crate::cost::generation::{Cache, Memory, PhaseTime, Summary};
 use crate::cost::request::{DecodeSpan, Request, RequestError, Steps};
 use crate::mapping::Footprint;
 use crate::tensor::{Phase, Step};
@@ -199,16 +199,26 @@ impl<'a> Speculator<'a> {
         let (held, running) =
             (parallel.replica_batch(request.batch()), parallel.micro_batch(request.batch()));
         let verify = Step::verify(running, gamma + 1, tokens - gamma - 1)?.with_source(source)?;
-        let kept = |f: &Footprint| f.kv(held as f64, tokens) + f.cross_kv(held as f64, source);
+        let kept = |f: &Footprint| Cache::of(f, request, held as f64, gamma);
         let target = &self.target.plan.footprint;
+        let (offload, cache) = (target.placement.offload, kept(target)?);
+        let part = |there: bool, bytes| if there { bytes } else { Bytes::ZERO };
+        let weights = self.what.draft.weights;
         let mut memory = Memory {
-            weights: plain.weights + self.what.draft.weights,
-            kv: kept(target),
+            weights: plain.weights + part(!offload.weights, weights),
+            kv: part(!offload.kv, cache.held),
+            kv_unused: cache.unused,
+            offloaded: part(offload.weights, target.weights.total + weights)
+                + part(offload.kv, cache.held),
             activations: plain.activations.max(target.activations(Phase::Decode, &verify)),
         };
         let Some(draft) = &self.what.draft.plan else { return Ok((memory, Bytes::ZERO)) };
-        let kv = kept(&draft.footprint) * self.what.draft.caches as f64;
-        memory.kv += kv;
+        let cache = kept(&draft.footprint)?;
+        let caches = self.what.draft.caches as f64;
+        let kv = cache.held * caches;
+        memory.kv += part(!offload.kv, kv);
+        memory.kv_unused += cache.unused * caches;
+        memory.offloaded += part(offload.kv, kv);
         memory.activations = memory.activations.max(Memory::of(draft, request)?.activations);
         Ok((memory, kv))
     }

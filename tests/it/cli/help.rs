@@ -10,6 +10,7 @@ const COMMANDS: &[&str] = &[
     "roofline",
     "waterfall",
     "reproduce",
+    "kv",
     "graph",
     "model",
     "model list",

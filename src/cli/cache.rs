@@ -1,0 +1,44 @@
+//! The arguments that say where the KV cache and the weights lie.
+
+use crate::diagnostic::Diagnostic;
+use crate::tensor::{Offload, Placement};
+use crate::workload::{CacheChoice, CacheSetting, parse_offload};
+use clap::Args;
+
+/// Layout of the KV cache, and what lies in host memory.
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// Layout of the KV cache: contiguous, paged, paged:16 [default: contiguous]
+    #[arg(long, value_name = "LAYOUT")]
+    kv_layout: Option<String>,
+    /// Tokens of a KV block of a paged cache [default: 16]
+    #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
+    block_size: Option<String>,
+    /// What a contiguous cache reserves for a request: max:N, pow2, oracle [default: oracle]
+    #[arg(long, value_name = "POLICY")]
+    kv_reserve: Option<String>,
+    /// What lies in host memory: kv, weights, or kv,weights
+    #[arg(long, value_name = "PARTS")]
+    offload: Option<String>,
+}
+
+impl CacheArgs {
+    /// The choices, checked.
+    pub fn placement(&self) -> Result<Placement, Diagnostic> {
+        let mut choice = CacheChoice::default();
+        let named = [&self.kv_layout, &self.block_size, &self.kv_reserve];
+        let flags = ["--kv-layout", "--block-size", "--kv-reserve"];
+        for ((path, flag), text) in CacheSetting::PATHS.into_iter().zip(flags).zip(named) {
+            let Some(text) = text else { continue };
+            let named = |mut d: Diagnostic| {
+                d.message = d.message.replace(path, flag);
+                d
+            };
+            if let Some(setting) = CacheSetting::parse(path, text).map_err(named)? {
+                choice.set(setting);
+            }
+        }
+        let offload = self.offload.as_deref().map_or(Ok(Offload::NONE), parse_offload)?;
+        Ok(Placement { layout: choice.layout()?, offload })
+    }
+}

@@ -1,0 +1,203 @@
+//! How the KV cache is laid out and what lies in host memory, as scenarios and arguments name it.
+
+use super::raw::{RawKvCache, Scalar};
+use crate::diagnostic::{Diagnostic, clip};
+use crate::tensor::{KvLayout, Offload, Reserve};
+use crate::yaml::{Position, Source, Spanned};
+use std::num::NonZeroU64;
+
+/// A block of vLLM, tokens (Kwon et al., arXiv 2309.06180, section 7.2).
+const DEFAULT_BLOCK: NonZeroU64 = NonZeroU64::MIN.saturating_add(15);
+
+/// The kinds of layout, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LayoutKind {
+    /// One run of slots a sequence.
+    Contiguous,
+    /// KV blocks.
+    Paged,
+}
+
+/// What was chosen of a layout; the rest has defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheChoice {
+    /// The kind; contiguous by default.
+    pub kind: Option<LayoutKind>,
+    /// Tokens of a KV block; 16 by default.
+    pub block: Option<NonZeroU64>,
+    /// What a contiguous cache reserves, and for the longest sequence; an oracle by default.
+    pub reserve: Option<(Reserve, u64)>,
+}
+
+/// One choice, as an axis sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheSetting {
+    /// The kind, with the block size where it is named with it.
+    Layout(LayoutKind, Option<NonZeroU64>),
+    /// Tokens of a KV block.
+    Block(NonZeroU64),
+    /// What a contiguous cache reserves.
+    Reserve(Reserve, u64),
+}
+
+impl CacheSetting {
+    /// The paths of a scenario that set a choice.
+    pub const PATHS: [&'static str; 3] =
+        ["kv_cache.layout", "kv_cache.block_size", "kv_cache.reserve"];
+
+    /// The setting of a path; `None` where the path is another.
+    ///
+    /// # Errors
+    /// A value that does not fit the path.
+    pub fn parse(path: &str, text: &str) -> Result<Option<Self>, Diagnostic> {
+        Ok(Some(match path {
+            "kv_cache.layout" => {
+                let (kind, block) = layout(path, text)?;
+                Self::Layout(kind, block)
+            }
+            "kv_cache.block_size" => Self::Block(block_size(path, text)?),
+            "kv_cache.reserve" => {
+                let (reserve, longest) = reserve(path, text)?;
+                Self::Reserve(reserve, longest)
+            }
+            _ => return Ok(None),
+        }))
+    }
+}
+
+impl CacheChoice {
+    /// Makes a choice; another kind of layout drops what belongs to the one before.
+    pub const fn set(&mut self, setting: CacheSetting) {
+        match setting {
+            CacheSetting::Layout(LayoutKind::Contiguous, _) => {
+                (self.kind, self.block) = (Some(LayoutKind::Contiguous), None);
+            }
+            CacheSetting::Layout(LayoutKind::Paged, block) => {
+                (self.kind, self.reserve) = (Some(LayoutKind::Paged), None);
+                if block.is_some() {
+                    self.block = block;
+                }
+            }
+            CacheSetting::Block(block) => self.block = Some(block),
+            CacheSetting::Reserve(reserve, longest) => self.reserve = Some((reserve, longest)),
+        }
+    }
+
+    /// The layout.
+    ///
+    /// # Errors
+    /// A block size of a contiguous cache, or a reservation of a paged one.
+    pub fn layout(&self) -> Result<KvLayout, Diagnostic> {
+        match (self.kind.unwrap_or(LayoutKind::Contiguous), self.block, self.reserve) {
+            (LayoutKind::Contiguous, Some(block), _) => {
+                let message = format!("a contiguous KV cache has no blocks of {block} tokens");
+                Err(Diagnostic::new(message).hint("a block size goes with the layout `paged`"))
+            }
+            (LayoutKind::Paged, _, Some((reserve, _))) => {
+                let message =
+                    format!("a paged KV cache reserves nothing, so no `{}`", reserve.name());
+                Err(Diagnostic::new(message)
+                    .hint("a reservation goes with the layout `contiguous`"))
+            }
+            (LayoutKind::Contiguous, None, None) => Ok(KvLayout::default()),
+            (LayoutKind::Contiguous, None, Some((reserve, longest))) => {
+                Ok(KvLayout::Contiguous { reserve, longest })
+            }
+            (LayoutKind::Paged, block, None) => {
+                Ok(KvLayout::Paged { block: block.unwrap_or(DEFAULT_BLOCK) })
+            }
+        }
+    }
+
+    /// The choices of a scenario file.
+    pub(super) fn read(raw: Option<&RawKvCache>, source: &Source) -> Result<Self, Diagnostic> {
+        let mut choice = Self::default();
+        let Some(raw) = raw else { return Ok(choice) };
+        let fields = [&raw.layout, &raw.block_size, &raw.reserve];
+        let mut last = None;
+        for (path, field) in CacheSetting::PATHS.into_iter().zip(fields) {
+            let Some(text) = field else { continue };
+            let at = |d: Diagnostic| d.at(source.place(Position::from(text)));
+            last = Some(text);
+            if let Some(setting) = CacheSetting::parse(path, &text.value.0).map_err(at)? {
+                choice.set(setting);
+            }
+        }
+        choice.layout().map_err(|d| match last {
+            Some(text) => d.at(source.place(Position::from(text))),
+            None => d,
+        })?;
+        Ok(choice)
+    }
+}
+
+fn layout(name: &str, text: &str) -> Result<(LayoutKind, Option<NonZeroU64>), Diagnostic> {
+    match text.trim().split_once(':') {
+        Some(("paged", size)) => Ok((LayoutKind::Paged, Some(block_size(name, size)?))),
+        None if text.trim() == "paged" => Ok((LayoutKind::Paged, None)),
+        None if text.trim() == "contiguous" => Ok((LayoutKind::Contiguous, None)),
+        _ => {
+            let names = ["contiguous", "paged", "paged:16"];
+            Err(Diagnostic::unknown("KV cache layout", text, names))
+        }
+    }
+}
+
+fn block_size(name: &str, text: &str) -> Result<NonZeroU64, Diagnostic> {
+    text.trim().parse().map_err(|_| {
+        let found = clip(text);
+        let message = format!(
+            "{name}: a KV block of `{found}` tokens; expected a whole number of at least 1"
+        );
+        Diagnostic::new(message).hint("16 is usual")
+    })
+}
+
+fn reserve(name: &str, text: &str) -> Result<(Reserve, u64), Diagnostic> {
+    match text.trim().split_once(':') {
+        None if text.trim() == "pow2" => Ok((Reserve::Pow2, u64::MAX)),
+        None if text.trim() == "oracle" => Ok((Reserve::Oracle, u64::MAX)),
+        Some(("max", longest)) => {
+            let longest = longest.trim().parse::<u64>().ok().filter(|n| *n > 0);
+            longest.map(|n| (Reserve::Max, n)).ok_or_else(|| {
+                let message = format!("{name}: `{}` reserves no number of tokens", clip(text));
+                Diagnostic::new(message).hint("for instance max:2048")
+            })
+        }
+        _ => {
+            let message = format!("{name}: unknown reservation `{}`", clip(text));
+            Err(Diagnostic::new(message).hint("expected one of: max:2048, pow2, oracle"))
+        }
+    }
+}
+
+/// What lies in host memory, from `none`, `kv`, `weights` or both with a comma, slash or plus between.
+///
+/// # Errors
+/// Another name.
+pub fn parse_offload(text: &str) -> Result<Offload, Diagnostic> {
+    if text.trim() == "none" {
+        return Ok(Offload::NONE);
+    }
+    let mut offload = Offload::NONE;
+    for part in text.split([',', '/', '+']).map(str::trim) {
+        match part {
+            "kv" => offload.kv = true,
+            "weights" => offload.weights = true,
+            other => {
+                let names = ["none", "kv", "weights", "kv+weights"];
+                return Err(Diagnostic::unknown("part to offload", other, names));
+            }
+        }
+    }
+    Ok(offload)
+}
+
+/// The offload of a scenario file.
+pub(super) fn offload(
+    raw: Option<&Spanned<Scalar>>,
+    source: &Source,
+) -> Result<Offload, Diagnostic> {
+    let Some(text) = raw else { return Ok(Offload::NONE) };
+    parse_offload(&text.value.0).map_err(|d| d.at(source.place(Position::from(text))))
+}
