@@ -73,6 +73,7 @@ const PATHS: &[&str] = &[
     "parallel.pp",
     "parallel.ep",
     "parallel.dp",
+    "parallel.sp",
     "parallel.micro_batches",
     "speculative.draft",
     "speculative.gamma",

@@ -3,6 +3,7 @@
 mod arguments;
 mod encoders;
 mod hostile;
+mod latent;
 mod models;
 mod outputs;
 mod parallel;
