@@ -13,7 +13,7 @@ use std::path::PathBuf;
 pub struct GraphArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// The phase whose step is shown; prefill and decode run the same graph
+    /// The phase whose step is shown; prefill and decode differ with latent attention alone
     #[arg(long, value_enum, default_value = "decode")]
     phase: GraphPhase,
     /// Output format

@@ -1,6 +1,6 @@
 //! The graphs of a model: one for each set of phases that runs alike.
 
-use super::{Architecture, BuildOptions, Latent, LatentForm};
+use super::{Architecture, BuildOptions, LatentForm};
 use crate::graph::{Graph, GraphError};
 use crate::tensor::{Phase, Phases};
 
@@ -28,16 +28,8 @@ impl Architecture {
     /// # Errors
     /// As [`Architecture::graph`].
     pub fn graphs(&self, options: &BuildOptions) -> Result<Graphs, GraphError> {
-        if let Some(Latent { form: LatentForm::Auto, .. }) = self.attention.latent {
-            let of = |form: LatentForm| {
-                let mut model = self.clone();
-                model.attention.latent.iter_mut().for_each(|latent| latent.form = form);
-                model.graph(options)
-            };
-            let prefill = of(LatentForm::Expanded)?;
-            let decode = of(LatentForm::Absorbed)?;
-            let parts = [(Phase::Decode, decode), (Phase::Prefill, prefill)];
-            return Ok(Graphs(parts.map(|(phase, graph)| (Phases::only(phase), graph)).into()));
+        if self.attention.latent.is_some() {
+            return self.formed(|model| model.graph(options));
         }
         let start = self.encoder.map(|encoder| encoder.start_tokens);
         let phases = start.map_or(Phases::DECODER, Phases::behind_encoder);
@@ -46,5 +38,30 @@ impl Architecture {
             graphs.push((Phases::only(Phase::Encode), encoder));
         }
         Ok(Graphs(graphs))
+    }
+
+    /// The graphs of one multi-token-prediction module, in phases as the model's own.
+    ///
+    /// # Errors
+    /// As [`Architecture::mtp_module`].
+    pub fn mtp_modules(&self, options: &BuildOptions) -> Result<Graphs, GraphError> {
+        self.formed(|model| model.mtp_module(options))
+    }
+
+    /// One graph for prefill and decode, or one for each where latent attention differs (A47).
+    fn formed(
+        &self,
+        graph: impl Fn(&Self) -> Result<Graph, GraphError>,
+    ) -> Result<Graphs, GraphError> {
+        if self.attention.latent.is_none_or(|latent| latent.form != LatentForm::Auto) {
+            return Ok(Graphs(vec![(Phases::DECODER, graph(self)?)]));
+        }
+        let of = |phase: Phase, form: LatentForm| {
+            let mut model = self.clone();
+            model.attention.latent.iter_mut().for_each(|latent| latent.form = form);
+            Ok((Phases::only(phase), graph(&model)?))
+        };
+        let decode = of(Phase::Decode, LatentForm::Absorbed)?;
+        Ok(Graphs(vec![decode, of(Phase::Prefill, LatentForm::Expanded)?]))
     }
 }

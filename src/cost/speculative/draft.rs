@@ -6,7 +6,7 @@ use crate::dtype::Scheme;
 use crate::graph::shard::Parallel;
 use crate::graph::{Graph, GraphError};
 use crate::mapping::Plan;
-use crate::model::{Architecture, BuildOptions};
+use crate::model::{Architecture, BuildOptions, Graphs};
 use crate::tensor::{Phases, Placement};
 use crate::units::Bytes;
 use crate::workload::{Acceptance, Drafter, Gamma, Speculative};
@@ -114,9 +114,10 @@ impl DraftPlan {
                 return Err(Diagnostic::new(message).hint(hint));
             }
             Drafter::Mtp(modules) => {
-                let module = wired(architecture.mtp_module(options))?;
+                let module = architecture.mtp_modules(options);
+                let module = module.map_err(|e| Diagnostic::new(e.to_string()))?;
                 let own = own_weights(&module, target)?;
-                let plan = target.plan([(Phases::DECODER, &module)])?;
+                let plan = target.plan(module.parts())?;
                 (Some(plan), own * *modules as f64, *modules, *modules)
             }
         };
@@ -153,11 +154,11 @@ fn same_encoder(draft: &Architecture, target: &Architecture) -> Result<(), Diagn
 }
 
 /// Weights of a module that the target does not have under the same name.
-fn own_weights(module: &Graph, target: Target<'_>) -> Result<Bytes, Diagnostic> {
+fn own_weights(module: &Graphs, target: Target<'_>) -> Result<Bytes, Diagnostic> {
     let graphs = target.architecture.graphs(target.options);
     let graphs = graphs.map_err(|e| Diagnostic::new(e.to_string()))?;
     let alone = target.plan(graphs.parts())?;
-    let parts = graphs.parts().chain([(Phases::DECODER, module)]);
+    let parts = graphs.parts().chain(module.parts());
     let both = target.plan(parts)?;
     Ok(both.footprint.weights.total - alone.footprint.weights.total)
 }
