@@ -84,7 +84,11 @@ impl DeployArgs {
         speculate.load(&one, &args.model.options())?;
         let micro_batches = args.parallel.micro_batches.unwrap_or(0);
         let all = Parallel::spread(devices, one.architecture.experts.is_some());
-        let all = all.into_iter().map(|plan| Parallel { micro_batches, ..plan });
+        let sequence = args.parallel.sp;
+        let all = all.into_iter().map(|plan| {
+            let sequence = sequence && plan.tensor > 1;
+            Parallel { micro_batches, sequence, ..plan }
+        });
         let mut tried = vec![];
         for parallel in all {
             let case = match args.load_as(parallel, args.batch) {

@@ -20,6 +20,9 @@ pub struct ParallelArgs {
     /// Replicas that the batch is cut over (data parallelism)
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]
     pub dp: Option<u64>,
+    /// Residual stream of the TP devices in shares of the tokens (sequence parallelism)
+    #[arg(long)]
+    pub sp: bool,
     /// Micro-batches that follow each other through the stages [default: as many as stages]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = positive)]
     pub micro_batches: Option<u64>,
@@ -33,6 +36,7 @@ impl ParallelArgs {
             pipeline: self.pp.unwrap_or(1),
             expert: self.ep.unwrap_or(1),
             data: self.dp.unwrap_or(1),
+            sequence: self.sp,
             micro_batches: self.micro_batches.unwrap_or(0),
         }
     }

@@ -100,7 +100,7 @@ impl<'a, S: Scalar> RankRun<'a, S> {
                 ty.rows = Dim::Fixed(ty.rows.extent(self.step) as u64 * groups);
             }
             Layout::Experts { .. } => ty.rows = Dim::Fixed(share.whole),
-            Layout::Whole | Layout::Partial | Layout::First => {}
+            Layout::Whole | Layout::Tokens | Layout::Partial | Layout::First => {}
         }
         let whole = self.source.tensor(name, &ty, ty.rows.extent(self.step) as usize);
         cut(&whole, ty.width as usize, &share, node.ty.elements(self.step) as usize)
@@ -166,7 +166,7 @@ fn cut<S: Scalar>(whole: &[S], width: usize, share: &Share, elements: usize) -> 
     let zero = S::constant(0.0);
     let piece = share.piece() as usize;
     match share.layout {
-        Layout::Whole | Layout::Partial => whole.to_vec(),
+        Layout::Whole | Layout::Tokens | Layout::Partial => whole.to_vec(),
         Layout::First if share.rank.index == 0 => whole.to_vec(),
         Layout::First => vec![zero; elements],
         Layout::Experts { experts, groups, cut, parts } => {

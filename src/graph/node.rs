@@ -58,7 +58,7 @@ impl Share {
             }
             Layout::Experts { cut: Cut::First, parts, .. } => self.rank.index / parts,
             Layout::Experts { .. } => self.rank.index,
-            Layout::Whole | Layout::Partial | Layout::First => 0,
+            Layout::Whole | Layout::Tokens | Layout::Partial | Layout::First => 0,
         }
     }
 
@@ -68,7 +68,7 @@ impl Share {
             Layout::Columns { parts } | Layout::Rows { parts } => self.rank.of / parts,
             Layout::Experts { cut: Cut::First, parts, .. } => parts,
             Layout::Experts { .. } => 1,
-            Layout::Whole | Layout::Partial | Layout::First => self.rank.of,
+            Layout::Whole | Layout::Tokens | Layout::Partial | Layout::First => self.rank.of,
         }
     }
 }

@@ -185,6 +185,7 @@ fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
             let bytes = formats.bits_per_element(*id) * ty.width as f64 / 8.0;
             match ty.rows {
                 Dim::Tokens => set.per_token += bytes,
+                Dim::Share(parts) => set.per_token += bytes / parts as f64,
                 Dim::Routed(experts) => set.per_token += bytes * experts as f64,
                 Dim::Logits => set.per_logit_row += bytes,
                 Dim::Pairs(mask) => {

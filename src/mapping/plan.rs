@@ -109,7 +109,7 @@ impl Plan {
             for (phases, graph) in &parts {
                 let stage = pipeline(graph, Rank { index, of: parallel.pipeline })?;
                 let rank = Rank { index: 0, of: parallel.tensor };
-                plan.add(*phases, &tensor_parallel(&stage, rank, parallel.expert)?, index);
+                plan.add(*phases, &tensor_parallel(&stage, rank, parallel.ways())?, index);
             }
         }
         let windows = plan.footprints().flat_map(Footprint::windows);

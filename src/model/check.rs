@@ -260,6 +260,9 @@ fn latent(model: &Architecture) -> Checked {
         size("attention.latent", width)?;
     }
     let refused = |message: &str| Err(Refusal::new("attention.latent", message.to_owned()));
+    if u128::from(a.heads) * u128::from(latent.value) > u128::from(LARGEST) {
+        return refused("heads x the latent attention's `value` is larger than 2^40");
+    }
     if a.kv_heads != a.heads {
         return refused("latent attention has as many kv_heads as heads");
     }

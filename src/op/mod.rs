@@ -17,6 +17,7 @@ mod embedding;
 mod expand;
 mod expert_bias;
 mod gate;
+mod gather_tokens;
 mod grouped_matmul;
 mod head_matmul;
 mod infer;
@@ -28,6 +29,7 @@ mod norm;
 mod operand;
 mod position;
 mod position_keys;
+mod reduce_scatter;
 mod rope;
 mod route;
 mod routing;
@@ -52,6 +54,7 @@ pub use embedding::Embedding;
 pub use expand::Expand;
 pub use expert_bias::ExpertBias;
 pub use gate::Gate;
+pub use gather_tokens::GatherTokens;
 pub use grouped_matmul::GroupedMatMul;
 pub use head_matmul::{Fold, HeadMatMul};
 pub use infer::InferError;
@@ -62,6 +65,7 @@ pub use norm::{Norm, NormKind};
 pub use operand::{Operand, Target, Touched};
 pub use position::Position;
 pub use position_keys::PositionKeys;
+pub use reduce_scatter::ReduceScatter;
 pub use rope::{Pairing, Rope, RopeScaling};
 pub use route::{Groups, Route, Scoring};
 pub use routing::{ExpertLoad, Held, ParseRoutingError, Routing};
@@ -188,5 +192,6 @@ macro_rules! operators {
 operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
     Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
-    AllReduce, AllGather, Send, Conv1d, Expand, HeadMatMul, LatentScores, PositionKeys,
+    AllReduce, AllGather, Send, Conv1d, Expand, HeadMatMul, LatentScores,
+    ReduceScatter, GatherTokens, PositionKeys,
 }

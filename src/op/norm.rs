@@ -121,7 +121,13 @@ impl Operator for Norm {
     }
 
     /// A norm of each head runs on the heads of the rank; one of the whole row needs all of it.
-    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
+    fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        if self.groups == 1 && self.rows == Dim::Tokens && place.shares(operands[0]) {
+            let op = Self { rows: Dim::Share(place.rank.of), ..self.clone() };
+            let mut split = Split::alike(op, operands.len(), Layout::Tokens);
+            split.operands[1..].fill(Layout::Whole);
+            return Ok(split);
+        }
         let layout = match self.groups {
             1 => Layout::Whole,
             _ => common_columns(&operands[..1]),

@@ -51,7 +51,8 @@ impl Operator for Select {
     }
 
     fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
-        let layout = operands[0].unwrap_or(Layout::Whole);
+        // The rows that get logits are not in order of the ranks.
+        let layout = operands[0].filter(|l| *l != Layout::Tokens).unwrap_or(Layout::Whole);
         let width = share(self.width, layout.column_parts());
         Ok(Split::alike(Self { width }, 1, layout))
     }

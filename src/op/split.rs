@@ -43,6 +43,8 @@ pub enum Layout {
         /// Ranks of a group.
         parts: u64,
     },
+    /// Rows in equal shares of the tokens, in order of the ranks. Activations only.
+    Tokens,
     /// Every rank holds a summand. Activations only.
     Partial,
     /// Every rank holds all of it, zeros but for rank 0: a summand that counts once. Weights only.
@@ -90,6 +92,8 @@ pub struct Place {
     pub groups: Option<u64>,
     /// Groups of ranks that experts are dealt to; divides the ranks.
     pub expert_groups: u64,
+    /// Whether sums of ranks may lie as shares of the tokens (Korthikanti et al., arXiv 2205.05198).
+    pub sequence: bool,
 }
 
 /// What a rank computes of an operator.
@@ -104,6 +108,11 @@ pub struct Split {
 }
 
 impl Place {
+    /// Whether a value can lie as a share of the tokens: it does, or it is a sum of ranks.
+    pub fn shares(&self, found: Found) -> bool {
+        self.sequence && matches!(found, Some(Layout::Tokens | Layout::Partial))
+    }
+
     /// Ranks that share a group of experts.
     pub const fn ranks_of_group(&self) -> u64 {
         self.rank.of / self.expert_groups

@@ -155,6 +155,7 @@ struct ParallelJson {
     pp: u64,
     ep: u64,
     dp: u64,
+    sp: bool,
     micro_batches: u64,
     stages: Vec<StageJson>,
 }
@@ -181,6 +182,7 @@ fn parallel(report: &CostReport, context: &EstimateContext<'_>) -> ParallelJson 
         pp: degrees.pipeline,
         ep: degrees.expert,
         dp: degrees.data,
+        sp: degrees.sequence,
         micro_batches: degrees.micro_batches(report.request.batch()),
         stages: context.stages.iter().map(stage).collect(),
     }

@@ -12,6 +12,8 @@ pub enum Dim {
     Fixed(u64),
     /// New tokens of the step, over all sequences.
     Tokens,
+    /// One of so many equal shares of them, the last padded.
+    Share(u64),
     /// One row for each token and each expert that it is routed to: `k` behind one another per
     /// token.
     Routed(u64),
@@ -35,6 +37,7 @@ impl Dim {
         match self {
             Self::Fixed(n) => n as f64,
             Self::Tokens => step.tokens(),
+            Self::Share(parts) => (step.tokens() / parts as f64).ceil(),
             Self::Routed(experts) => experts as f64 * step.tokens(),
             Self::Logits => step.logit_rows(),
             Self::Past => step.past(),
@@ -51,6 +54,7 @@ impl fmt::Display for Dim {
         match self {
             Self::Fixed(n) => write!(f, "{n}"),
             Self::Tokens => f.write_str("tokens"),
+            Self::Share(parts) => write!(f, "tokens / {parts}"),
             Self::Routed(experts) => write!(f, "{experts} tokens"),
             Self::Logits => f.write_str("logit rows"),
             Self::Past => f.write_str("past"),

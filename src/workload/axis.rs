@@ -83,6 +83,7 @@ const PATHS: &[&str] = &[
     "parallel.pp",
     "parallel.ep",
     "parallel.dp",
+    "parallel.sp",
     "parallel.micro_batches",
     "speculative.draft",
     "speculative.gamma",

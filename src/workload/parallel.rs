@@ -18,14 +18,22 @@ pub enum Degree {
     Expert,
     /// DP.
     Data,
+    /// SP: 1 on, 0 off.
+    Sequence,
     /// Micro-batches of a pipeline.
     MicroBatches,
 }
 
 impl Degree {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Tensor, Self::Pipeline, Self::Expert, Self::Data, Self::MicroBatches];
+    pub const ALL: [Self; 6] = [
+        Self::Tensor,
+        Self::Pipeline,
+        Self::Expert,
+        Self::Data,
+        Self::Sequence,
+        Self::MicroBatches,
+    ];
 
     /// Its path in a scenario.
     pub const fn path(self) -> &'static str {
@@ -34,6 +42,7 @@ impl Degree {
             Self::Pipeline => "parallel.pp",
             Self::Expert => "parallel.ep",
             Self::Data => "parallel.dp",
+            Self::Sequence => "parallel.sp",
             Self::MicroBatches => "parallel.micro_batches",
         }
     }
@@ -44,7 +53,7 @@ impl Degree {
 pub struct DegreeSetting {
     /// Which.
     pub degree: Degree,
-    /// At least 1.
+    /// At least 1; of sequence parallelism 0 or 1.
     pub value: u64,
 }
 
@@ -57,7 +66,25 @@ impl DegreeSetting {
         let Some(degree) = Degree::ALL.into_iter().find(|d| d.path() == path) else {
             return Ok(None);
         };
-        Ok(Some(Self { degree, value: parse_degree(path, text)? }))
+        Ok(Some(Self::read(degree, text)?))
+    }
+
+    /// The setting of a degree.
+    ///
+    /// # Errors
+    /// A value that is no degree, or for sequence parallelism neither `on` nor `off`.
+    pub fn read(degree: Degree, text: &str) -> Result<Self, Diagnostic> {
+        let value = match (degree, text.trim()) {
+            (Degree::Sequence, "on" | "true") => 1,
+            (Degree::Sequence, "off" | "false") => 0,
+            (Degree::Sequence, other) => {
+                let found = crate::diagnostic::clip(other);
+                let message = format!("{} is `{found}`; expected on or off", degree.path());
+                return Err(Diagnostic::new(message));
+            }
+            _ => parse_degree(degree.path(), text)?,
+        };
+        Ok(Self { degree, value })
     }
 
     /// Sets the degree.
@@ -67,6 +94,7 @@ impl DegreeSetting {
             Degree::Pipeline => parallel.pipeline = self.value,
             Degree::Expert => parallel.expert = self.value,
             Degree::Data => parallel.data = self.value,
+            Degree::Sequence => parallel.sequence = self.value > 0,
             Degree::MicroBatches => parallel.micro_batches = self.value,
         }
     }
@@ -102,6 +130,10 @@ pub fn checked(parallel: Parallel, model: &Architecture) -> Result<Parallel, Dia
         let legal = (1..=heads).filter(|n| splits(*n)).map(|n| n.to_string());
         let legal = legal.collect::<Vec<_>>().join(", ");
         return Err(Diagnostic::new(message).hint(format!("one of {legal}")));
+    }
+    if parallel.sequence && tensor == 1 {
+        let message = "sequence parallelism shares out what tensor parallelism leaves whole";
+        return Err(Diagnostic::new(message).hint("it needs tp above 1"));
     }
     if pipeline > model.layers {
         let message = format!(

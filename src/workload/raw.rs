@@ -138,6 +138,9 @@ pub struct RawDegrees {
     /// Replicas that the batch is cut over.
     #[schemars(with = "Option<u64>")]
     pub dp: Option<Spanned<Scalar>>,
+    /// Whether the residual stream between the TP devices lies in shares of the tokens: `on` or `off`.
+    #[schemars(with = "Option<String>")]
+    pub sp: Option<Spanned<Scalar>>,
     /// Micro-batches that follow each other through the stages; as many as stages by default.
     #[schemars(with = "Option<u64>")]
     pub micro_batches: Option<Spanned<Scalar>>,
@@ -156,7 +159,7 @@ impl<'de> Visitor<'de> for ParallelVisitor {
     type Value = RawParallel;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`none`, or {tp, pp, ep, dp, micro_batches}")
+        f.write_str("`none`, or {tp, pp, ep, dp, sp, micro_batches}")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {

@@ -2,7 +2,7 @@
 
 use super::axis::{Axis, Setting, expand_values};
 use super::cache::{CacheChoice, offload};
-use super::parallel::{Degree, DegreeSetting, parse_degree};
+use super::parallel::{Degree, DegreeSetting};
 use super::raw::{RawParallel, RawScenario, RawSpeculative, Scalar};
 use super::speculative::{Drafter, Gamma, Speculative};
 use super::technique::{ATTENTION, FUSION, choice, parse_routing, parse_scheme, with_kv};
@@ -236,13 +236,13 @@ fn parallel(raw: &RawScenario, source: &Source) -> Result<Parallel, Diagnostic> 
         (Degree::Pipeline, &written.pp),
         (Degree::Expert, &written.ep),
         (Degree::Data, &written.dp),
+        (Degree::Sequence, &written.sp),
         (Degree::MicroBatches, &written.micro_batches),
     ];
     for (degree, field) in fields {
         let Some(text) = field else { continue };
         let at = |d: Diagnostic| d.at(source.place(Position::from(text)));
-        let value = parse_degree(degree.path(), &text.value.0).map_err(at)?;
-        DegreeSetting { degree, value }.apply(&mut parallel);
+        DegreeSetting::read(degree, &text.value.0).map_err(at)?.apply(&mut parallel);
     }
     Ok(parallel)
 }

@@ -4,6 +4,7 @@ mod arguments;
 mod encoders;
 mod hostile;
 mod kv_cache;
+mod latent;
 mod models;
 mod outputs;
 mod parallel;

@@ -3,7 +3,7 @@
 
 use cosim::dtype::Scheme;
 use cosim::mapping::{FileSize, Plan};
-use cosim::model::{BuildOptions, bundled, load_bundled};
+use cosim::model::{BuildOptions, WhatIf, bundled, load_bundled};
 
 #[test]
 fn the_graph_holds_every_parameter_of_every_bundled_model() {
@@ -14,6 +14,34 @@ fn the_graph_holds_every_parameter_of_every_bundled_model() {
         let total = model.parameters().total;
         assert_eq!(u128::from(plan.footprint.parameters), total, "{id}");
         assert_eq!(plan.footprint.weights.total.get(), 2.0 * total as f64, "{id}");
+    }
+}
+
+/// Per token and layer a latent of 512 and a shared rotated key of 64, at 16 bit, in either form, and
+/// on every rank (arXiv 2412.19437, section 4.2): 61 and 27 layers.
+#[test]
+fn deepseek_keeps_latents_alone() {
+    for (id, bytes) in [("deepseek-v3", 70_272.0), ("deepseek-v2-lite", 31_104.0)] {
+        let model = load_bundled(id).expect("bundled");
+        for form in ["auto", "expanded", "absorbed"] {
+            let change = WhatIf { latent: form.parse().ok(), ..WhatIf::default() };
+            let model = model.what_if(&change).expect("latent");
+            let graphs = model.graphs(&BuildOptions::default()).expect("wires");
+            let plan = Plan::of(graphs.parts(), &Scheme::sixteen_bit());
+            assert_eq!(plan.footprint.kv_per_token().get(), bytes, "{id} {form}");
+            assert_eq!(plan.footprint.kv(3.0, 1000).get(), 3000.0 * bytes, "{id} {form}");
+        }
+    }
+}
+
+/// Activated per token, as the makers round them, the embedding left out: 37B (arXiv 2412.19437,
+/// abstract) and 2.4B (arXiv 2405.04434, appendix B).
+#[test]
+fn deepseek_activates_what_is_published() {
+    for (id, billions, within) in [("deepseek-v3", 37.0, 0.5), ("deepseek-v2-lite", 2.4, 0.06)] {
+        let parameters = load_bundled(id).expect("bundled").parameters();
+        let active = (parameters.active - parameters.embedding) as f64 / 1e9;
+        assert!((active - billions).abs() < within, "{id}: {active}");
     }
 }
 

@@ -5,7 +5,7 @@ use crate::support::random::{all_options, architectures, encoder_decoders, laten
 use crate::support::sequences::Inputs;
 use cosim::dtype::Scheme;
 use cosim::exec::{run, run_ranks};
-use cosim::graph::shard::{ShardError, pipeline, tensor_parallel};
+use cosim::graph::shard::{ShardError, Ways, pipeline, tensor_parallel};
 use cosim::graph::{Graph, Kind, Source};
 use cosim::mapping::Plan;
 use cosim::model::{Architecture, BuildOptions, load_bundled};
@@ -24,7 +24,12 @@ fn ranks(graph: &Graph, of: u64) -> Result<Vec<Graph>, ShardError> {
 
 /// The same with experts dealt to groups.
 fn dealt(graph: &Graph, of: u64, groups: u64) -> Result<Vec<Graph>, ShardError> {
-    (0..of).map(|index| tensor_parallel(graph, Rank { index, of }, groups)).collect()
+    let ways = Ways { expert_groups: groups, sequence: false };
+    cut(graph, of, ways)
+}
+
+fn cut(graph: &Graph, of: u64, ways: Ways) -> Result<Vec<Graph>, ShardError> {
+    (0..of).map(|index| tensor_parallel(graph, Rank { index, of }, ways)).collect()
 }
 
 /// The name of the value that the sampler reads.
@@ -78,7 +83,7 @@ proptest! {
     fn ranks_together_compute_what_one_device_does(
         model in prop_oneof![3 => architectures(&tiny()), 1 => latents(&tiny())],
         seed: u64, of in 1..5u64, also_keys: bool,
-        groups in prop::collection::vec((1..5u64, 0..5u64), 1..3), deal: bool,
+        groups in prop::collection::vec((1..5u64, 0..5u64), 1..3), deal: bool, sequence: bool,
     ) {
         let mut model = widened(model, of, also_keys);
         let dealt_to = match (&mut model.experts, deal) {
@@ -94,7 +99,8 @@ proptest! {
         let inputs = Inputs { seed, tokens: tokens.collect(), ..Inputs::default() };
         for options in all_options() {
             let graph = model.graph(&options).expect("types");
-            let cut = match dealt(&graph, of, dealt_to) {
+            let ways = Ways { expert_groups: dealt_to, sequence };
+            let cut = match cut(&graph, of, ways) {
                 Ok(cut) => cut,
                 Err(ShardError::Split { source: SplitError::Heads { heads, ranks }, .. }) => {
                     let divides = heads.is_multiple_of(ranks) || ranks.is_multiple_of(heads);
@@ -262,7 +268,8 @@ fn held_again(rank: &Graph) -> f64 {
 fn one_rank_runs_the_graph_as_it_is() {
     let model = load_bundled("llama-3-8b").expect("bundled");
     let graph = model.graph(&BuildOptions::default()).expect("types");
-    let alone = tensor_parallel(&graph, Rank { index: 0, of: 1 }, 1).expect("one rank");
+    let alone =
+        tensor_parallel(&graph, Rank { index: 0, of: 1 }, Ways::default()).expect("one rank");
     assert_eq!(alone.to_json(), graph.to_json());
 }
 
@@ -270,7 +277,7 @@ fn one_rank_runs_the_graph_as_it_is() {
 fn a_layer_has_two_sums_and_the_model_one_at_each_end() {
     let model = load_bundled("llama-3-8b").expect("bundled");
     let graph = model.graph(&BuildOptions::default()).expect("types");
-    let rank = tensor_parallel(&graph, Rank { index: 3, of: 8 }, 1).expect("8 ranks");
+    let rank = tensor_parallel(&graph, Rank { index: 3, of: 8 }, Ways::default()).expect("8 ranks");
     let exchanges: Vec<&str> = rank
         .nodes()
         .filter(|(_, n)| n.name.ends_with(".all_reduce") || n.name.ends_with(".all_gather"))

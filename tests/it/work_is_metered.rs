@@ -231,7 +231,18 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             Activate { rows: Dim::Logits, width: s.width, function: s.function }.into(),
             vec![act(Dim::Logits, s.width)],
         ),
-        (Add { width: s.width }.into(), vec![act(Dim::Tokens, s.width), act(Dim::Tokens, s.width)]),
+        (
+            ReduceScatter { width: s.width, ranks: s.groups + 1 }.into(),
+            vec![act(Dim::Tokens, s.width)],
+        ),
+        (
+            GatherTokens { width: s.width, ranks: s.groups + 1 }.into(),
+            vec![act(Dim::Share(s.groups + 1), s.width)],
+        ),
+        (
+            Add { rows: Dim::Tokens, width: s.width }.into(),
+            vec![act(Dim::Tokens, s.width), act(Dim::Tokens, s.width)],
+        ),
         (
             AllReduce { rows: Dim::Tokens, width: s.width, ranks: s.groups }.into(),
             vec![act(Dim::Tokens, s.width)],

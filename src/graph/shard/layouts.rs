@@ -1,8 +1,8 @@
 //! First pass: how every value lies over the ranks, by the operators' own rules.
 
-use super::ShardError;
+use super::{ShardError, Ways};
 use crate::graph::{Graph, Kind, NodeId, Source};
-use crate::op::split::{Found, Layout, Place, Rank, Split};
+use crate::op::split::{Found, Layout, Rank, Split};
 
 /// How the values of a graph lie over the ranks of a group.
 #[derive(Debug)]
@@ -14,21 +14,28 @@ pub(super) struct Layouts {
 }
 
 impl Layouts {
-    /// Walks a graph in order of execution. Inputs and carried values are whole on every rank.
-    pub(super) fn new(graph: &Graph, rank: Rank, expert_groups: u64) -> Result<Self, ShardError> {
+    /// Walks a graph in order of execution. Inputs are whole on every rank; carried values are too, or
+    /// shares of the tokens.
+    pub(super) fn new(graph: &Graph, rank: Rank, ways: Ways) -> Result<Self, ShardError> {
         let count = graph.nodes().count();
         let mut layouts = Self { values: vec![None; count], splits: vec![None; count] };
         for (id, node) in graph.nodes() {
             match &node.kind {
-                Kind::Source(Source::Input) | Kind::Carry => {
+                Kind::Source(Source::Input) => {
                     layouts.values[id.index()] = Some(Layout::Whole);
+                }
+                Kind::Carry => {
+                    let outside = layouts.values[graph.operands(id)[0].index()];
+                    let place = ways.place(rank, None);
+                    let layout = if place.shares(outside) { Layout::Tokens } else { Layout::Whole };
+                    layouts.values[id.index()] = Some(layout);
                 }
                 Kind::Source(Source::Weight | Source::Cache) => {}
                 Kind::Apply(op) => {
                     let operands = graph.operands(id);
                     let found: Vec<Found> =
                         operands.iter().map(|o| layouts.found(graph, *o)).collect();
-                    let place = Place { rank, groups: groups(graph, id), expert_groups };
+                    let place = ways.place(rank, groups(graph, id));
                     let split = op
                         .split(place, &found)
                         .map_err(|source| ShardError::Split { node: node.name.clone(), source })?;

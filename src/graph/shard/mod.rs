@@ -15,7 +15,7 @@ pub use pipeline::pipeline;
 pub use tensor_parallel::tensor_parallel;
 
 use super::{Graph, GraphError, Kind, NodeId, Source};
-use crate::op::split::SplitError;
+use crate::op::split::{Place, Rank, SplitError};
 
 /// A graph that cannot be cut so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +54,29 @@ pub enum ShardError {
     /// A wiring that does not type.
     #[error(transparent)]
     Graph(#[from] GraphError),
+}
+
+/// How ranks cut a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ways {
+    /// Groups of ranks that experts are dealt to; divides experts and ranks.
+    pub expert_groups: u64,
+    /// Whether the residual stream lies in shares of the tokens.
+    pub sequence: bool,
+}
+
+impl Default for Ways {
+    fn default() -> Self {
+        Self { expert_groups: 1, sequence: false }
+    }
+}
+
+impl Ways {
+    /// Where a rule is asked.
+    const fn place(self, rank: Rank, groups: Option<u64>) -> Place {
+        let Self { expert_groups, sequence } = self;
+        Place { rank, groups, expert_groups, sequence }
+    }
 }
 
 impl Graph {

@@ -1,5 +1,6 @@
 //! How many devices share the work of a model, and in which ways.
 
+use super::Ways;
 use std::fmt;
 
 /// Degrees of parallelism. Ranks of a tensor-parallel group are neighbours, then the stages of a
@@ -15,13 +16,16 @@ pub struct Parallel {
     /// Groups of a tensor-parallel group's ranks that the experts are dealt to (EP); the ranks of a
     /// group cut each of its experts.
     pub expert: u64,
+    /// Whether the residual stream between a group's cut layers lies in shares of the tokens (SP).
+    pub sequence: bool,
     /// Micro-batches that follow each other through the stages; 0 for as many as there are stages.
     pub micro_batches: u64,
 }
 
 impl Parallel {
     /// One device.
-    pub const ONE: Self = Self { tensor: 1, pipeline: 1, data: 1, expert: 1, micro_batches: 0 };
+    pub const ONE: Self =
+        Self { tensor: 1, pipeline: 1, data: 1, expert: 1, sequence: false, micro_batches: 0 };
 
     /// Every way to spread over exactly so many devices, experts dealt or not.
     pub fn spread(devices: u64, has_experts: bool) -> Vec<Self> {
@@ -31,11 +35,16 @@ impl Parallel {
             for pipeline in divisors(devices / tensor) {
                 let data = devices / tensor / pipeline;
                 for expert in divisors(tensor).filter(|e| *e == 1 || has_experts) {
-                    all.push(Self { tensor, pipeline, data, expert, micro_batches: 0 });
+                    all.push(Self { tensor, pipeline, data, expert, ..Self::ONE });
                 }
             }
         }
         all
+    }
+
+    /// How the ranks of a tensor-parallel group cut a layer.
+    pub const fn ways(&self) -> Ways {
+        Ways { expert_groups: self.expert, sequence: self.sequence }
     }
 
     /// Devices in all.
@@ -96,7 +105,11 @@ impl fmt::Display for Parallel {
             write!(f, "{}{name}{degree}", if first { "" } else { "-" })?;
             first = false;
         }
-        if first { f.write_str("none") } else { Ok(()) }
+        match (first, self.sequence) {
+            (true, _) => f.write_str("none"),
+            (false, true) => f.write_str("-sp"),
+            (false, false) => Ok(()),
+        }
     }
 }
 
@@ -141,8 +154,9 @@ mod tests {
     #[test]
     fn the_name_tells_what_differs_from_one_device() {
         assert_eq!(Parallel::ONE.to_string(), "none");
-        let all = Parallel { tensor: 8, expert: 4, pipeline: 2, micro_batches: 4, data: 3 };
-        assert_eq!(all.to_string(), "tp8-ep4-pp2-mb4-dp3");
+        let (sequence, micro_batches) = (true, 4);
+        let all = Parallel { tensor: 8, expert: 4, pipeline: 2, data: 3, sequence, micro_batches };
+        assert_eq!(all.to_string(), "tp8-ep4-pp2-mb4-dp3-sp");
         assert_eq!(all.devices(), 48);
     }
 }

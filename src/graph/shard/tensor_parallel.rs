@@ -1,10 +1,10 @@
 //! Second pass: the graph of one rank, with an exchange wherever a value lies otherwise than read.
 
-use super::ShardError;
 use super::layouts::Layouts;
+use super::{ShardError, Ways};
 use crate::graph::{Builder, Graph, Kind, NodeId, Share, Source};
 use crate::op::split::{Cut, Layout, Rank, share};
-use crate::op::{AllGather, AllReduce};
+use crate::op::{AllGather, AllReduce, GatherTokens, ReduceScatter};
 use crate::tensor::{Dim, TensorType};
 use std::collections::BTreeMap;
 
@@ -12,15 +12,17 @@ use std::collections::BTreeMap;
 ///
 /// The graphs of all ranks have the same nodes in the same order. The residual stream is whole on
 /// every rank; what is split between follows from each operator's rule. Experts are dealt in blocks to
-/// `expert_groups` groups of ranks, which divide them and the ranks, and cut inside a group.
+/// groups of ranks, which divide them and the ranks, and cut inside a group. With sequence parallelism
+/// (Korthikanti et al., arXiv 2205.05198) the residual stream lies in shares of the tokens: an
+/// all-reduce becomes a reduce-scatter and a gather behind it.
 ///
 /// # Errors
 /// Heads that do not divide, or a wiring without an exchange for it.
-pub fn tensor_parallel(graph: &Graph, rank: Rank, expert_groups: u64) -> Result<Graph, ShardError> {
+pub fn tensor_parallel(graph: &Graph, rank: Rank, ways: Ways) -> Result<Graph, ShardError> {
     if rank.of == 1 {
         return Ok(graph.clone());
     }
-    let layouts = Layouts::new(graph, rank, expert_groups)?;
+    let layouts = Layouts::new(graph, rank, ways)?;
     let builder = Builder::new();
     let mut rewrite = Rewrite { graph, rank, layouts, builder, made: BTreeMap::new() };
     let nodes: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
@@ -30,8 +32,9 @@ pub fn tensor_parallel(graph: &Graph, rank: Rank, expert_groups: u64) -> Result<
             rewrite.node(id)?;
         }
         if let Some(carry) = graph.region(body[0]).carry {
-            let back = rewrite.value(carry.back, Layout::Whole)?;
-            let entry = rewrite.made[&(carry.entry, Layout::Whole)];
+            let layout = rewrite.layouts.values[carry.entry.index()].unwrap_or(Layout::Whole);
+            let back = rewrite.value(carry.back, layout)?;
+            let entry = rewrite.made[&(carry.entry, layout)];
             rewrite.builder.leave(entry, back)?;
         }
     }
@@ -56,7 +59,7 @@ impl Rewrite<'_> {
         let made = match &node.kind {
             Kind::Source(source) => self.source(id, *source, layout),
             Kind::Carry => {
-                let entry = self.value(self.graph.operands(id)[0], Layout::Whole)?;
+                let entry = self.value(self.graph.operands(id)[0], layout)?;
                 let region = self.graph.region(id);
                 self.builder.first_layer(region.first_layer);
                 self.builder.enter(region.name.clone(), region.count, region.layers, entry)
@@ -121,6 +124,14 @@ impl Rewrite<'_> {
             (Layout::Columns { parts }, Layout::Whole) => {
                 let op = AllGather { rows, width, parts, ranks };
                 self.builder.apply(format!("{}.all_gather", node.name), op, &[from])?
+            }
+            (Layout::Partial, Layout::Tokens) => {
+                let op = ReduceScatter { width, ranks };
+                self.builder.apply(format!("{}.reduce_scatter", node.name), op, &[from])?
+            }
+            (Layout::Tokens, Layout::Whole) => {
+                let op = GatherTokens { width, ranks };
+                self.builder.apply(format!("{}.gather_tokens", node.name), op, &[from])?
             }
             _ => return Err(ShardError::Exchange { node: node.name.clone() }),
         };

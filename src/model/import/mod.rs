@@ -7,6 +7,9 @@
 
 mod bloom;
 mod config;
+mod deepseek;
+mod deepseek_v2;
+mod deepseek_v3;
 mod falcon;
 mod gemma2;
 mod gemma3;
@@ -46,6 +49,8 @@ struct Family {
 /// Every family that is understood; the list that a new one joins.
 const FAMILIES: &[Family] = &[
     bloom::FAMILY,
+    deepseek_v2::FAMILY,
+    deepseek_v3::FAMILY,
     falcon::FAMILY,
     gemma2::FAMILY,
     gemma3::FAMILY,
@@ -170,9 +175,14 @@ fn explain(config: &Config, refusal: Refusal) -> Diagnostic {
             "d_ff",
             "decoder_ffn_dim",
         ],
-        "experts.count" => &["num_local_experts", "num_experts"],
+        "attention.latent" => &["kv_lora_rank"],
+        "experts.count" => &["num_local_experts", "num_experts", "n_routed_experts"],
         "experts.active" => &["num_experts_per_tok", "experts_per_token"],
         "experts.inner" => &["moe_intermediate_size", "intermediate_size"],
+        "experts.shared" => &["n_shared_experts"],
+        "experts.groups" => &["n_group"],
+        "experts.scaling" => &["routed_scaling_factor"],
+        "experts.dense_layers" => &["first_k_dense_replace"],
         "experts.limit" => &["swiglu_limit"],
         "norm.epsilon" => &["rms_norm_eps", "layer_norm_epsilon"],
         "head.softcap" => &["final_logit_softcapping"],

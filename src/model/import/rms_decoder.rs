@@ -4,7 +4,9 @@ use super::config::Config;
 use super::rope::rope;
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
-use crate::model::{Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind};
+use crate::model::{
+    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position,
+};
 
 /// What a configuration class takes for fields that published files leave out.
 pub(super) struct Defaults {
@@ -21,6 +23,17 @@ pub(super) fn rms_decoder(
 ) -> Result<Architecture, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     let attention = attention(config, hidden, &defaults)?;
+    let position = rope(config, attention.head_dim)?;
+    around(config, hidden, (attention, position), defaults.tied)
+}
+
+/// The fields around an attention with its positions.
+pub(super) fn around(
+    config: &mut Config,
+    hidden: u64,
+    (attention, position): (Attention, Position),
+    tied: bool,
+) -> Result<Architecture, Diagnostic> {
     Ok(Architecture {
         id: String::new(),
         name: String::new(),
@@ -29,7 +42,7 @@ pub(super) fn rms_decoder(
         hidden,
         layers: config.size("num_hidden_layers")?,
         max_context: config.size("max_position_embeddings")?,
-        position: rope(config, attention.head_dim)?,
+        position,
         attention,
         ffn: Ffn {
             inner: config.size("intermediate_size")?,
@@ -56,7 +69,7 @@ pub(super) fn rms_decoder(
         },
         block: Block::Sequential,
         head: Head {
-            tied: config.flag_or("tie_word_embeddings", defaults.tied)?,
+            tied: config.flag_or("tie_word_embeddings", tied)?,
             bias: false,
             scale: None,
             softcap: None,

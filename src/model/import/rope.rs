@@ -5,7 +5,7 @@ use crate::diagnostic::{Diagnostic, clip};
 use crate::model::{Pairing, Position, RopeScaling};
 
 /// `rope_theta` of every supported configuration class where the file leaves it out.
-const DEFAULT_THETA: f64 = 10_000.0;
+pub(super) const DEFAULT_THETA: f64 = 10_000.0;
 /// YaRN's bounds where the file leaves them out (arXiv 2309.00071, section 3.2).
 const YARN_BETA: [f64; 2] = [32.0, 1.0];
 
@@ -33,7 +33,8 @@ pub(super) fn rope(config: &mut Config, head_dim: u64) -> Result<Position, Diagn
     })
 }
 
-fn read_scaling(config: &mut Config) -> Result<Option<RopeScaling>, Diagnostic> {
+/// One object that describes the scaling; `None` where it is the default, none.
+pub(super) fn read_scaling(config: &mut Config) -> Result<Option<RopeScaling>, Diagnostic> {
     let old = config.text_opt("type")?;
     let Some(kind) = config.text_opt("rope_type")?.or(old) else {
         return Err(config.missing("rope_type"));

@@ -21,6 +21,8 @@ fn refused(id: &str, from: &str, to: &str) -> String {
 
 const FIXTURES: &[&str] = &[
     "bloom-176b",
+    "deepseek-v2-lite",
+    "deepseek-v3",
     "falcon-40b",
     "falcon-7b",
     "gemma-2-9b",
@@ -151,7 +153,7 @@ fn an_unknown_family_is_named() {
     1 | {"architectures": ["MambaForCausalLM"], "model_type": "mamba"}
       |                                         ^^^^^^^^^^^^^
       |
-      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gpt_oss, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe, t5, whisper
+      = help: supported: bloom, deepseek_v2, deepseek_v3, falcon, gemma2, gemma3_text, gpt2, gpt_oss, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe, t5, whisper
     "#);
     let shown = refused("llama-2-7b", "LlamaForCausalLM", "LlamaForSequenceClassification");
     insta::assert_snapshot!(shown, @r#"
@@ -272,6 +274,70 @@ fn what_gpt_oss_has_otherwise_is_refused_by_name() {
 }
 
 #[test]
+fn groups_of_deepseek_v2_and_what_it_has_otherwise() {
+    let id = "deepseek-v2-lite";
+    let grouped =
+        edited(id, "\"topk_method\": \"greedy\"", "\"topk_method\": \"group_limited_greedy\"");
+    let groups = grouped.expect("reads").experts.and_then(|e| e.groups);
+    assert_eq!(groups, Some(crate::model::Groups { count: 1, active: 1, best: 1 }));
+    let first = |id: &str, from: &str, to: &str| {
+        let shown = refused(id, from, to);
+        shown.lines().next().unwrap_or_default().to_owned()
+    };
+    insta::assert_snapshot!(
+        first(id, "\"norm_topk_prob\": false", "\"norm_topk_prob\": true"),
+        @"error: `norm_topk_prob: true` is not supported in a `deepseek_v2` model"
+    );
+    insta::assert_snapshot!(
+        first(id, "\"moe_layer_freq\": 1", "\"moe_layer_freq\": 2"),
+        @"error: `moe_layer_freq` 2 is not supported, only 1"
+    );
+    insta::assert_snapshot!(
+        first(id, "\"topk_method\": \"greedy\"", "\"topk_method\": \"random\""),
+        @"error: `topk_method: random` is not supported in a `deepseek_v2` model"
+    );
+    let id = "deepseek-v3";
+    insta::assert_snapshot!(
+        first(id, "\"sigmoid\"", "\"softmax\""),
+        @"error: `scoring_func: softmax` is not supported in a `deepseek_v3` model"
+    );
+    insta::assert_snapshot!(
+        first(id, "\"attention_bias\": false", "\"attention_bias\": true"),
+        @"error: `attention_bias: true` is not supported in a `deepseek_v3` model"
+    );
+    insta::assert_snapshot!(
+        first(id, "\"num_key_value_heads\": 128", "\"num_key_value_heads\": 64"),
+        @"error: latent attention has as many kv_heads as heads"
+    );
+    insta::assert_snapshot!(
+        first(id, "\"n_group\": 8", "\"n_group\": 7"),
+        @"error: 256 experts are not divisible by 7 groups"
+    );
+    insta::assert_snapshot!(
+        first(id, "\"kv_lora_rank\": 512", "\"head_dim\": 128, \"kv_lora_rank\": 512"),
+        @"error: `head_dim` is 128, but the heads' parts make it 64"
+    );
+}
+
+#[test]
+fn the_temperature_of_deepseek_stands_in_scores_and_rotation() {
+    let model = edited("deepseek-v3", "\"mscale_all_dim\": 1.0", "\"mscale_all_dim\": 0.5");
+    let model = model.expect("reads");
+    let (one, half) = (0.1 * 40f64.ln() + 1.0, 0.05 * 40f64.ln() + 1.0);
+    assert!((model.attention.scale - half * half / 192f64.sqrt()).abs() < 1e-12);
+    let Position::Rope { scaling: Some(RopeScaling::Yarn { attention_factor, .. }), .. } =
+        model.position
+    else {
+        panic!("scaled")
+    };
+    assert!((attention_factor - one / half).abs() < 1e-12);
+    let model =
+        edited("deepseek-v3", "\"rope_theta\"", "\"rope_interleave\": false, \"rope_theta\"");
+    let Position::Rope { pairing, .. } = model.expect("reads").position else { panic!("rotary") };
+    assert_eq!(pairing, crate::model::Pairing::Half);
+}
+
+#[test]
 fn missing_and_wrong_fields_are_named() {
     let shown = refused("llama-2-7b", "\"hidden_size\": 4096,", "");
     insta::assert_snapshot!(shown, @"error: config.json: missing field `hidden_size`, which a `llama` model needs");
@@ -328,7 +394,7 @@ fn no_value_of_any_field_panics_or_overflows() {
     )
     .expect("values");
     // One of each family is enough.
-    let largest = ["gpt-oss-120b", "qwen3-235b-a22b", "qwen3-32b"];
+    let largest = ["deepseek-v3", "gpt-oss-120b", "qwen3-235b-a22b", "qwen3-32b"];
     for id in FIXTURES.iter().filter(|id| !largest.contains(id)) {
         let whole: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(&fixture(id)).expect("an object");

@@ -36,6 +36,6 @@ impl Wiring<'_> {
         let seen = Seen { kv_heads, mask, bias: None };
         let out = self.attend("cross", &seen, [q, keys, values])?;
         let delta = self.project("cross.out", out, (a.q_width(), width), a.out_bias)?;
-        self.builder.apply("cross.add", Add { width }, &[x, delta])
+        self.builder.apply("cross.add", Add { rows: Dim::Tokens, width }, &[x, delta])
     }
 }

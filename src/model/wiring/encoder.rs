@@ -56,7 +56,7 @@ impl Wiring<'_> {
         let table = self.weight("encoder.embed.positions.weight", kind, positions, width);
         let position = op::Position { positions, offset: 0, width };
         let rows = self.builder.apply("encoder.embed.positions", position, &[table])?;
-        self.builder.apply("encoder.embed.add", Add { width }, &[x, rows])
+        self.builder.apply("encoder.embed.add", Add { rows: Dim::Tokens, width }, &[x, rows])
     }
 
     /// A convolution over time with GELU behind it.
@@ -83,10 +83,15 @@ impl Wiring<'_> {
         let entry = self.builder.enter("encoder.layers", encoder.layers, 1, x);
         let normed = self.norm("encoder.attn.norm", entry, Dim::Tokens, (1, width))?;
         let delta = self.encoder_attention(normed)?;
-        let x = self.builder.apply("encoder.attn.add", Add { width }, &[entry, delta])?;
+        let x = self.builder.apply(
+            "encoder.attn.add",
+            Add { rows: Dim::Tokens, width },
+            &[entry, delta],
+        )?;
         let normed = self.norm("encoder.ffn.norm", x, Dim::Tokens, (1, width))?;
         let delta = self.ffn("encoder.ffn", normed, self.arch.ffn.inner)?;
-        let x = self.builder.apply("encoder.ffn.add", Add { width }, &[x, delta])?;
+        let x =
+            self.builder.apply("encoder.ffn.add", Add { rows: Dim::Tokens, width }, &[x, delta])?;
         self.builder.leave(entry, x)
     }
 

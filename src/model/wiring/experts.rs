@@ -37,7 +37,7 @@ impl Wiring<'_> {
         let sum = self.builder.apply("experts.combine", combine, &[down, routed.routes])?;
         let Some(shared) = experts.shared else { return Ok(sum) };
         let shared = self.ffn("shared", x, shared)?;
-        self.builder.apply("shared.add", Add { width: hidden }, &[sum, shared])
+        self.builder.apply("shared.add", Add { rows: Dim::Tokens, width: hidden }, &[sum, shared])
     }
 
     /// The experts of each token and their weights. The router's matrix stays plain under every

@@ -20,7 +20,11 @@ impl Architecture {
         let inner = wiring.project("medusa.block", hidden, (width, width), false)?;
         let silu = Activate { rows: Dim::Tokens, width, function: Activation::Silu };
         let inner = wiring.builder.apply("medusa.silu", silu, &[inner])?;
-        let x = wiring.builder.apply("medusa.add", Add { width }, &[hidden, inner])?;
+        let x = wiring.builder.apply(
+            "medusa.add",
+            Add { rows: Dim::Tokens, width },
+            &[hidden, inner],
+        )?;
         let x = wiring.builder.apply("medusa.select", Select { width }, &[x])?;
         let head = wiring.weight("medusa.logits.weight", WeightKind::Head, vocabulary, width);
         let rows = Dim::Logits;
@@ -55,7 +59,11 @@ impl Architecture {
         let token = wiring.norm("mtp.token_norm", token, Dim::Tokens, (1, width))?;
         let hidden = wiring.project("mtp.from_hidden", hidden, (width, width), false)?;
         let token = wiring.project("mtp.from_token", token, (width, width), false)?;
-        let x = wiring.builder.apply("mtp.merge", Add { width }, &[hidden, token])?;
+        let x = wiring.builder.apply(
+            "mtp.merge",
+            Add { rows: Dim::Tokens, width },
+            &[hidden, token],
+        )?;
         let x = wiring.layer(x, self.layers)?;
         wiring.builder.layer(0);
         let token = wiring.head(x, table, options.sampler)?;

@@ -3,7 +3,8 @@
 //!
 //! A head's elements are its rotated ones, then its own. Expanded, keys and values of all heads are made
 //! from the latents of the whole context; absorbed, queries and results are turned into the latents'
-//! space, and attention runs over the cache as with one key head. Both compute the same.
+//! space, and attention runs over the cache as with one key head. Both compute the same. The parts of a
+//! projection are weights of their own (A48); every rank keeps all latents (A49).
 
 use super::Wiring;
 use crate::graph::{GraphError, NodeId, Source};

@@ -49,7 +49,11 @@ impl Wiring<'_> {
                 let normed = self.norm("attn.norm", x, Dim::Tokens, (1, width))?;
                 let delta = self.attention(normed, window)?;
                 let delta = self.post("attn.post_norm", delta)?;
-                let x = self.builder.apply("attn.add", Add { width }, &[x, delta])?;
+                let x = self.builder.apply(
+                    "attn.add",
+                    Add { rows: Dim::Tokens, width },
+                    &[x, delta],
+                )?;
                 let x = match self.arch.encoder {
                     Some(_) => self.cross(x)?,
                     None => x,
@@ -57,7 +61,7 @@ impl Wiring<'_> {
                 let normed = self.norm("ffn.norm", x, Dim::Tokens, (1, width))?;
                 let delta = self.feed_forward(normed, layer)?;
                 let delta = self.post("ffn.post_norm", delta)?;
-                self.builder.apply("ffn.add", Add { width }, &[x, delta])
+                self.builder.apply("ffn.add", Add { rows: Dim::Tokens, width }, &[x, delta])
             }
             Block::Parallel { norms } => {
                 let for_attention = self.norm("attn.norm", x, Dim::Tokens, (1, width))?;
@@ -68,8 +72,12 @@ impl Wiring<'_> {
                 };
                 let attention = self.attention(for_attention, window)?;
                 let ffn = self.feed_forward(for_ffn, layer)?;
-                let delta = self.builder.apply("block.merge", Add { width }, &[attention, ffn])?;
-                self.builder.apply("block.add", Add { width }, &[x, delta])
+                let delta = self.builder.apply(
+                    "block.merge",
+                    Add { rows: Dim::Tokens, width },
+                    &[attention, ffn],
+                )?;
+                self.builder.apply("block.add", Add { rows: Dim::Tokens, width }, &[x, delta])
             }
         }
     }

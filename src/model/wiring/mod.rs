@@ -185,7 +185,8 @@ impl<'a> Wiring<'a> {
         let rows = self.weight("embed.positions.weight", WeightKind::Position, positions, width);
         let op = op::Position { positions, offset, width };
         let positions = self.builder.apply("embed.positions", op, &[rows])?;
-        let x = self.builder.apply("embed.add", Add { width }, &[x, positions])?;
+        let x =
+            self.builder.apply("embed.add", Add { rows: Dim::Tokens, width }, &[x, positions])?;
         Ok((x, table))
     }
 

@@ -30,6 +30,10 @@ fn degrees_that_do_not_divide() {
     error: expert parallelism over 4 groups must divide the 8 experts of mixtral-8x7b and the 2 ranks of a tensor-parallel group
      = help: one of 1, 2
     ");
+    assert_snapshot!(refused("--model llama-3-8b --hardware h100-sxm --sp"), @"
+    error: sequence parallelism shares out what tensor parallelism leaves whole
+     = help: it needs tp above 1
+    ");
     assert_snapshot!(refused("--model llama-3-8b --hardware h100-sxm --tp 0"), @"
     error: invalid value '0' for '--tp <N>': the degree is `0`; expected a whole number from 1 to 65536
 
@@ -93,7 +97,7 @@ fn topologies_and_degrees_in_files() {
     ");
     desk.write("t.yaml", scenario.replace("\n  tp: 0", " sideways").as_bytes());
     assert_snapshot!(desk.refused(&words("sweep t.yaml --hardware h100-sxm")), @r#"
-    error: parallel: invalid value: string "sideways", expected `none`, or {tp, pp, ep, dp, micro_batches}
+    error: parallel: invalid value: string "sideways", expected `none`, or {tp, pp, ep, dp, sp, micro_batches}
      --> t.yaml:3:1
       |
     3 | parallel: sideways
@@ -107,7 +111,7 @@ fn topologies_and_degrees_in_files() {
     4 |   tq: 2
       |   ^^^
       |
-      = help: expected one of: tp, pp, ep, dp, micro_batches
+      = help: expected one of: tp, pp, ep, dp, sp, micro_batches
     ");
 }
 
