@@ -81,7 +81,7 @@ impl Default for KvLayout {
 
 impl KvLayout {
     /// Bytes of an entry of a block table: a 32-bit integer, as in vLLM's (`torch.int32` in
-    /// `vllm/v1/worker/block_table.py`).
+    /// `vllm/v1/worker/block_table.py`; A55).
     pub const ENTRY: f64 = 4.0;
 
     /// Slots held for a sequence of `prompt` tokens that grows by `output`, in a layer without a
@@ -102,7 +102,7 @@ impl KvLayout {
     }
 
     /// Slots held in a layer that keeps `window` tokens, where one without a window holds `slots`:
-    /// in a paged cache a window lies across up to `ceil((w - 1) / B) + 1` blocks.
+    /// in a paged cache a window lies across up to `ceil((w - 1) / B) + 1` blocks (A56).
     pub fn within(&self, slots: u64, window: Option<u64>) -> u64 {
         let Some(window) = window else { return slots };
         match *self {
@@ -145,7 +145,7 @@ impl fmt::Display for KvLayout {
     }
 }
 
-/// What lies in host memory and passes the host link whenever it is used.
+/// What lies in host memory and passes the host link whenever it is used (A57, A58).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Offload {
     /// The KV cache.
