@@ -10,7 +10,7 @@ use cosim::graph::shard::Parallel;
 use cosim::hardware::Fidelity;
 use cosim::mapping::Plan;
 use cosim::model::{BuildOptions, load_bundled};
-use cosim::tensor::Placement;
+use cosim::tensor::{Phase, Placement};
 use cosim::workload::{Drafter, Gamma, Speculative};
 use proptest::prelude::*;
 
@@ -101,4 +101,16 @@ fn heads_have_the_parameters_of_their_papers() {
     assert_eq!(weights(Drafter::Mtp(3)), 3.0 * 2.0 * module);
     assert_eq!(weights(Drafter::Medusa(4)), 4.0 * 2.0 * (4096.0 * (4096.0 + 32_000.0)));
     assert_eq!(weights(Drafter::PromptLookup), 0.0);
+}
+
+#[test]
+fn a_module_of_latent_attention_has_a_form_for_each_phase() {
+    let model = load_bundled("deepseek-v2-lite").expect("bundled");
+    let graphs = model.mtp_modules(&BuildOptions::default()).expect("types");
+    let plan = Plan::of(graphs.parts(), &Scheme::sixteen_bit());
+    let runs = |phase: Phase, name: &str| {
+        plan.kernels.iter().any(|k| k.phases.contains(phase) && k.name == name)
+    };
+    assert!(runs(Phase::Prefill, "attn.k_up") && !runs(Phase::Decode, "attn.k_up"));
+    assert!(runs(Phase::Decode, "attn.absorb_q") && !runs(Phase::Prefill, "attn.absorb_q"));
 }
