@@ -10,9 +10,11 @@ use crate::units::Seconds;
 
 /// Fraction of the blocks that admissions leave free for running requests, as vLLM does.
 const WATERMARK: f64 = 0.01;
-/// Completions before the measurement, and in it.
+/// Fewest completions before the measurement, and in it.
 const WARM_UP: u64 = 200;
 const MEASURED: u64 = 1000;
+/// Completions of each per request that runs at once: the first to end are the short ones.
+const ROUNDS: f64 = 3.0;
 
 /// An allocator of a layout over a pool of `slots`, for sequences of at most `longest` tokens.
 pub fn allocator(layout: &KvLayout, slots: u64, longest: u64) -> Box<dyn Allocator> {
@@ -35,8 +37,9 @@ pub fn saturated(
 ) -> Result<Outcome, AllocError> {
     // Four times what the pool can serve.
     let served = slots as f64 / (lengths.prompt + lengths.output) / lengths.output;
-    let load =
-        Load { rate: 10.0 + 4.0 * served, lengths, warm_up: WARM_UP, measured: MEASURED, seed };
+    let rounds = (ROUNDS * slots as f64 / (lengths.prompt + lengths.output)) as u64;
+    let (warm_up, measured) = (WARM_UP.max(rounds), MEASURED.max(rounds));
+    let load = Load { rate: 10.0 + 4.0 * served, lengths, warm_up, measured, seed };
     let mut allocator = allocator(layout, slots, lengths.longest);
     simulate(allocator.as_mut(), &load, &|_| Seconds::new(1.0))
 }

@@ -80,8 +80,8 @@ impl Default for KvLayout {
 }
 
 impl KvLayout {
-    /// Bytes of an entry of a block table: a 32-bit integer, as in vLLM's (`torch.int32` in
-    /// `vllm/v1/worker/block_table.py`; A55).
+    /// Bytes of an entry of a block table (A55): a 32-bit integer, as in vLLM's (`torch.int32` in
+    /// `vllm/v1/worker/block_table.py`).
     pub const ENTRY: f64 = 4.0;
 
     /// Slots held for a sequence of `prompt` tokens that grows by `output`, in a layer without a
