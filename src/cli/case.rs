@@ -45,7 +45,8 @@ pub struct ModelArgs {
     /// Another window than the model's, in every layer: tokens, or full
     #[arg(long, value_name = "TOKENS")]
     pub window: Option<String>,
-    /// Quantization scheme: 16bit, bf16, fp8, w8a8, w4a16-g128, w4a16-g128-kv8, ...
+    /// Quantization scheme: 16bit, bf16, fp8, w8a8, w8a8-static, w4a16-g128, w4a16-g128-kv8, q4_k_m, ...;
+    /// trained with it (QAT) or quantized after (PTQ) costs the same
     #[arg(long, default_value = "16bit")]
     pub quant: String,
     /// Attention kernel

@@ -24,6 +24,7 @@ pub mod meter;
 mod norm;
 mod operand;
 mod position;
+mod quantize;
 mod rope;
 mod route;
 mod routing;
@@ -54,6 +55,7 @@ pub use matmul::MatMul;
 pub use norm::{Norm, NormKind};
 pub use operand::{Operand, Target, Touched};
 pub use position::Position;
+pub use quantize::Quantize;
 pub use rope::{Pairing, Rope, RopeScaling};
 pub use route::{Groups, Route, Scoring};
 pub use routing::{ExpertLoad, ParseRoutingError, Routing};
@@ -180,5 +182,5 @@ macro_rules! operators {
 operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
     Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
-    AllReduce, AllGather, Send, Conv1d,
+    AllReduce, AllGather, Send, Conv1d, Quantize,
 }
