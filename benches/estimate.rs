@@ -77,7 +77,7 @@ fn generation(bencher: Bencher<'_, '_>, fidelity: Fidelity) {
 fn decode_step(bencher: Bencher<'_, '_>) {
     let steps = generations().into_iter().map(|request| Request::Decode {
         batch: request.batch(),
-        context: request.longest_context(),
+        context: request.longest_context(None),
     });
     estimates(bencher, Fidelity::Realistic, &steps.collect::<Vec<_>>());
 }

@@ -24,6 +24,14 @@ impl Error {
         }
         Diagnostic::new(format!("cannot {what} {}: {error}", path.display())).into()
     }
+
+    /// What is wrong, in one sentence.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Input(diagnostic) => diagnostic.message.clone(),
+            Self::ClosedPipe => String::new(),
+        }
+    }
 }
 
 impl From<Diagnostic> for Error {

@@ -1,11 +1,13 @@
 //! `cosim estimate`: one request on one device.
 
 use super::case::{Case, CaseArgs};
+use super::deploy::{DeployArgs, Search};
 use super::error::Error;
 use super::files;
 use super::speculate::{self, SpeculateArgs};
 use super::terminal;
 use crate::cost::{CostReport, Economics, Memory, Remedy, Request};
+use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
 use crate::mapping::Plan;
 use crate::report::{Column, EstimateContext, Table, describe, estimate_json};
@@ -19,22 +21,42 @@ pub struct EstimateArgs {
     case: CaseArgs,
     #[command(flatten)]
     speculate: SpeculateArgs,
+    #[command(flatten)]
+    deploy: DeployArgs,
     /// Machine-readable output
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &EstimateArgs) -> Result<(), Error> {
-    let mut case = args.case.load()?;
+    let search = args.deploy.search(&args.case, &args.speculate)?;
+    let mut case = match &search {
+        None => args.case.load()?,
+        Some(found) => args.case.load_as(found.best.parallel, found.best.batch)?,
+    };
     case.speculated = args.speculate.load(&case, &args.case.model.options())?;
     let (report, context) = evaluate(&case)?;
-    let text = if args.json {
-        estimate_json(&report, &context)
-            .map_err(|e| Error::from(crate::diagnostic::Diagnostic::new(e.to_string())))?
-    } else {
-        table(&case, &report, &context)
-    };
+    let drawn = search.as_ref().map(|s| args.deploy.draw(&case, s)).transpose()?.flatten();
+    if args.json {
+        return files::print(&json(&report, &context, search.as_ref())?);
+    }
+    let plans = search.map_or_else(String::new, |s| s.table() + "\n");
+    let text = plans + &table(&case, &report, &context) + &drawn.unwrap_or_default();
     files::print(&text)
+}
+
+/// The estimate, with the plans that were tried where there was a search.
+fn json(
+    report: &CostReport,
+    context: &EstimateContext<'_>,
+    search: Option<&Search>,
+) -> Result<String, Error> {
+    let failed = |e: serde_json::Error| Error::from(Diagnostic::new(e.to_string()));
+    let text = estimate_json(report, context).map_err(failed)?;
+    let Some(search) = search else { return Ok(text) };
+    let mut value: serde_json::Value = serde_json::from_str(&text).map_err(failed)?;
+    value["plans"] = search.json();
+    Ok(format!("{value:#}\n"))
 }
 
 /// The itemised report of a case, and what is said beside it.
@@ -59,6 +81,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         stages: stages(case)?,
         remedy: remedy(case, &report),
         warnings: warnings(case),
+        cross_kv: case.cross_kv(),
         speculation,
         shows_times: report.capacity.fits || case.allow_oom,
     };
@@ -74,13 +97,17 @@ fn stages(case: &Case) -> Result<Vec<Memory>, Error> {
 
 /// What a person should know about the request itself.
 fn warnings(case: &Case) -> Vec<String> {
-    let (asked, declared) = (case.request.longest_context(), case.architecture.max_context);
-    let beyond = asked > declared;
-    let text = || {
-        let id = &case.architecture.id;
-        format!("context {asked} is beyond the {declared} tokens that {id} declares")
-    };
-    beyond.then(text).into_iter().collect()
+    let (start, id) = (case.plan.footprint.start(), &case.architecture.id);
+    let (asked, declared) = (case.request.longest_context(start), case.architecture.max_context);
+    let context = (asked > declared)
+        .then(|| format!("context {asked} is beyond the {declared} tokens that {id} declares"));
+    let source = case.request.source(start);
+    let most = case.architecture.encoder.map(|encoder| encoder.max_source);
+    let beyond = most.filter(|most| source > *most);
+    let input = beyond.map(|most| {
+        format!("input {source} is beyond the {most} positions that {id}'s encoder declares")
+    });
+    context.into_iter().chain(input).collect()
 }
 
 fn remedy(case: &Case, report: &CostReport) -> Option<Remedy> {
@@ -150,8 +177,13 @@ fn time_rows(case: &Case, report: &CostReport, context: &EstimateContext<'_>) ->
         b.map_or(String::new(), |b| format!("mostly {}-bound", b.name(context.slowest_level)))
     };
     let mut rows = vec![];
+    if let Some(encode) = summary.encode {
+        rows.push(line("encode", encode, "once a request"));
+    }
     if let Some(prefill) = summary.prefill {
-        rows.push(line("TTFT (prefill)", prefill, bound(summary.prefill_bound)));
+        let name =
+            if summary.encode.is_some() { "TTFT (encode + prefill)" } else { "TTFT (prefill)" };
+        rows.push(line(name, prefill, bound(summary.prefill_bound)));
     }
     if let Some(step) = summary.decode_step {
         let batch = case.request.batch() as f64;
@@ -198,10 +230,13 @@ fn memory_rows(report: &CostReport, context: &EstimateContext<'_>) -> Vec<Line> 
         (_, 1) => "per device",
         _ => "per device, of the stage that needs most",
     };
+    let cross = context
+        .cross_kv
+        .map_or(String::new(), |kept| format!("{} of it cross-attention's", gib(kept)));
     let fits = if capacity.fits { "fits" } else { "DOES NOT FIT" };
     vec![
         line("weights", gib(memory.weights), whose),
-        line("KV cache", gib(memory.kv), ""),
+        line("KV cache", gib(memory.kv), cross),
         line("activations", gib(memory.activations), ""),
         line("memory", gib(memory.total()), format!("of {}: {fits}", gib(capacity.capacity))),
         line("largest batch", capacity.max_batch, "at these lengths"),

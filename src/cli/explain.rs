@@ -109,15 +109,17 @@ fn one_operator(
     name: &str,
 ) -> Result<String, Error> {
     let estimator = case.estimator()?;
-    let (prefill, decode) = estimator.micro_batch(&case.request).steps()?;
+    let request = estimator.micro_batch(&case.request);
+    let steps = request.steps(case.plan.footprint.start())?;
     let mut text = heading(case);
     let mut found = false;
     for phase in &report.phases {
-        let step = match (phase.phase, &prefill, decode) {
-            (Phase::Prefill, Some(step), _) => step.clone(),
-            (Phase::Decode, _, Some(span)) => span.middle(),
-            _ => continue,
+        let step = match phase.phase {
+            Phase::Encode => steps.encode.clone(),
+            Phase::Prefill => steps.prefill.clone(),
+            Phase::Decode => steps.decode.map(|span| span.middle()),
         };
+        let Some(step) = step else { continue };
         let matching = |o: &&OperatorCost| o.name == name || case.plan.has_node(o.kernel, name);
         for operator in phase.operators.iter().filter(matching) {
             found = true;

@@ -3,6 +3,8 @@
 use super::case::ModelArgs;
 use super::error::Error;
 use super::files;
+use crate::diagnostic::Diagnostic;
+use crate::tensor::Phase;
 use clap::ValueEnum;
 use std::path::PathBuf;
 
@@ -11,12 +13,32 @@ use std::path::PathBuf;
 pub struct GraphArgs {
     #[command(flatten)]
     model: ModelArgs,
+    /// The phase whose step is shown; prefill and decode run the same graph
+    #[arg(long, value_enum, default_value = "decode")]
+    phase: GraphPhase,
     /// Output format
     #[arg(long, value_enum, default_value = "dot")]
     format: Format,
     /// File to write instead of standard output
     #[arg(short = 'o', long = "file", value_name = "FILE")]
     file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum GraphPhase {
+    Encode,
+    Prefill,
+    Decode,
+}
+
+impl From<GraphPhase> for Phase {
+    fn from(phase: GraphPhase) -> Self {
+        match phase {
+            GraphPhase::Encode => Self::Encode,
+            GraphPhase::Prefill => Self::Prefill,
+            GraphPhase::Decode => Self::Decode,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -28,7 +50,12 @@ enum Format {
 pub fn run(args: &GraphArgs) -> Result<(), Error> {
     args.model.scheme()?;
     let architecture = args.model.architecture()?;
-    let graph = architecture.graph(&args.model.options())?;
+    let graphs = architecture.graphs(&args.model.options())?;
+    let phase = Phase::from(args.phase);
+    let graph = graphs.of(phase).ok_or_else(|| {
+        let message = format!("{} has no {} step", architecture.id, phase.name());
+        Diagnostic::new(message).hint("only models with an encoder encode: prefill, decode")
+    })?;
     let text = match args.format {
         Format::Dot => graph.to_dot(),
         Format::Json => format!("{:#}\n", graph.to_json()),

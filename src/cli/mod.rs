@@ -2,6 +2,7 @@
 
 mod case;
 mod catalog;
+mod deploy;
 mod error;
 mod estimate;
 mod explain;

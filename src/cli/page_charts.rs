@@ -225,6 +225,7 @@ pub fn device_charts(
         parallel: row.technique.plan.parallel,
         stages: vec![],
         remedy: None,
+        cross_kv: None,
         speculation: None,
         warnings: vec![],
         shows_times: true,

@@ -1,10 +1,8 @@
 //! The arguments that say how devices share the work.
 
 use super::case::positive;
-use crate::diagnostic::Diagnostic;
 use crate::graph::shard::Parallel;
-use crate::model::Architecture;
-use crate::workload::{checked_parallel, parse_degree};
+use crate::workload::parse_degree;
 use clap::Args;
 
 /// Degrees of parallelism.
@@ -28,19 +26,15 @@ pub struct ParallelArgs {
 }
 
 impl ParallelArgs {
-    /// The degrees, checked against a model.
-    ///
-    /// # Errors
-    /// A model that does not go over so many devices.
-    pub fn degrees(&self, model: &Architecture) -> Result<Parallel, Diagnostic> {
-        let parallel = Parallel {
+    /// The degrees as asked for.
+    pub fn wanted(&self) -> Parallel {
+        Parallel {
             tensor: self.tp.unwrap_or(1),
             pipeline: self.pp.unwrap_or(1),
             expert: self.ep.unwrap_or(1),
             data: self.dp.unwrap_or(1),
             micro_batches: self.micro_batches.unwrap_or(0),
-        };
-        checked_parallel(parallel, model)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::bound::{Bound, BoundSet};
 use super::estimator::Estimator;
 use super::kernel::KernelCost;
-use super::request::{DecodeSpan, Request, RequestError};
+use super::request::{DecodeSpan, Request, RequestError, Steps};
 use super::span;
 use crate::graph::shard::Parallel;
 use crate::mapping::{Footprint, Plan, PlanKernel};
@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 pub struct Memory {
     /// Weights, tied tensors once.
     pub weights: Bytes,
-    /// KV cache at the longest context.
+    /// KV cache at the longest context, with what an encoder keeps.
     pub kv: Bytes,
     /// Activations alive at the worst moment (A11).
     pub activations: Bytes,
@@ -25,7 +25,10 @@ pub struct Memory {
 /// The figures of a request, without names: what a sweep evaluates millions of.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
-    /// Prefill with the first token sampled: TTFT of an unloaded server.
+    /// The encode step; `None` without an encoder.
+    pub encode: Option<Seconds>,
+    /// Prefill with the first token sampled, behind an encoder with the encode step before it: TTFT
+    /// of an unloaded server.
     pub prefill: Option<Seconds>,
     /// Mean decode step: TPOT.
     pub decode_step: Option<Seconds>,
@@ -55,6 +58,12 @@ pub(super) struct PhaseTime {
 }
 
 impl PhaseTime {
+    /// This step and another behind it; most of their time goes where the longer one's does.
+    fn before(&self, next: Self) -> Self {
+        let most = if self.time > next.time { self.most } else { next.most };
+        Self { time: self.time + next.time, most, seen: self.seen.union(next.seen), ..next }
+    }
+
     /// The time until so many micro-batches have passed all stages.
     pub(super) fn flow(mut self, micro_batches: u64) -> Self {
         self.time = Parallel::flow(&self.stages, micro_batches);
@@ -74,11 +83,19 @@ impl Estimator<'_> {
     /// # Errors
     /// Zero or absurdly large numbers.
     pub fn summary(&self, request: &Request) -> Result<Summary, RequestError> {
-        request.steps()?;
-        let (prefill, decode) = self.micro_batch(request).steps()?;
+        let start = self.plan.footprint.start();
+        request.steps(start)?;
+        let Steps { encode, prefill, decode } = self.micro_batch(request).steps(start)?;
         let rounds = self.micro_batches(request);
-        let prefill_time = prefill.as_ref().map(|step| self.step_time(Phase::Prefill, step));
-        let prefill_time = prefill_time.map(|time| time.flow(rounds));
+        let at_once = |phase, step: &Option<Step>| {
+            step.as_ref().map(|step| self.step_time(phase, step).flow(rounds))
+        };
+        let encode_time = at_once(Phase::Encode, &encode);
+        let prefill_time = at_once(Phase::Prefill, &prefill);
+        let prefill_time = prefill_time.map(|time| match &encode_time {
+            Some(encode) => encode.before(time),
+            None => time,
+        });
         let decode_time = decode.map(|span| self.span_time(&span).round(rounds));
         let steps = decode.map_or(0.0, |span| span.steps() as f64);
         let phase = |time: &Option<PhaseTime>| time.as_ref().map_or(0.0, |p| p.time);
@@ -86,6 +103,7 @@ impl Estimator<'_> {
         let seen =
             |time: &Option<PhaseTime>| time.as_ref().map_or_else(BoundSet::default, |p| p.seen);
         Ok(Summary {
+            encode: encode_time.as_ref().map(|p| Seconds::new(p.time)),
             prefill: prefill_time.as_ref().map(|p| Seconds::new(p.time)),
             decode_step: decode_time.as_ref().map(|p| Seconds::new(p.time)),
             total: Seconds::new(total),
@@ -187,7 +205,7 @@ impl Estimator<'_> {
 
 impl Memory {
     /// What a request needs on a device of the stage that needs most: weights, the cache of its
-    /// replica's sequences at its longest, and the activations of a micro-batch in its larger phase.
+    /// replica's sequences at its longest, and the activations of a micro-batch in its largest phase.
     ///
     /// # Errors
     /// Zero or absurdly large numbers.
@@ -211,15 +229,17 @@ impl Memory {
         parallel: &Parallel,
         request: &Request,
     ) -> Result<Self, RequestError> {
-        let batch = request.batch();
-        let (prefill, decode) = request.with_batch(parallel.micro_batch(batch)).steps()?;
+        let (batch, start) = (request.batch(), footprint.start());
+        let request_of_one = request.with_batch(parallel.micro_batch(batch));
+        let Steps { encode, prefill, decode } = request_of_one.steps(start)?;
         let decode = decode.map(|span| span.step(span.last));
-        let prefill = prefill.iter().map(|step| (Phase::Prefill, step));
-        let steps = prefill.chain(decode.iter().map(|step| (Phase::Decode, step)));
+        let steps = [(Phase::Encode, encode), (Phase::Prefill, prefill), (Phase::Decode, decode)];
+        let steps = steps.iter().filter_map(|(phase, step)| Some((*phase, step.as_ref()?)));
         let held = parallel.replica_batch(batch) as f64;
         Ok(Self {
             weights: footprint.weights.total,
-            kv: footprint.kv(held, request.longest_context()),
+            kv: footprint.kv(held, request.longest_context(start))
+                + footprint.cross_kv(held, request.source(start)),
             activations: steps
                 .map(|(phase, step)| footprint.activations(phase, step))
                 .fold(Bytes::ZERO, Bytes::max),

@@ -25,4 +25,4 @@ pub use exchange::{ExchangeTime, NoLink, Peers};
 pub use generation::{Memory, Summary};
 pub use kernel::KernelCost;
 pub use report::{CostReport, OperatorCost, PhaseCost};
-pub use request::{DecodeSpan, Request, RequestError};
+pub use request::{DecodeSpan, Request, RequestError, Steps};

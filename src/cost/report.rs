@@ -5,7 +5,7 @@ use super::capacity::Capacity;
 use super::estimator::Estimator;
 use super::generation::Summary;
 use super::kernel::KernelCost;
-use super::request::{Request, RequestError};
+use super::request::{Request, RequestError, Steps};
 use crate::mapping::PlanKernel;
 use crate::tensor::Phase;
 use crate::units::{Bytes, Flops, FlopsPerByte, Seconds};
@@ -105,15 +105,19 @@ impl Estimator<'_> {
     /// Zero or absurdly large numbers.
     pub fn report(&self, request: &Request) -> Result<CostReport, RequestError> {
         let summary = self.summary(request)?;
-        let (prefill, decode) = self.micro_batch(request).steps()?;
+        let start = self.plan.footprint.start();
+        let Steps { encode, prefill, decode } = self.micro_batch(request).steps(start)?;
         let rounds = self.micro_batches(request);
         let mut phases = vec![];
-        if let Some(step) = prefill {
-            let mut phase = self.phase(Phase::Prefill, (1, rounds), |kernel| {
+        let behind = summary.prefill.map(|t| t - summary.encode.unwrap_or(Seconds::ZERO));
+        let at_once = [(Phase::Encode, encode, summary.encode), (Phase::Prefill, prefill, behind)];
+        for (phase, step, time) in at_once {
+            let Some(step) = step else { continue };
+            let mut phase = self.phase(phase, (1, rounds), |kernel| {
                 let cost = self.kernel(kernel, &step);
                 (cost, self.time(&cost))
             });
-            phase.step_time = summary.prefill.unwrap_or(phase.step_time);
+            phase.step_time = time.unwrap_or(phase.step_time);
             phases.push(phase);
         }
         if let Some(span) = decode {

@@ -40,6 +40,14 @@ pub enum RequestError {
     /// Nothing to generate.
     #[error("output is 0; expected at least one token")]
     NoOutput,
+    /// A context that the decoder's own tokens fill.
+    #[error(
+        "context leaves the encoder nothing behind the decoder's own tokens; expected at least {least}"
+    )]
+    NoSource {
+        /// The shortest that leaves a position.
+        least: u64,
+    },
 }
 
 impl Request {
@@ -52,11 +60,34 @@ impl Request {
         }
     }
 
-    /// Longest context of a sequence.
-    pub const fn longest_context(&self) -> u64 {
+    /// Longest context of a sequence; of the decoder where it begins with `start` tokens behind an
+    /// encoder.
+    pub fn longest_context(&self, start: Option<u64>) -> u64 {
+        let (own, _) = self.split(start);
         match *self {
-            Self::Generation { prompt, output, .. } => prompt.saturating_add(output),
+            Self::Generation { output, .. } => own.saturating_add(output),
+            Self::Prefill { .. } => own,
+            Self::Decode { .. } => own.saturating_add(u64::from(start.is_some())),
+        }
+    }
+
+    /// Positions that an encoder reads, where there is one.
+    pub fn source(&self, start: Option<u64>) -> u64 {
+        self.split(start).1
+    }
+
+    /// Tokens of the decoder before it generates (in a decode step without an encoder, its whole
+    /// context), and positions of the encoder. Behind an encoder the request's prompt is the
+    /// encoder's, and the context of a decode step counts both sides, the new token included (A41).
+    fn split(&self, start: Option<u64>) -> (u64, u64) {
+        let tokens = match *self {
+            Self::Generation { prompt, .. } => prompt,
             Self::Prefill { context, .. } | Self::Decode { context, .. } => context,
+        };
+        match (start, self) {
+            (None, _) => (tokens, 0),
+            (Some(start), Self::Decode { .. }) => (start, tokens.saturating_sub(start + 1)),
+            (Some(start), _) => (start, tokens),
         }
     }
 
@@ -69,29 +100,57 @@ impl Request {
         }
     }
 
-    /// The prefill step and the contexts of the decode steps.
+    /// The steps of this request by phase. `start` is the number of tokens that the decoder begins
+    /// with behind an encoder, `None` without one ([`crate::mapping::Footprint::start`]).
     ///
     /// # Errors
     /// Zero or absurdly large numbers.
-    pub fn steps(&self) -> Result<(Option<Step>, Option<DecodeSpan>), RequestError> {
+    pub fn steps(&self, start: Option<u64>) -> Result<Steps, RequestError> {
+        let batch = self.batch();
+        let (own, source) = self.split(start);
+        let encode = || match (start, source) {
+            (None, _) => Ok(None),
+            (Some(start), 0) if matches!(self, Self::Decode { .. }) => {
+                Err(RequestError::NoSource { least: start.saturating_add(2) })
+            }
+            (Some(_), _) => Ok(Some(Step::encode(batch, source)?)),
+        };
+        let decode = |first: u64, last: u64| -> Result<DecodeSpan, RequestError> {
+            Step::decode(batch, last)?.with_source(source)?;
+            Ok(DecodeSpan { batch, first, last, source })
+        };
+        let prefill = || Step::prefill(batch, own)?.with_source(source);
         match *self {
             Self::Generation { output: 0, .. } => Err(RequestError::NoOutput),
-            Self::Generation { batch, prompt, output } => {
-                let prefill = Step::prefill(batch, prompt)?;
-                let last = prompt.saturating_add(output - 1);
-                let span = DecodeSpan { batch, first: prompt.saturating_add(1), last };
-                if output > 1 {
-                    Step::decode(batch, last)?;
-                }
-                Ok((Some(prefill), (output > 1).then_some(span)))
+            Self::Generation { output, .. } => {
+                let (encode, prefill) = (encode()?, Some(prefill()?));
+                let last = own.saturating_add(output - 1);
+                let more = output > 1;
+                let decode = more.then(|| decode(own.saturating_add(1), last)).transpose()?;
+                Ok(Steps { encode, prefill, decode })
             }
-            Self::Prefill { batch, context } => Ok((Some(Step::prefill(batch, context)?), None)),
-            Self::Decode { batch, context } => {
-                Step::decode(batch, context)?;
-                Ok((None, Some(DecodeSpan { batch, first: context, last: context })))
+            Self::Prefill { .. } => {
+                Ok(Steps { encode: encode()?, prefill: Some(prefill()?), decode: None })
+            }
+            Self::Decode { .. } => {
+                encode()?;
+                let context = self.longest_context(start);
+                let decode = Some(decode(context, context)?);
+                Ok(Steps { encode: None, prefill: None, decode })
             }
         }
     }
+}
+
+/// The steps of a request by phase.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Steps {
+    /// The encoder's input at once; `None` without an encoder.
+    pub encode: Option<Step>,
+    /// The prompt at once, or what the decoder begins with behind an encoder.
+    pub prefill: Option<Step>,
+    /// One token per sequence and step.
+    pub decode: Option<DecodeSpan>,
 }
 
 /// Decode steps of one batch over consecutive contexts.
@@ -103,6 +162,8 @@ pub struct DecodeSpan {
     pub first: u64,
     /// Last context.
     pub last: u64,
+    /// Positions that an encoder kept, per sequence; 0 without one.
+    pub source: u64,
 }
 
 impl DecodeSpan {
@@ -118,11 +179,15 @@ impl DecodeSpan {
 
     /// The step at a context of the span.
     pub(super) fn step(&self, context: u64) -> Step {
-        Step::decode(self.batch, context).expect("invariant: the span was checked at both ends")
+        let step = Step::decode(self.batch, context);
+        step.and_then(|step| step.with_source(self.source))
+            .expect("invariant: the span was checked at both ends")
     }
+
     /// The verify step of `tokens` new tokens, the first at a context of the span.
     pub(super) fn verify(&self, context: u64, tokens: u64) -> Step {
-        Step::verify(self.batch, tokens, context - 1)
+        let step = Step::verify(self.batch, tokens, context - 1);
+        step.and_then(|step| step.with_source(self.source))
             .expect("invariant: the span was checked at both ends, and gamma is at least 0")
     }
 }

@@ -3,7 +3,7 @@
 use super::Values;
 use crate::graph::{Graph, Kind, NodeId, Share};
 use crate::op::scalar::Scalar;
-use crate::op::split::Layout;
+use crate::op::split::{Cut, Layout};
 use crate::op::{Op, Operand, Target};
 use crate::tensor::{Dim, Role, Step, TensorName, TensorSource};
 use std::collections::BTreeMap;
@@ -63,6 +63,11 @@ impl<'a, S: Scalar> RankRun<'a, S> {
         match share.layout {
             Layout::Columns { .. } => ty.width = share.whole,
             Layout::Rows { .. } => ty.rows = Dim::Fixed(share.whole),
+            Layout::Experts { cut: Cut::Columns, groups, .. } => {
+                ty.width = share.whole;
+                ty.rows = Dim::Fixed(ty.rows.extent(self.step) as u64 * groups);
+            }
+            Layout::Experts { .. } => ty.rows = Dim::Fixed(share.whole),
             Layout::Whole | Layout::Partial | Layout::First => {}
         }
         let whole = self.source.tensor(name, &ty, ty.rows.extent(self.step) as usize);
@@ -122,6 +127,10 @@ fn cut<S: Scalar>(whole: &[S], width: usize, share: &Share, elements: usize) -> 
         Layout::Whole | Layout::Partial => whole.to_vec(),
         Layout::First if share.rank.index == 0 => whole.to_vec(),
         Layout::First => vec![zero; elements],
+        Layout::Experts { experts, groups, cut, parts } => {
+            let blocks = Blocks { experts, groups, cut, parts };
+            blocks.cut(whole, width, share.rank.index)
+        }
         Layout::Rows { .. } => {
             let own = whole.iter().copied().skip(piece * elements).chain(std::iter::repeat(zero));
             own.take(elements).collect()
@@ -134,5 +143,44 @@ fn cut<S: Scalar>(whole: &[S], width: usize, share: &Share, elements: usize) -> 
                 .flat_map(|row| columns.clone().map(|c| row.get(c).copied().unwrap_or(zero)))
                 .collect()
         }
+    }
+}
+
+/// Experts dealt to groups of ranks, each cut over the ranks of its group.
+struct Blocks {
+    experts: u64,
+    groups: u64,
+    cut: Cut,
+    parts: u64,
+}
+
+impl Blocks {
+    /// The piece of a rank, of a whole tensor with rows of `width`, expert after expert.
+    fn cut<S: Scalar>(&self, whole: &[S], width: usize, rank: u64) -> Vec<S> {
+        let zero = S::constant(0.0);
+        let (group, part) = (rank / self.parts, (rank % self.parts) as usize);
+        let (held, parts) = ((self.experts / self.groups) as usize, self.parts as usize);
+        let block = whole.len() / self.experts as usize;
+        let own = whole.chunks(block).skip(group as usize * held).take(held);
+        let rows = (block / width).div_ceil(parts);
+        let columns = width.div_ceil(parts);
+        own.flat_map(|expert| -> Vec<S> {
+            match self.cut {
+                Cut::First if part == 0 => expert.to_vec(),
+                Cut::First => vec![zero; expert.len()],
+                Cut::Rows => {
+                    let padded = expert.iter().copied().chain(std::iter::repeat(zero));
+                    padded.skip(part * rows * width).take(rows * width).collect()
+                }
+                Cut::Columns => expert
+                    .chunks(width)
+                    .flat_map(|row| {
+                        let own = part * columns..(part + 1) * columns;
+                        own.map(|c| row.get(c).copied().unwrap_or(zero))
+                    })
+                    .collect(),
+            }
+        })
+        .collect()
     }
 }

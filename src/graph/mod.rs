@@ -83,7 +83,8 @@ impl Graph {
             })
             .collect();
         let carries = self.regions.iter().filter_map(|r| r.carry);
-        for carry in carries.filter(|c| c.back == id) {
+        // A region that hands on what it was entered with reads nothing by doing so.
+        for carry in carries.filter(|c| c.back == id && c.entry != id) {
             readers.extend(self.readers(carry.entry));
         }
         readers.sort_unstable();

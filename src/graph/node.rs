@@ -1,7 +1,7 @@
 //! Nodes and regions.
 
 use crate::op::Op;
-use crate::op::split::{Layout, Rank};
+use crate::op::split::{Cut, Layout, Rank};
 use crate::tensor::TensorType;
 use petgraph::graph::NodeIndex;
 
@@ -45,7 +45,7 @@ pub struct Share {
     pub layout: Layout,
     /// The rank.
     pub rank: Rank,
-    /// Extent of the whole tensor along the axis that is split.
+    /// Extent of the whole tensor along the axis that is cut: its rows or its columns.
     pub whole: u64,
 }
 
@@ -56,6 +56,8 @@ impl Share {
             Layout::Columns { parts } | Layout::Rows { parts } => {
                 self.rank.index * parts / self.rank.of
             }
+            Layout::Experts { cut: Cut::First, parts, .. } => self.rank.index / parts,
+            Layout::Experts { .. } => self.rank.index,
             Layout::Whole | Layout::Partial | Layout::First => 0,
         }
     }
@@ -64,6 +66,8 @@ impl Share {
     pub const fn holders(&self) -> u64 {
         match self.layout {
             Layout::Columns { parts } | Layout::Rows { parts } => self.rank.of / parts,
+            Layout::Experts { cut: Cut::First, parts, .. } => parts,
+            Layout::Experts { .. } => 1,
             Layout::Whole | Layout::Partial | Layout::First => self.rank.of,
         }
     }

@@ -24,6 +24,10 @@ pub struct Footprint {
     pub parameters: u64,
     /// Per sequence: (tokens kept at most, bytes per token), one term per window length.
     kv: Vec<(Option<u64>, f64)>,
+    /// Per sequence: bytes per position that an encoder keeps for cross-attention.
+    cross: f64,
+    /// Tokens that the decoder begins with behind an encoder; `None` without one.
+    start: Option<u64>,
     /// Sets of activations that live at the same time, by phase; the largest counts.
     live: Vec<(Phases, LiveSet)>,
     /// Weights and caches counted, by first layer and name: graphs of one model share them.
@@ -53,6 +57,7 @@ impl Footprint {
     /// Adds what a graph keeps: weights and caches that no graph before it has, and its live
     /// activations.
     pub(super) fn add(&mut self, phases: Phases, graph: &Graph, formats: &Formats<'_>) {
+        self.start = self.start.or(phases.start());
         self.live.extend(live_sets(graph, formats).into_iter().map(|set| (phases, set)));
         for (id, node) in graph.nodes() {
             let kept = matches!(
@@ -80,9 +85,13 @@ impl Footprint {
                     self.weights.embedding_only += bytes;
                 }
             }
-            (Role::KvCache { window, .. }, _) => {
+            (Role::KvCache { window, .. }, rows) => {
                 let bits = formats.bits_per_element(id) * ty.width as f64;
-                self.add_cache(window, bits / 8.0 * count as f64);
+                let bytes = bits / 8.0 * count as f64;
+                match rows {
+                    Dim::Source => self.cross += bytes,
+                    _ => self.add_cache(window, bytes),
+                }
             }
             _ => {}
         }
@@ -95,7 +104,17 @@ impl Footprint {
         }
     }
 
-    /// KV cache of `batch` sequences of `tokens` each.
+    /// Tokens that the decoder begins with behind an encoder; `None` without one.
+    pub fn start(&self) -> Option<u64> {
+        self.start
+    }
+
+    /// Keys and values that an encoder keeps for `batch` sequences of `source` positions each.
+    pub fn cross_kv(&self, batch: f64, source: u64) -> Bytes {
+        Bytes::new(batch * source as f64 * self.cross)
+    }
+
+    /// KV cache of `batch` sequences of `tokens` of the decoder each.
     pub fn kv(&self, batch: f64, tokens: u64) -> Bytes {
         let kept = |window: Option<u64>| tokens.min(window.unwrap_or(u64::MAX)) as f64;
         Bytes::new(batch * self.kv.iter().map(|&(w, bytes)| kept(w) * bytes).sum::<f64>())

@@ -8,7 +8,7 @@ use crate::graph::shard::{Parallel, ShardError, pipeline, tensor_parallel};
 use crate::graph::{Graph, Kernel, Kind, NodeId};
 use crate::op::split::Rank;
 use crate::op::{MAX_OPERANDS, Op, Work};
-use crate::tensor::{Phases, Role, Step};
+use crate::tensor::{Phase, Phases, Role, Step};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -98,11 +98,14 @@ impl Plan {
         let mut plan = Self::empty(scheme, parallel);
         let parts: Vec<(Phases, Cow<'_, Graph>)> =
             parts.into_iter().map(|(phases, graph)| (phases, rewritten(graph, scheme))).collect();
+        if parallel.pipeline > 1 && parts.iter().any(|(p, _)| p.contains(Phase::Encode)) {
+            return Err(ShardError::Encoder);
+        }
         for index in 0..parallel.pipeline {
             for (phases, graph) in &parts {
                 let stage = pipeline(graph, Rank { index, of: parallel.pipeline })?;
                 let rank = Rank { index: 0, of: parallel.tensor };
-                plan.add(*phases, &tensor_parallel(&stage, rank)?, index);
+                plan.add(*phases, &tensor_parallel(&stage, rank, parallel.expert)?, index);
             }
         }
         let windows = plan.footprints().flat_map(Footprint::windows);

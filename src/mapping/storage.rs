@@ -148,7 +148,7 @@ fn facts(graph: &Graph) -> ModelFacts {
         _ => None,
     });
     let experts = graph.nodes().find_map(|(id, _)| match graph.op(id) {
-        Some(Op::GroupedMatMul(product)) => Some(product.experts),
+        Some(Op::GroupedMatMul(product)) => Some(product.held.count),
         _ => None,
     });
     let head = graph.nodes().any(|(_, n)| n.ty.role == Role::Weight(WeightKind::Head));

@@ -1,11 +1,11 @@
-//! A decoder-only transformer as data: the sizes and choices that fix its mathematics.
+//! A decoder as data, alone or behind an encoder: the sizes and choices that fix its mathematics.
 //!
 //! Everything downstream (graph, parameter counts, cost) follows from this type and the step that
 //! is run; it knows no number format, no batch and no machine.
 
 pub use crate::op::{Activation, Groups, NormKind, Pairing, RopeScaling, Scoring};
 
-/// A decoder-only transformer, checked.
+/// A transformer with a decoder, and an encoder in front of it where it has one; checked.
 ///
 /// [`Architecture::from_yaml`], [`super::import::config_json`] and [`super::load`] refuse sizes that
 /// do not fit; what they return has at most 2^60 parameters, so products of two sizes that make a
@@ -43,6 +43,37 @@ pub struct Architecture {
     pub head: Head,
     /// From tokens to the first hidden state.
     pub embedding: Embedding,
+    /// What the decoder attends to beside its own tokens; `None` in a decoder-only model.
+    pub encoder: Option<Encoder>,
+}
+
+/// An encoder: layers like the decoder's whose attention sees every position, multi-head with the
+/// decoder's query heads. Its result becomes keys and values of each decoder layer once; between
+/// self-attention and feed-forward network the decoder attends to them (Vaswani et al., arXiv
+/// 1706.03762).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoder {
+    /// Number of encoder layers.
+    pub layers: u64,
+    /// Longest input that the configuration declares, in positions.
+    pub max_source: u64,
+    /// Tokens that the decoder begins with (T5: 1, Whisper: 4).
+    pub start_tokens: u64,
+    /// What it reads.
+    pub input: EncoderInput,
+}
+
+/// What an encoder reads, one position for each row of its first hidden state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncoderInput {
+    /// Token ids, through the decoder's embedding (T5).
+    Tokens,
+    /// Mel frames, two for each position, through two convolutions of 3 taps with GELU, the second
+    /// of stride 2, and a table of positions added (Whisper, arXiv 2212.04356).
+    Audio {
+        /// Channels of a frame.
+        mel_bins: u64,
+    },
 }
 
 /// Self-attention: `softmax(cap(scale * q k^T) + mask) v`, projected in and out.
@@ -56,6 +87,8 @@ pub struct Attention {
     pub head_dim: u64,
     /// Query, key and value projections add a bias.
     pub qkv_bias: bool,
+    /// The key projection adds one too where the others do (Whisper: no).
+    pub k_bias: bool,
     /// The output projection adds a bias.
     pub out_bias: bool,
     /// Queries and keys take an RMS norm over `head_dim` before rotation (Qwen3).
@@ -96,6 +129,14 @@ pub enum Position {
     },
     /// Scores fall with the distance of query and key (arXiv 2108.12409).
     Alibi,
+    /// A learned bias per query head and bucket of distances, one table for all layers of a stack
+    /// (T5, arXiv 1910.10683).
+    Relative {
+        /// Buckets.
+        buckets: u64,
+        /// Distance from which on all keys share the last one.
+        max_distance: u64,
+    },
 }
 
 /// Feed-forward network: `down(act(up x))`, or gated `down(act(gate x) * up x)`.
@@ -176,6 +217,8 @@ pub struct Head {
     pub tied: bool,
     /// A bias per vocabulary entry (GPT-J).
     pub bias: bool,
+    /// What the normed hidden state is multiplied with (T5 with a tied head: `1 / sqrt(hidden)`).
+    pub scale: Option<f64>,
     /// `c` of `c tanh(x / c)` on the logits (Gemma 2: 30).
     pub softcap: Option<f64>,
 }
@@ -187,6 +230,16 @@ pub struct Embedding {
     pub scale: Option<f64>,
     /// A norm stands behind it (BLOOM).
     pub norm: bool,
+}
+
+impl Position {
+    /// Rows of the bias table of a stack; 0 without one.
+    pub const fn buckets(&self) -> u64 {
+        match self {
+            Self::Relative { buckets, .. } => *buckets,
+            Self::Rope { .. } | Self::Learned { .. } | Self::Alibi => 0,
+        }
+    }
 }
 
 impl Attention {

@@ -1,6 +1,6 @@
 //! What every architecture must satisfy, however it was written down.
 
-use super::{Architecture, Block, Experts, NormKind, Position, RopeScaling};
+use super::{Architecture, Block, Experts, NormKind, Position, RopeScaling, encoder};
 
 /// Largest size of anything: no table, width or context of a model comes near.
 const LARGEST: u64 = 1 << 40;
@@ -24,17 +24,17 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn new(field: &'static str, message: String) -> Self {
+    pub(super) fn new(field: &'static str, message: String) -> Self {
         Self { field, message, hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
-type Checked = Result<(), Refusal>;
+pub(super) type Checked = Result<(), Refusal>;
 
 /// Refuses an architecture whose sizes do not fit together.
 pub(super) fn check(model: &Architecture) -> Checked {
@@ -42,6 +42,8 @@ pub(super) fn check(model: &Architecture) -> Checked {
     sizes(model)?;
     attention(model)?;
     position(model)?;
+    encoder::relative(model)?;
+    encoder::check(model)?;
     if let Some(found) = &model.experts {
         experts(model, found)?;
     }
@@ -95,7 +97,7 @@ fn identity(model: &Architecture) -> Checked {
     Ok(())
 }
 
-fn size(field: &'static str, value: u64) -> Checked {
+pub(super) fn size(field: &'static str, value: u64) -> Checked {
     match value {
         0 => Err(Refusal::new(field, zero(field))),
         1..=LARGEST => Ok(()),
@@ -233,7 +235,7 @@ fn position(model: &Architecture) -> Checked {
                 return Err(Refusal::new("position.learned.positions", message));
             }
         }
-        Position::Alibi => {}
+        Position::Alibi | Position::Relative { .. } => {}
     }
     Ok(())
 }
@@ -255,6 +257,9 @@ fn reals(model: &Architecture) -> Checked {
     }
     if let Some(cap) = model.head.softcap {
         positive("head.softcap", cap)?;
+    }
+    if let Some(scale) = model.head.scale {
+        positive("head.scale", scale)?;
     }
     if let Some(scale) = model.embedding.scale {
         positive("embedding.scale", scale)?;

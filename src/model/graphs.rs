@@ -9,7 +9,7 @@ use crate::tensor::{Phase, Phases};
 pub struct Graphs(Vec<(Phases, Graph)>);
 
 impl Graphs {
-    /// The graphs with their phases.
+    /// The graphs with their phases, the decoder's first.
     pub fn parts(&self) -> impl Iterator<Item = (Phases, &Graph)> {
         self.0.iter().map(|(phases, graph)| (*phases, graph))
     }
@@ -21,11 +21,18 @@ impl Graphs {
 }
 
 impl Architecture {
-    /// The graphs of this model's phases: one for prefill and decode alike.
+    /// The graphs of this model's phases: one for prefill and decode alike, and one for the encode
+    /// step of a model with an encoder.
     ///
     /// # Errors
     /// As [`Architecture::graph`].
     pub fn graphs(&self, options: &BuildOptions) -> Result<Graphs, GraphError> {
-        Ok(Graphs(vec![(Phases::DECODER, self.graph(options)?)]))
+        let start = self.encoder.map(|encoder| encoder.start_tokens);
+        let phases = start.map_or(Phases::DECODER, Phases::behind_encoder);
+        let mut graphs = vec![(phases, self.graph(options)?)];
+        if let Some(encoder) = self.encoder_graph(options)? {
+            graphs.push((Phases::only(Phase::Encode), encoder));
+        }
+        Ok(Graphs(graphs))
     }
 }

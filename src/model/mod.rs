@@ -1,4 +1,4 @@
-//! Models: a decoder-only transformer as data, from our YAML or a Hugging Face `config.json`.
+//! Models: a decoder, alone or behind an encoder, as data, from our YAML or a Hugging Face `config.json`.
 //!
 //! To add a model: one file in `workloads/models/`. To add a family of `config.json`: one file in
 //! `import/` and one line in its list.
@@ -6,6 +6,7 @@
 mod architecture;
 pub mod bundled;
 mod check;
+mod encoder;
 mod graphs;
 pub mod import;
 mod parameters;
@@ -16,8 +17,8 @@ mod wiring;
 mod write;
 
 pub use architecture::{
-    Activation, Architecture, Attention, Block, Embedding, Experts, Ffn, Groups, Head, Norm,
-    NormKind, Pairing, Position, RopeScaling, Scoring,
+    Activation, Architecture, Attention, Block, Embedding, Encoder, EncoderInput, Experts, Ffn,
+    Groups, Head, Norm, NormKind, Pairing, Position, RopeScaling, Scoring,
 };
 pub use graphs::Graphs;
 pub use parameters::{LayerParameters, Parameters};

@@ -3,18 +3,18 @@
 //! With h = hidden, q = heads * head_dim, k = kv_heads * head_dim, f = inner, per layer:
 //! projections h(q + 2k) + qh; feed-forward 2hf, gated 3hf; each norm h. A tied head is counted
 //! once, as embedding. A layer of E experts of inner width f' has E times the network and a router
-//! h E. Buffers (causal masks, rotary frequencies) are not parameters.
+//! h E. A decoder layer behind an encoder has two attentions and three norms. Buffers (causal masks, rotary frequencies) are not parameters.
 
-use super::{Architecture, Block, Experts};
+use super::{Architecture, Block, Encoder, EncoderInput, Experts};
 
 /// How many parameters a model has, by place; all in elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Parameters {
     /// Token embedding: vocabulary x hidden.
     pub embedding: u128,
-    /// Learned positions: rows x hidden; 0 with rotary positions.
+    /// Learned positions: rows x hidden; of a learned bias buckets x heads; 0 with rotary positions.
     pub positions: u128,
-    /// One decoder layer; in a mixture of experts, one with experts.
+    /// One decoder layer, with its cross-attention; in a mixture of experts, one with experts.
     pub layer: LayerParameters,
     /// One of the leading layers of a mixture of experts that are dense.
     pub dense_layer: LayerParameters,
@@ -28,6 +28,8 @@ pub struct Parameters {
     pub final_norm: u128,
     /// Head weight (0 where tied) and bias.
     pub head: u128,
+    /// The encoder: input, positions, layers and the norm behind them; 0 without one.
+    pub encoder: u128,
     /// Everything, tied tensors once.
     pub total: u128,
     /// What one token passes: all but the experts that it is not routed to.
@@ -73,6 +75,9 @@ impl Architecture {
         let [hidden, vocabulary] = [self.hidden, self.vocabulary].map(u128::from);
         let positions = match self.position {
             super::Position::Rope { .. } | super::Position::Alibi => 0,
+            super::Position::Relative { buckets, .. } => {
+                u128::from(buckets) * u128::from(self.attention.heads)
+            }
             super::Position::Learned { positions, .. } => u128::from(positions) * hidden,
         };
         let embedding = vocabulary * hidden;
@@ -85,7 +90,8 @@ impl Architecture {
         let embedding_norm = when(self.embedding.norm, final_norm);
         let in_layers = u128::from(dense_layers) * dense_layer.total() + others * layer.total();
         let around = embedding + positions + embedding_norm;
-        let total = around + in_layers + final_norm + head;
+        let encoder = self.encoder.map_or(0, |encoder| self.encoder_parameters(&encoder));
+        let total = around + in_layers + final_norm + head + encoder;
         let active = total - others * layer.idle;
         Parameters {
             embedding,
@@ -97,6 +103,7 @@ impl Architecture {
             embedding_norm,
             final_norm,
             head,
+            encoder,
             total,
             active,
         }
@@ -104,7 +111,6 @@ impl Architecture {
 
     fn layer_parameters(&self, experts: Option<Experts>) -> LayerParameters {
         let hidden = u128::from(self.hidden);
-        let q = u128::from(self.attention.heads) * u128::from(self.attention.head_dim);
         let kv = u128::from(self.attention.kv_heads) * u128::from(self.attention.head_dim);
         let norms = u128::from(self.norms_per_layer()) * hidden;
         let sinks = when(self.attention.sinks, u128::from(self.attention.heads));
@@ -115,15 +121,41 @@ impl Architecture {
             }
             Some(experts) => self.expert_parameters(&experts),
         };
+        let cross = u128::from(self.encoder.is_some());
+        let norms = norms + cross * hidden;
+        let (attention, biases) = self.projections(kv);
         LayerParameters {
-            attention: hidden * (q + 2 * kv) + q * hidden + sinks,
+            attention: (1 + cross) * attention + sinks,
             norms: norms + when(self.attention.qk_norm, 2 * u128::from(self.attention.head_dim)),
-            biases: network.biases
-                + when(self.attention.qkv_bias, q + 2 * kv)
-                + when(self.attention.out_bias, hidden)
-                + when(self.norm.bias, norms),
+            biases: network.biases + (1 + cross) * biases + when(self.norm.bias, norms),
             ..network
         }
+    }
+
+    /// Weights and biases of one attention with `kv` elements of keys per token.
+    fn projections(&self, kv: u128) -> (u128, u128) {
+        let (hidden, a) = (u128::from(self.hidden), &self.attention);
+        let q = u128::from(a.heads) * u128::from(a.head_dim);
+        let biases = when(a.qkv_bias, q + kv + when(a.k_bias, kv)) + when(a.out_bias, hidden);
+        (hidden * (q + 2 * kv) + q * hidden, biases)
+    }
+
+    /// Input, positions, multi-head layers with two norms each, and the norm behind them. An audio
+    /// stem has two convolutions of 3 taps with biases, and a table of positions.
+    fn encoder_parameters(&self, encoder: &Encoder) -> u128 {
+        let (hidden, a) = (u128::from(self.hidden), &self.attention);
+        let input = match encoder.input {
+            EncoderInput::Tokens => u128::from(self.position.buckets()) * u128::from(a.heads),
+            EncoderInput::Audio { mel_bins } => {
+                let convolutions = 3 * hidden * (u128::from(mel_bins) + hidden) + 2 * hidden;
+                convolutions + u128::from(encoder.max_source) * hidden
+            }
+        };
+        let norm = hidden + when(self.norm.bias, hidden);
+        let (attention, network) =
+            (self.projections(u128::from(a.q_width())), self.network(self.ffn.inner));
+        let layer = attention.0 + attention.1 + network.0 + network.1 + 2 * norm;
+        input + u128::from(encoder.layers) * layer + norm
     }
 
     /// Weights and biases of one feed-forward network.
@@ -194,6 +226,12 @@ mod tests {
         ("opt-13b", 12_853_473_280),
         ("opt-66b", 65_719_701_504),
         ("smollm2-135m", 134_515_008),
+        ("t5-small", 60_506_624),
+        ("t5-base", 222_903_552),
+        ("t5-large", 737_668_096),
+        ("t5-v1.1-large", 783_150_080),
+        ("t5-v1.1-xxl", 11_135_332_352),
+        ("whisper-large-v3", 1_543_490_560),
     ];
 
     #[test]

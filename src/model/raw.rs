@@ -1,10 +1,11 @@
 //! The model file as written: names and optional fields, before any check.
 
+use super::encoder::{RawEncoder, RawRelative};
 use crate::yaml::Spanned;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// A decoder-only transformer.
+/// A transformer with a decoder, and an encoder in front of it where it has one.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "cosim model")]
@@ -47,6 +48,8 @@ pub(super) struct RawModel {
     pub head: RawHead,
     /// From tokens to the first hidden state.
     pub embedding: Option<RawEmbedding>,
+    /// An encoder in front of the decoder; none where absent.
+    pub encoder: Option<RawEncoder>,
 }
 
 /// Self-attention.
@@ -65,6 +68,9 @@ pub(super) struct RawAttention {
     /// Query, key and value projections have a bias.
     #[serde(default)]
     pub qkv_bias: bool,
+    /// The key projection has one too where the others do; true where absent.
+    #[serde(default = "yes")]
+    pub k_bias: bool,
     /// The output projection has a bias.
     #[serde(default)]
     pub out_bias: bool,
@@ -83,6 +89,10 @@ pub(super) struct RawAttention {
     /// Pattern over layers, repeated: a number of tokens, or `full`. `[full]` where absent.
     #[schemars(with = "Option<Vec<RawWindow>>")]
     pub windows: Option<Spanned<Vec<RawWindow>>>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What a layer's queries see.
@@ -113,6 +123,8 @@ pub(super) enum RawPosition {
     Learned(RawLearned),
     /// Scores fall with distance.
     Alibi,
+    /// A learned bias per head and bucket of distances.
+    Relative(RawRelative),
 }
 
 /// Rotary embedding.
@@ -327,6 +339,9 @@ pub(super) struct RawHead {
     /// A bias per vocabulary entry.
     #[serde(default)]
     pub bias: bool,
+    /// Factor of the normed hidden state before the product.
+    #[schemars(with = "Option<f64>")]
+    pub scale: Option<Spanned<f64>>,
     /// tanh cap of the logits.
     #[schemars(with = "Option<f64>")]
     pub softcap: Option<Spanned<f64>>,

@@ -1,6 +1,7 @@
 //! A model file to an [`Architecture`]: defaults that are mathematics, then the checks.
 
 use super::check::{Refusal, check, head_dim};
+use super::encoder::RawEncoder;
 use super::raw::{
     RawActivation, RawAttention, RawBlock, RawExperts, RawGroups, RawModel, RawNorm, RawNormKind,
     RawPairing, RawPosition, RawScale, RawScaling, RawScoring, RawWindow,
@@ -64,6 +65,7 @@ fn convert(raw: &RawModel) -> Result<Architecture, Refusal> {
         head: Head {
             tied: raw.head.tied,
             bias: raw.head.bias,
+            scale: raw.head.scale.as_ref().map(|s| s.value),
             softcap: raw.head.softcap.as_ref().map(|c| c.value),
         },
         embedding: Embedding {
@@ -73,6 +75,7 @@ fn convert(raw: &RawModel) -> Result<Architecture, Refusal> {
             }),
             norm: raw.embedding.as_ref().is_some_and(|e| e.norm),
         },
+        encoder: raw.encoder.as_ref().map(RawEncoder::read),
     })
 }
 
@@ -92,6 +95,7 @@ fn attention(hidden: u64, raw: &RawAttention) -> Result<Attention, Refusal> {
         kv_heads: raw.kv_heads.value,
         head_dim,
         qkv_bias: raw.qkv_bias,
+        k_bias: raw.k_bias,
         out_bias: raw.out_bias,
         qk_norm: raw.qk_norm,
         scale: raw.scale.as_ref().map_or(1.0 / (head_dim as f64).sqrt(), |s| s.value),
@@ -120,6 +124,7 @@ fn position(head_dim: u64, raw: &RawPosition) -> Position {
             Position::Learned { positions: learned.positions.value, offset: learned.offset }
         }
         RawPosition::Alibi => Position::Alibi,
+        RawPosition::Relative(relative) => relative.read(),
     }
 }
 
@@ -196,7 +201,7 @@ fn place(raw: &RawModel, field: &str) -> Option<Line> {
     let (rope, learned) = match &raw.position {
         RawPosition::Rope(rope) => (Some(rope), None),
         RawPosition::Learned(learned) => (None, Some(learned)),
-        RawPosition::Alibi => (None, None),
+        RawPosition::Alibi | RawPosition::Relative(_) => (None, None),
     };
     match field {
         "id" => Some(Line::from(&raw.id)),
@@ -225,6 +230,12 @@ fn place(raw: &RawModel, field: &str) -> Option<Line> {
         "norm.bias" => raw.norm.bias.as_ref().map(Line::from),
         "norm.post" => raw.norm.post.as_ref().map(Line::from),
         "block" => raw.block.as_ref().map(Line::from),
+        "head.scale" => raw.head.scale.as_ref().map(Line::from),
+        field if field.starts_with("encoder.") => raw.encoder.as_ref()?.place(field),
+        field if field.starts_with("position.relative.") => match &raw.position {
+            RawPosition::Relative(relative) => relative.place(field),
+            _ => None,
+        },
         "head.softcap" => raw.head.softcap.as_ref().map(Line::from),
         "embedding.scale" => embedding_scale(raw).map(Line::from),
         _ => None,

@@ -1,4 +1,5 @@
-//! What-ifs of attention: the same model with other key-value heads or another window.
+//! What-ifs of attention: the same model with other key-value heads or another window, in the decoder
+//! alone where there is an encoder too (A44).
 
 use super::Architecture;
 use crate::diagnostic::{Diagnostic, clip, nearest_hint};

@@ -55,6 +55,7 @@ impl Architecture {
         text.push_str("head:\n");
         line(text, 2, "tied", self.head.tied);
         flag(text, "bias", self.head.bias);
+        real(text, "scale", self.head.scale);
         real(text, "softcap", self.head.softcap);
         if self.embedding.scale.is_some() || self.embedding.norm {
             text.push_str("embedding:\n");
@@ -65,6 +66,9 @@ impl Architecture {
             line(text, 2, "scale", shown);
         }
         flag(text, "norm", self.embedding.norm);
+        if let Some(encoder) = &self.encoder {
+            super::encoder::write(text, encoder);
+        }
     }
 }
 
@@ -74,6 +78,9 @@ fn attention(text: &mut String, attention: &Attention) {
     line(text, 2, "kv_heads", attention.kv_heads);
     line(text, 2, "head_dim", attention.head_dim);
     flag(text, "qkv_bias", attention.qkv_bias);
+    if !attention.k_bias {
+        line(text, 2, "k_bias", false);
+    }
     flag(text, "out_bias", attention.out_bias);
     flag(text, "qk_norm", attention.qk_norm);
     if attention.scale != 1.0 / (attention.head_dim as f64).sqrt() {
@@ -120,6 +127,11 @@ fn position(text: &mut String, position: &Position) {
     text.push_str("position:");
     match position {
         Position::Alibi => text.push_str(" alibi\n"),
+        Position::Relative { buckets, max_distance } => {
+            text.push_str("\n  relative:\n");
+            line(text, 4, "buckets", buckets);
+            line(text, 4, "max_distance", max_distance);
+        }
         Position::Rope { theta, rotary_dim, pairing, scaling, local_theta } => {
             text.push_str("\n  rope:\n");
             line(text, 4, "theta", number(*theta));

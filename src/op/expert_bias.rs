@@ -2,7 +2,8 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
-use super::{ExpertLoad, Operand, Operator, Pattern, Target, Work};
+use super::split::{Cut, Found, Layout, Place, Split, SplitError, share};
+use super::{ExpertLoad, Held, Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType, WeightKind};
 
 /// `y[t k + j, :] = x[t k + j, :] + b[e, :]` with `e` the `j`-th expert of token `t`.
@@ -11,8 +12,8 @@ use crate::tensor::{Dim, Step, TensorType, WeightKind};
 /// the biases read are those of the distinct experts that the step touches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpertBias {
-    /// Experts to choose from (E).
-    pub experts: u64,
+    /// The experts to choose from (E) that are held here.
+    pub held: Held,
     /// Experts per token (k).
     pub active: u64,
     /// Elements per row (N).
@@ -30,7 +31,7 @@ impl Operator for ExpertBias {
         let expected = [
             ("x", x),
             ("routes", TensorType::activation(Dim::Tokens, 2 * self.active)),
-            ("b", TensorType::weight(WeightKind::Bias, self.experts, self.width)),
+            ("b", TensorType::weight(WeightKind::Bias, self.held.count, self.width)),
         ];
         check(Self::NAME, operands, &expected)?;
         Ok(x)
@@ -38,11 +39,11 @@ impl Operator for ExpertBias {
 
     fn work(&self, step: &Step) -> Work {
         let (tokens, width) = (step.tokens(), self.width as f64);
-        let routed = tokens * self.active as f64;
+        let (rows, routes) = (self.load.rows(tokens), tokens * self.active as f64);
         Work {
-            vector: routed * width,
-            reads: [routed * width, routed, self.load.distinct(tokens) * width],
-            writes: routed * width,
+            vector: rows * width,
+            reads: [rows * width, routes, self.load.distinct(tokens) * width],
+            writes: rows * width,
             ..Work::default()
         }
     }
@@ -55,11 +56,37 @@ impl Operator for ExpertBias {
         let (x, routes, bias) = (&operands[0], &operands[1], &operands[2]);
         for row in 0..Dim::Routed(self.active).extent(step) as usize {
             let (t, j) = (row / self.active as usize, row % self.active as usize);
-            let expert = routes.at(t, j).value() as usize;
+            let expert = routes.at(t, j).value() as u64;
+            let Some(place) = self.held.place(expert) else { continue };
             for i in 0..self.width as usize {
-                let (x, b) = (x.at(row, i), bias.at(expert, i));
+                let (x, b) = (x.at(row, i), bias.at(place as usize, i));
                 out.set(row, i, S::on(Engine::Vector, || x + b));
             }
         }
+    }
+
+    /// As its rows lie: the biases of the experts held here, cut as the rows are; to a sum, one rank
+    /// of each group adds them.
+    fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let (experts, groups, parts) = (self.held.of, place.expert_groups, place.ranks_of_group());
+        let (held, load) = (place.held(experts), self.load.dealt(groups));
+        let own = Self { held, load, ..self.clone() };
+        match operands[0] {
+            Some(rows @ Layout::Experts { .. }) => {
+                let op = Self { width: share(self.width, parts), ..own };
+                let operands = vec![rows, Layout::Whole, rows];
+                Ok(Split { op: op.into(), operands, result: rows })
+            }
+            Some(Layout::Partial) => {
+                let once = Layout::Experts { experts, groups, cut: Cut::First, parts };
+                let operands = vec![Layout::Partial, Layout::Whole, once];
+                Ok(Split { op: own.into(), operands, result: Layout::Partial })
+            }
+            _ => Ok(Split::whole(self.clone().into(), operands.len())),
+        }
+    }
+
+    fn groups(&self, operand: usize) -> Option<u64> {
+        (operand == 1).then_some(1)
     }
 }

@@ -68,7 +68,7 @@ impl Operator for KvAppend {
     fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
         let layout = common_columns(&operands[..1]);
         let kv_heads = self.kv_heads / layout.column_parts();
-        Ok(Split::alike(Self { kv_heads, ..self.clone() }, 2, layout))
+        Ok(Split::alike(Self { kv_heads, ..self.clone() }, operands.len(), layout))
     }
 
     fn groups(&self, _: usize) -> Option<u64> {

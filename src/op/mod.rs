@@ -58,7 +58,7 @@ pub use position::Position;
 pub use quantize::Quantize;
 pub use rope::{Pairing, Rope, RopeScaling};
 pub use route::{Groups, Route, Scoring};
-pub use routing::{ExpertLoad, ParseRoutingError, Routing};
+pub use routing::{ExpertLoad, Held, ParseRoutingError, Routing};
 pub use sample::{Sample, Sampler};
 pub use score_bias::{Buckets, ScoreBias, alibi_slope};
 pub use scores::Scores;

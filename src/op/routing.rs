@@ -48,10 +48,11 @@ impl Routing {
     /// The load of `experts` experts of which each token chooses `active` (A32).
     pub fn load(self, experts: u64, active: u64) -> ExpertLoad {
         match self {
-            Self::Uniform => ExpertLoad::Uniform { experts, active },
+            Self::Uniform => ExpertLoad::Uniform { experts, active, held: experts },
             Self::Zipf { exponent } => {
                 let weights = (1..=experts).map(|rank| (rank as f64).powf(-exponent));
-                ExpertLoad::Skewed(inclusion(weights.collect(), active as f64).into())
+                let probabilities = inclusion(weights.collect(), active as f64).into();
+                ExpertLoad::Skewed { probabilities, experts, active }
             }
         }
     }
@@ -72,6 +73,34 @@ fn inclusion(weights: Vec<f64>, active: f64) -> Vec<f64> {
     weights.iter().copied().enumerate().map(share).collect()
 }
 
+/// The experts that a rank holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The first.
+    pub first: u64,
+    /// How many, one behind the other.
+    pub count: u64,
+    /// Of how many there are (E).
+    pub of: u64,
+}
+
+impl Held {
+    /// All of them.
+    pub const fn all(experts: u64) -> Self {
+        Self { first: 0, count: experts, of: experts }
+    }
+
+    /// Place of an expert among those held; `None` where it is held elsewhere.
+    pub fn place(&self, expert: u64) -> Option<u64> {
+        (self.first..self.first + self.count).contains(&expert).then(|| expert - self.first)
+    }
+
+    /// Whether none is held elsewhere.
+    pub const fn is_all(&self) -> bool {
+        self.count == self.of
+    }
+}
+
 /// How many experts the tokens of a step touch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExpertLoad {
@@ -81,13 +110,26 @@ pub enum ExpertLoad {
         experts: u64,
         /// Experts per token (k).
         active: u64,
+        /// Experts that are held here.
+        held: u64,
     },
-    /// Probability of each expert to be among a token's; they sum to the experts per token.
-    Skewed(Arc<[f64]>),
+    /// Each expert with a probability of its own.
+    Skewed {
+        /// Of each expert that is held here to be among a token's.
+        probabilities: Arc<[f64]>,
+        /// Experts to choose from (E).
+        experts: u64,
+        /// Experts per token (k).
+        active: u64,
+    },
     /// So many, whatever the step: a routing that happened.
     Realised {
         /// Distinct experts.
         distinct: u64,
+        /// Tokens that chose one of them.
+        tokens: u64,
+        /// Choices of them.
+        rows: u64,
     },
 }
 
@@ -97,11 +139,63 @@ impl ExpertLoad {
     pub fn distinct(&self, tokens: f64) -> f64 {
         let touched = |p: f64| 1.0 - (1.0 - p).powf(tokens);
         match self {
-            Self::Uniform { experts, active } => {
-                *experts as f64 * touched(*active as f64 / *experts as f64)
+            Self::Uniform { experts, active, held } => {
+                *held as f64 * touched(*active as f64 / *experts as f64)
             }
-            Self::Skewed(probabilities) => probabilities.iter().map(|&p| touched(p)).sum(),
-            Self::Realised { distinct } => *distinct as f64,
+            Self::Skewed { probabilities, .. } => probabilities.iter().map(|&p| touched(p)).sum(),
+            Self::Realised { distinct, .. } => *distinct as f64,
+        }
+    }
+
+    /// Expected choices of the experts held here: `T sum_e p_e`.
+    pub fn rows(&self, tokens: f64) -> f64 {
+        match self {
+            Self::Uniform { experts, active, held } => {
+                tokens * *active as f64 * (*held as f64 / *experts as f64)
+            }
+            Self::Skewed { active, .. } if self.is_whole() => tokens * *active as f64,
+            Self::Skewed { probabilities, .. } => tokens * probabilities.iter().rev().sum::<f64>(),
+            Self::Realised { rows, .. } => *rows as f64,
+        }
+    }
+
+    /// Expected tokens that choose one of the experts held here: of `E` alike, of which `h` are held,
+    /// `1 - C(E - h, k) / C(E, k)` of them; else as if each expert were chosen on its own (A70).
+    pub fn tokens(&self, tokens: f64) -> f64 {
+        let none: f64 = match self {
+            Self::Uniform { experts, active, held } => (0..*active)
+                .map(|j| (experts - j).saturating_sub(*held) as f64 / (experts - j) as f64)
+                .product(),
+            Self::Skewed { .. } if self.is_whole() => 0.0,
+            Self::Skewed { probabilities, .. } => probabilities.iter().map(|p| 1.0 - p).product(),
+            Self::Realised { tokens, .. } => return *tokens as f64,
+        };
+        tokens * (1.0 - none)
+    }
+
+    /// Whether every expert is held here.
+    fn is_whole(&self) -> bool {
+        match self {
+            Self::Uniform { experts, held, .. } => experts == held,
+            Self::Skewed { probabilities, experts, .. } => probabilities.len() as u64 == *experts,
+            Self::Realised { .. } => true,
+        }
+    }
+
+    /// The load of one of `groups` groups that the experts are dealt to in turn, the most popular
+    /// first: the group that has most to do (A70).
+    #[must_use]
+    pub fn dealt(&self, groups: u64) -> Self {
+        match self {
+            Self::Uniform { experts, active, held } => {
+                Self::Uniform { experts: *experts, active: *active, held: held / groups }
+            }
+            Self::Skewed { probabilities, experts, active } => Self::Skewed {
+                probabilities: probabilities.iter().copied().step_by(groups as usize).collect(),
+                experts: *experts,
+                active: *active,
+            },
+            Self::Realised { .. } => self.clone(),
         }
     }
 }
@@ -115,10 +209,10 @@ mod tests {
     /// Inclusion probabilities of a load.
     fn probabilities(load: &ExpertLoad) -> Vec<f64> {
         match load {
-            ExpertLoad::Uniform { experts, active } => {
+            ExpertLoad::Uniform { experts, active, .. } => {
                 vec![*active as f64 / *experts as f64; *experts as usize]
             }
-            ExpertLoad::Skewed(p) => p.to_vec(),
+            ExpertLoad::Skewed { probabilities, .. } => probabilities.to_vec(),
             ExpertLoad::Realised { .. } => vec![],
         }
     }
@@ -134,6 +228,22 @@ mod tests {
                 assert!(p.is_sorted_by(|a, b| a >= b), "{p:?}");
             }
         }
+    }
+
+    #[test]
+    fn groups_of_experts_share_choices_and_tokens() {
+        for routing in [Routing::Uniform, Routing::Zipf { exponent: 1.0 }] {
+            let whole = routing.load(64, 8);
+            assert_eq!((whole.rows(100.0), whole.tokens(100.0)), (800.0, 100.0));
+            let group = whole.dealt(8);
+            // The first group has the most popular expert; alike, all have as much to do.
+            assert!(group.rows(100.0) >= 100.0 - 1e-9, "{routing}");
+            assert!(group.tokens(100.0) < group.rows(100.0), "{routing}");
+            assert!(group.distinct(1e9) <= 8.0);
+        }
+        // 1 - C(56, 8) / C(64, 8).
+        let tokens = Routing::Uniform.load(64, 8).dealt(8).tokens(1.0);
+        assert!((tokens - (1.0 - 1_420_494_075.0 / 4_426_165_368.0)).abs() < 1e-12, "{tokens}");
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl Operator for Scores {
 
     /// Heads of the rank; where there are more ranks than key heads, neighbours hold the same.
     fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
-        let (heads, kv_heads) = attention(self.heads, place, operands)?;
+        let (heads, kv_heads) = attention((self.heads, self.kv_heads), place, operands)?;
         let op = Self {
             heads: self.heads / heads,
             kv_heads: self.kv_heads / kv_heads,

@@ -4,7 +4,7 @@
 //! its operands and how its result lies. The rewrite in `graph::shard` walks a graph with these
 //! rules and puts a collective wherever a value lies otherwise than its reader wants.
 
-use super::Op;
+use super::{Held, Op};
 
 /// One of the ranks of a group that runs a graph together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +31,32 @@ pub enum Layout {
         /// Number of pieces; divides the number of ranks.
         parts: u64,
     },
+    /// The experts dealt to `groups` groups of ranks in blocks, each expert cut over the ranks of its
+    /// group. A rank holds of routed rows those of its own experts.
+    Experts {
+        /// Experts (E).
+        experts: u64,
+        /// Groups; divides the experts and the number of ranks.
+        groups: u64,
+        /// What each rank of a group holds of an expert.
+        cut: Cut,
+        /// Ranks of a group.
+        parts: u64,
+    },
     /// Every rank holds a summand. Activations only.
     Partial,
     /// Every rank holds all of it, zeros but for rank 0: a summand that counts once. Weights only.
+    First,
+}
+
+/// What the ranks of a group of experts hold of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cut {
+    /// Pieces of its rows.
+    Rows,
+    /// Pieces of its columns.
+    Columns,
+    /// The first rank all of it, the others zeros: a summand that counts once.
     First,
 }
 
@@ -51,7 +74,7 @@ impl Layout {
     /// Pieces of the columns.
     pub const fn column_parts(self) -> u64 {
         match self {
-            Self::Columns { parts } => parts,
+            Self::Columns { parts } | Self::Experts { cut: Cut::Columns, parts, .. } => parts,
             _ => 1,
         }
     }
@@ -65,6 +88,8 @@ pub struct Place {
     /// Column groups of the result that its readers cannot take apart, heads for instance; `None`
     /// where any column stands alone.
     pub groups: Option<u64>,
+    /// Groups of ranks that experts are dealt to; divides the ranks.
+    pub expert_groups: u64,
 }
 
 /// What a rank computes of an operator.
@@ -76,6 +101,20 @@ pub struct Split {
     pub operands: Vec<Layout>,
     /// How the result lies.
     pub result: Layout,
+}
+
+impl Place {
+    /// Ranks that share a group of experts.
+    pub const fn ranks_of_group(&self) -> u64 {
+        self.rank.of / self.expert_groups
+    }
+
+    /// The experts that the rank holds of `experts`.
+    pub const fn held(&self, experts: u64) -> Held {
+        let count = experts / self.expert_groups;
+        let group = self.rank.index / self.ranks_of_group();
+        Held { first: group * count, count, of: experts }
+    }
 }
 
 /// A group that an operator cannot be split over.
@@ -137,7 +176,7 @@ pub const fn share(extent: u64, parts: u64) -> u64 {
 /// The layout that all activations of an operator share, if they do and it is a split of columns.
 pub(super) fn common_columns(operands: &[Found]) -> Layout {
     match operands.first() {
-        Some(&Some(first @ Layout::Columns { .. }))
+        Some(&Some(first @ (Layout::Columns { .. } | Layout::Experts { .. })))
             if operands.iter().all(|o| *o == Some(first)) =>
         {
             first
@@ -146,12 +185,13 @@ pub(super) fn common_columns(operands: &[Found]) -> Layout {
     }
 }
 
-/// Pieces of the queries' and of the keys' heads: a piece of queries per rank, or all of both.
+/// Pieces of the queries' and of the keys' heads: a piece of queries per rank, or all of both. Keys
+/// that an encoder left lie as they are wanted: in the pieces in which it cuts them.
 ///
 /// # Errors
-/// Queries in fewer pieces than ranks.
+/// Queries in fewer pieces than ranks, or keys that neither divide nor are divided.
 pub(super) fn attention(
-    heads: u64,
+    (heads, kv_heads): (u64, u64),
     place: Place,
     operands: &[Found],
 ) -> Result<(u64, u64), SplitError> {
@@ -159,7 +199,11 @@ pub(super) fn attention(
         Some(Some(layout)) => layout.column_parts(),
         _ => 1,
     };
-    match (pieces(0), pieces(1)) {
+    let keys = match operands.get(1) {
+        Some(None) if pieces(0) > 1 => parts(kv_heads, place.rank.of)?,
+        _ => pieces(1),
+    };
+    match (pieces(0), keys) {
         (1, _) => Ok((1, 1)),
         (queries, keys) if queries == place.rank.of => Ok((queries, keys)),
         _ => Err(SplitError::QueryHeads { heads, ranks: place.rank.of }),

@@ -3,6 +3,7 @@
 use crate::cost::speculative::{Optimum, Speculation};
 use crate::cost::{CostReport, Economics, Memory, PhaseCost, Provenance, Remedy, Request};
 use crate::graph::shard::Parallel;
+use crate::units::Bytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -35,6 +36,8 @@ pub struct EstimateContext<'a> {
     pub remedy: Option<Remedy>,
     /// What a person should know about the request itself.
     pub warnings: Vec<String>,
+    /// What an encoder keeps for cross-attention; `None` without one.
+    pub cross_kv: Option<Bytes>,
     /// What speculative decoding does, and the fastest gamma.
     pub speculation: Option<(Speculation, Optimum)>,
     /// Whether times are given.
@@ -54,6 +57,8 @@ struct EstimateJson<'a> {
     context: Option<u64>,
     ttft_s: Option<f64>,
     tpot_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encode_s: Option<f64>,
     prefill_s: Option<f64>,
     decode_tok_s: Option<f64>,
     throughput_tok_s: Option<f64>,
@@ -150,6 +155,8 @@ fn parallel(report: &CostReport, context: &EstimateContext<'_>) -> ParallelJson 
 struct MemoryJson {
     weights_bytes: f64,
     kv_bytes: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cross_kv_bytes: Option<f64>,
     activation_bytes: f64,
     total_bytes: f64,
     capacity_bytes: f64,
@@ -195,6 +202,7 @@ pub fn estimate_json(
     };
     let batch = request.batch() as f64;
     let prefill = summary.prefill.map(|t| t.get());
+    let encode = summary.encode.map(|t| t.get());
     let step = summary.decode_step.map(|t| t.get());
     let throughput = match (output, step) {
         (Some(output), _) => Some(batch * output as f64 / summary.total.get()),
@@ -213,11 +221,12 @@ pub fn estimate_json(
         context: length,
         ttft_s: shown(prefill),
         tpot_s: shown(step),
-        prefill_s: shown(prefill),
+        encode_s: shown(encode),
+        prefill_s: shown(prefill.map(|t| t - encode.unwrap_or(0.0))),
         decode_tok_s: shown(step.map(|t| batch / t)),
         throughput_tok_s: shown(throughput),
         speculative: context.speculation.filter(|_| context.shows_times).map(speculative),
-        memory: memory(report),
+        memory: memory(report, context),
         remedy: context.remedy.clone(),
         energy_j_per_token: shown(economics.energy_per_token.map(|v| v.get())),
         usd_per_mtok: shown(economics.per_million.map(|v| v.get())),
@@ -233,11 +242,12 @@ pub fn estimate_json(
     serde_json::to_string_pretty(&json).map(|text| text + "\n")
 }
 
-fn memory(report: &CostReport) -> MemoryJson {
+fn memory(report: &CostReport, context: &EstimateContext<'_>) -> MemoryJson {
     let memory = &report.summary.memory;
     MemoryJson {
         weights_bytes: memory.weights.get(),
         kv_bytes: memory.kv.get(),
+        cross_kv_bytes: context.cross_kv.map(|b| b.get()),
         activation_bytes: memory.activations.get(),
         total_bytes: memory.total().get(),
         capacity_bytes: report.capacity.capacity.get(),

@@ -23,7 +23,13 @@ pub fn formula(
     let groups: Vec<String> = step
         .groups()
         .iter()
-        .map(|g| format!("{} sequences x {} new tokens behind {} cached", g.count, g.new, g.past))
+        .map(|g| {
+            let source = match (phase, g.source) {
+                (Phase::Encode, _) | (_, 0) => String::new(),
+                (_, source) => format!(", {source} source positions"),
+            };
+            format!("{} sequences x {} new tokens behind {} cached{source}", g.count, g.new, g.past)
+        })
         .collect();
     let mut text = format!(
         "\n{} / {}, one of {} launches; {}\n",

@@ -10,6 +10,8 @@ pub(super) enum Sample<'a> {
     Circle(f64, &'a str),
     /// A diamond of a half diagonal, with classes.
     Diamond(f64, &'a str),
+    /// A triangle of a reach, with classes.
+    Triangle(f64, &'a str),
     /// A filled square, textured as the limit's bars are.
     Square(&'a str, Limit),
     /// A mark of a group of accelerators.
@@ -33,7 +35,7 @@ const ROW: f64 = 22.0;
 impl Entry<'_> {
     fn sample_width(&self) -> f64 {
         match self.sample {
-            Sample::Circle(r, _) | Sample::Diamond(r, _) => 2.0 * r + 6.0,
+            Sample::Circle(r, _) | Sample::Diamond(r, _) | Sample::Triangle(r, _) => 2.0 * r + 6.0,
             Sample::Square(..) | Sample::Shape(_) => 19.0,
             Sample::Line(_) => 28.0,
             Sample::None => 0.0,
@@ -80,6 +82,7 @@ fn draw_sample(canvas: &Canvas, at: Point, entry: &Entry<'_>) {
     match entry.sample {
         Sample::Circle(r, class) => canvas.circle(at.shifted(r, 0.0), r, Mark::class(class)),
         Sample::Diamond(r, class) => canvas.diamond(at.shifted(r, 0.0), r, Mark::class(class)),
+        Sample::Triangle(r, class) => canvas.triangle(at.shifted(r, 0.0), r, Mark::class(class)),
         Sample::Square(class, limit) => {
             let square = Rect::new(at.x, at.y - 6.5, 13.0, 13.0);
             draw_textured(canvas, &square, class, limit, "");

@@ -12,7 +12,7 @@ mod callouts;
 mod marks;
 mod roofs;
 
-use marks::{brief, is_drawn, legend_entries, radius, reach, ridge_request, tooltip};
+use marks::{brief, fill, is_drawn, legend_entries, reach, ridge_request, shape, tooltip};
 
 /// What a roofline shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +103,7 @@ impl RooflineChart {
         let canvas = Canvas::new(WIDTH, bottom + notes_height(&layout.notes));
         self.head().draw(&canvas);
         let legend = Point::new(MARGIN, self.head().height());
-        draw_legend(&canvas, legend, WIDTH - 2.0 * MARGIN, &legend_entries());
+        draw_legend(&canvas, legend, WIDTH - 2.0 * MARGIN, &legend_entries(&self.points));
         layout.plot.draw_grid(&canvas);
         layout.roofs.draw_lines(&canvas);
         self.draw_points(&canvas, &layout);
@@ -143,7 +143,7 @@ impl RooflineChart {
 
     /// Axes that hold every drawn point and ridge with room around.
     fn plot(&self) -> LogPlot {
-        let entries = legend_entries();
+        let entries = legend_entries(&self.points);
         let top = self.head().height() + legend_height(&entries, WIDTH - 2.0 * MARGIN) + 10.0;
         let frame = Rect::new(
             MARGIN + GUTTER - 14.0,
@@ -169,11 +169,8 @@ impl RooflineChart {
                 let point = &self.points[*index];
                 let at = self.place_of(&layout.plot, *index);
                 let tooltip = tooltip(point);
-                let mark = Mark { class: point.phase.name(), tooltip: &tooltip };
-                match point.phase {
-                    Phase::Prefill => canvas.circle(at, radius(point.share), mark),
-                    Phase::Decode => canvas.diamond(at, reach(point), mark),
-                }
+                let mark = Mark { class: fill(point.phase), tooltip: &tooltip };
+                shape(canvas, at, point.phase, reach(point), mark);
             }
         });
     }

@@ -1,4 +1,4 @@
-//! The two phases of generation and what limits an operator in them, as charts tell them apart.
+//! The phases of a request and what limits an operator in them, as charts tell them apart.
 
 pub use crate::tensor::Phase;
 

@@ -25,6 +25,7 @@ const FIGURES: &[&str] = &[
     "fits",
     "ttft_s",
     "tpot_s",
+    "encode_s",
     "prefill_s",
     "decode_tok_s",
     "throughput_tok_s",
@@ -114,11 +115,13 @@ fn write_figures<W: std::io::Write>(
     let shown = row.status.shows_times();
     let (batch, output) = (row.traffic.batch as f64, row.traffic.output as f64);
     let prefill = summary.prefill.map(|t| t.get());
+    let encode = summary.encode.map(|t| t.get());
     let step = summary.decode_step.map(|t| t.get());
     let times = [
         prefill,
         step,
-        prefill,
+        encode,
+        prefill.map(|t| t - encode.unwrap_or(0.0)),
         step.map(|t| batch / t),
         Some(batch * output / summary.total.get()),
     ];

@@ -4,6 +4,7 @@
 //! a plan is bound to a machine once per block and a grid of any size streams in constant memory.
 
 mod csv;
+pub mod deployment;
 mod grid;
 mod row;
 mod subject;

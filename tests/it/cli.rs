@@ -4,5 +4,6 @@ mod catalogs;
 mod estimates;
 mod graphs;
 mod help;
+mod parallel;
 mod sweeps;
 mod techniques;

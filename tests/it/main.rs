@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod documents;
+mod encoders;
 mod extending;
 mod laws;
 mod layers;

@@ -9,8 +9,8 @@ use cosim::model::{BuildOptions, bundled, load_bundled};
 fn the_graph_holds_every_parameter_of_every_bundled_model() {
     for id in bundled::ids() {
         let model = load_bundled(id).expect("bundled");
-        let graph = model.graph(&BuildOptions::default()).expect("wires");
-        let plan = Plan::new(&graph, &Scheme::sixteen_bit());
+        let graphs = model.graphs(&BuildOptions::default()).expect("wires");
+        let plan = Plan::of(graphs.parts(), &Scheme::sixteen_bit());
         let total = model.parameters().total;
         assert_eq!(u128::from(plan.footprint.parameters), total, "{id}");
         assert_eq!(plan.footprint.weights.total.get(), 2.0 * total as f64, "{id}");

@@ -3,7 +3,7 @@
 
 use crate::support::cases;
 use crate::support::machines::{machine, step_time};
-use crate::support::random::{all_options, architectures, steps, tiny};
+use crate::support::random::{all_options, architectures, encoder_decoders, steps, tiny};
 use crate::support::sequences::{Inputs, LOGITS};
 use cosim::cost::Estimator;
 use cosim::dtype::Scheme;
@@ -14,7 +14,7 @@ use cosim::mapping::Plan;
 use cosim::model::{Architecture, Attention, BuildOptions, FusionSet};
 use cosim::op::meter::{Metered, metered};
 use cosim::op::scalar::Scalar;
-use cosim::tensor::{Phase, Role, Step, TensorName, TensorSource, TensorType};
+use cosim::tensor::{Group, Phase, Role, Step, TensorName, TensorSource, TensorType};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -67,6 +67,71 @@ proptest! {
             prop_assert_eq!(claimed(&plan, &step), counted);
             prop_assert_eq!(counts.unscoped, 0);
             prop_assert!(values.kept.values().flatten().all(|v| !v.value().is_nan()));
+        }
+    }
+
+    #[test]
+    fn a_model_with_an_encoder_is_metered(
+        model in encoder_decoders(&tiny()), seed: u64,
+        groups in prop::collection::vec((1..4u64, 1..4u64, 0..5u64, 1..6u64), 1..3),
+    ) {
+        for options in all_options() {
+            let graphs = model.graphs(&options).expect("types");
+            for (phases, graph) in graphs.parts() {
+                let encodes = phases.contains(Phase::Encode);
+                let groups = groups.iter().map(|&(count, new, past, source)| match encodes {
+                    true => Group { count, new: source, past: 0, source },
+                    false => Group { count, new, past, source },
+                });
+                let step = Step::mixed(groups).expect("valid");
+                let tokens = (0..step.tokens() as u64).map(|i| i % model.vocabulary).collect();
+                let inputs = Inputs { seed, tokens, ..Inputs::default() };
+                let (values, counts) = metered(|| run::<Metered>(graph, &step, &inputs, &|_| true));
+                let counted = [counts.matrix, counts.vector, counts.special].map(|c| c as f64);
+                let plan = Plan::of([(phases, graph)], &Scheme::sixteen_bit());
+                prop_assert_eq!(claimed(&plan, &step), counted);
+                prop_assert_eq!(counts.unscoped, 0);
+                prop_assert!(values.kept.values().flatten().all(|v| !v.value().is_nan()));
+            }
+        }
+    }
+
+    #[test]
+    fn an_encoder_and_its_decoder_share_what_a_run_touches(
+        model in encoder_decoders(&tiny()), (batch, source) in (1..4u64, 1..6u64), seed: u64,
+    ) {
+        let start = model.encoder.expect("an encoder").start_tokens;
+        let graphs = model.graphs(&BuildOptions::default()).expect("types");
+        let plan = Plan::of(graphs.parts(), &Scheme::sixteen_bit());
+        let (mut weights, mut own, mut cross) = (BTreeSet::new(), 0, 0);
+        for (phases, graph) in graphs.parts() {
+            let encodes = phases.contains(Phase::Encode);
+            let step = match encodes {
+                true => Step::encode(batch, source),
+                false => Step::prefill(batch, start).and_then(|s| s.with_source(source)),
+            };
+            let step = step.expect("valid");
+            let tokens = (0..step.tokens() as u64).map(|i| i % model.vocabulary).collect();
+            let inputs = Inputs { seed, tokens, ..Inputs::default() };
+            let recorded = Recorded { inputs, ..Recorded::default() };
+            let values = run(graph, &step, &recorded, &|_| false);
+            weights.extend(recorded.weights.take());
+            *(if encodes { &mut cross } else { &mut own }) +=
+                values.kept.values().map(Vec::len).sum::<usize>();
+        }
+        let elements = weights.iter().map(|(_, _, n)| n).sum::<u64>();
+        prop_assert_eq!(plan.footprint.parameters, elements);
+        prop_assert_eq!(u128::from(elements), model.parameters().total);
+        prop_assert_eq!(plan.footprint.weights.total.get(), 2.0 * elements as f64);
+        let kept = plan.footprint.cross_kv(batch as f64, source);
+        prop_assert_eq!(kept.get(), 2.0 * cross as f64);
+        // The executor keeps rows that have left a window; memory does not.
+        let in_memory = plan.footprint.kv(batch as f64, start).get();
+        let windows = model.attention.windows.iter().flatten();
+        if windows.copied().min().is_none_or(|w| w >= start) {
+            prop_assert_eq!(in_memory, 2.0 * own as f64);
+        } else {
+            prop_assert!(in_memory <= 2.0 * own as f64);
         }
     }
 

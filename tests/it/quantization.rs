@@ -31,7 +31,7 @@ fn logits(graph: &Graph, step: &Step, inputs: &Inputs, ranks: u64) -> Vec<f64> {
             .clone();
     }
     let cut: Vec<Graph> = (0..ranks)
-        .map(|index| tensor_parallel(graph, Rank { index, of: ranks }).expect("divides"))
+        .map(|index| tensor_parallel(graph, Rank { index, of: ranks }, 1).expect("divides"))
         .collect();
     let wanted = name(&cut[0]);
     let values = run_ranks::<f64>(&cut, step, inputs, &|n| n == wanted);

@@ -1,7 +1,7 @@
 //! A graph cut for several devices computes what it computed whole.
 
 use crate::support::cases;
-use crate::support::random::{all_options, architectures, tiny};
+use crate::support::random::{all_options, architectures, encoder_decoders, tiny};
 use crate::support::sequences::Inputs;
 use cosim::dtype::Scheme;
 use cosim::exec::{run, run_ranks};
@@ -10,15 +10,21 @@ use cosim::graph::{Graph, Kind, Source};
 use cosim::mapping::Plan;
 use cosim::model::{Architecture, BuildOptions, load_bundled};
 use cosim::op::split::{Rank, SplitError};
-use cosim::tensor::{Dim, Group, Step};
+use cosim::tensor::{Dim, Group, Phase, Step};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 
 /// Sums over ranks add in another order.
 const ROUNDING: f64 = 1e-9;
 
 /// The graphs of all ranks.
 fn ranks(graph: &Graph, of: u64) -> Result<Vec<Graph>, ShardError> {
-    (0..of).map(|index| tensor_parallel(graph, Rank { index, of })).collect()
+    dealt(graph, of, 1)
+}
+
+/// The same with experts dealt to groups.
+fn dealt(graph: &Graph, of: u64, groups: u64) -> Result<Vec<Graph>, ShardError> {
+    (0..of).map(|index| tensor_parallel(graph, Rank { index, of }, groups)).collect()
 }
 
 /// The name of the value that the sampler reads.
@@ -37,6 +43,29 @@ fn widened(mut model: Architecture, of: u64, also_keys: bool) -> Architecture {
     model
 }
 
+/// The value that tells: the hidden state of an encoder, the logits of a decoder.
+fn compared(graph: &Graph, phase: Phase) -> String {
+    match phase {
+        Phase::Encode => graph.node(graph.outputs()[0]).name.clone(),
+        _ => logits(graph),
+    }
+}
+
+/// The columns of a whole cache of `rows` rows that a rank of `of` holds beside `own`.
+fn piece(whole: &[f64], rows: usize, own: &[f64], (rank, of): (u64, u64)) -> Vec<f64> {
+    let (width, narrow) = (whole.len() / rows, own.len() / rows);
+    let first = (rank * (width / narrow) as u64 / of) as usize * narrow;
+    whole.chunks(width).flat_map(|row| row[first..first + narrow].to_vec()).collect()
+}
+
+fn close(found: &[f64], expected: &[f64]) -> Result<(), TestCaseError> {
+    prop_assert_eq!(found.len(), expected.len());
+    for (a, b) in found.iter().zip(expected) {
+        prop_assert!((a - b).abs() <= ROUNDING * b.abs().max(1.0), "{} or {}", a, b);
+    }
+    Ok(())
+}
+
 fn step(groups: &[(u64, u64)]) -> Step {
     let groups = groups.iter().map(|&(new, past)| Group { count: 1, new, past, source: 0 });
     Step::mixed(groups).expect("valid")
@@ -48,15 +77,23 @@ proptest! {
     #[test]
     fn ranks_together_compute_what_one_device_does(
         model in architectures(&tiny()), seed: u64, of in 1..5u64, also_keys: bool,
-        groups in prop::collection::vec((1..5u64, 0..5u64), 1..3),
+        groups in prop::collection::vec((1..5u64, 0..5u64), 1..3), deal: bool,
     ) {
-        let model = widened(model, of, also_keys);
+        let mut model = widened(model, of, also_keys);
+        let dealt_to = match (&mut model.experts, deal) {
+            // Over 4 ranks 2 groups, which cut each expert in two, as well as 4.
+            (Some(experts), true) => {
+                experts.count *= of;
+                if of == 4 && seed % 2 == 0 { 2 } else { of }
+            }
+            _ => 1,
+        };
         let step = step(&groups);
         let tokens = (0..step.tokens() as u64).map(|t| (seed ^ (t * 7)) % model.vocabulary);
         let inputs = Inputs { seed, tokens: tokens.collect(), ..Inputs::default() };
         for options in all_options() {
             let graph = model.graph(&options).expect("types");
-            let cut = match ranks(&graph, of) {
+            let cut = match dealt(&graph, of, dealt_to) {
                 Ok(cut) => cut,
                 Err(ShardError::Split { source: SplitError::Heads { heads, ranks }, .. }) => {
                     let divides = heads.is_multiple_of(ranks) || ranks.is_multiple_of(heads);
@@ -117,17 +154,86 @@ proptest! {
     }
 
     #[test]
-    fn weights_of_all_ranks_are_the_whole_and_what_is_held_again(
-        model in architectures(&tiny()), of in 1..5u64, also_keys: bool,
+    fn ranks_of_an_encoder_and_its_decoder_compute_what_one_device_does(
+        model in encoder_decoders(&tiny()), seed: u64, of in 1..5u64, also_keys: bool,
+        source in 1..6u64, (new, past) in (1..4u64, 0..4u64),
+    ) {
+        let model = widened(model, of, also_keys);
+        for options in all_options() {
+            let graphs = model.graphs(&options).expect("types");
+            let mut kept = BTreeMap::new();
+            for phase in [Phase::Encode, Phase::Decode] {
+                let graph = graphs.of(phase).expect("a graph");
+                let group = match phase {
+                    Phase::Encode => Group { count: 2, new: source, past: 0, source },
+                    _ => Group { count: 2, new, past, source },
+                };
+                let step = Step::mixed([group]).expect("valid");
+                let Ok(cut) = ranks(graph, of) else {
+                    let kv = model.attention.kv_heads;
+                    prop_assert!(!kv.is_multiple_of(of) && !of.is_multiple_of(kv));
+                    break;
+                };
+                let tokens = (0..step.tokens() as u64).map(|t| (seed ^ (t * 7)) % model.vocabulary);
+                // The decoder attends to what the whole encoder kept.
+                let cache = std::mem::take(&mut kept);
+                let inputs =
+                    Inputs { seed, tokens: tokens.collect(), cache, ..Inputs::default() };
+                let [name, name_cut] = [graph, &cut[0]].map(|g| compared(g, phase));
+                let mut whole = run::<f64>(graph, &step, &inputs, &|n| n == name);
+                let expected = whole.kept.remove(&(None, name)).expect("kept");
+                let rows = step.tokens() as usize;
+                for (rank, values) in
+                    run_ranks::<f64>(&cut, &step, &inputs, &|n| n == name_cut).into_iter().enumerate()
+                {
+                    let found = &values.kept[&(None, name_cut.clone())];
+                    close(found, &expected)?;
+                    for (key, value) in whole.kept.iter().filter(|_| phase == Phase::Encode) {
+                        let own = piece(value, rows, &values.kept[key], (rank as u64, of));
+                        close(&values.kept[key], &own)?;
+                    }
+                }
+                kept = whole.kept;
+            }
+        }
+    }
+
+    #[test]
+    fn ranks_of_an_encoder_hold_the_whole_and_what_is_held_again(
+        model in encoder_decoders(&tiny()), of in 1..5u64, also_keys: bool,
     ) {
         let mut model = widened(model, of, also_keys);
         model.vocabulary *= of;
         model.ffn.inner *= of;
-        if let Some(shared) = model.experts.as_mut().and_then(|experts| experts.shared.as_mut()) {
-            *shared *= of;
+        let graphs = model.graphs(&BuildOptions::default()).expect("types");
+        let scheme = Scheme::sixteen_bit();
+        for (phases, graph) in graphs.parts() {
+            let Ok(cut) = ranks(graph, of) else { return Ok(()) };
+            let bytes = |g| Plan::of([(phases, g)], &scheme).footprint.weights.total.get();
+            let all: f64 = cut.iter().map(bytes).sum();
+            prop_assert_eq!(all, of as f64 * bytes(&cut[0]), "ranks hold alike");
+            prop_assert_eq!(all, bytes(graph) + held_again(&cut[0]));
+        }
+    }
+
+    #[test]
+    fn weights_of_all_ranks_are_the_whole_and_what_is_held_again(
+        model in architectures(&tiny()), of in 1..5u64, also_keys: bool, deal: bool,
+    ) {
+        let mut model = widened(model, of, also_keys);
+        model.vocabulary *= of;
+        model.ffn.inner *= of;
+        let mut groups = 1;
+        if let Some(experts) = &mut model.experts {
+            experts.inner *= of;
+            experts.shared = experts.shared.map(|shared| shared * of);
+            if deal {
+                groups = of;
+                experts.count *= of;
+            }
         }
         let graph = model.graph(&BuildOptions::default()).expect("types");
-        let Ok(cut) = ranks(&graph, of) else { return Ok(()) };
+        let Ok(cut) = dealt(&graph, of, groups) else { return Ok(()) };
         let scheme: Scheme = "16bit".parse().expect("a scheme");
         let bytes = |graph: &Graph| Plan::new(graph, &scheme).footprint.weights.total.get();
         let all: f64 = cut.iter().map(bytes).sum();
@@ -153,7 +259,7 @@ fn held_again(rank: &Graph) -> f64 {
 fn one_rank_runs_the_graph_as_it_is() {
     let model = load_bundled("llama-3-8b").expect("bundled");
     let graph = model.graph(&BuildOptions::default()).expect("types");
-    let alone = tensor_parallel(&graph, Rank { index: 0, of: 1 }).expect("one rank");
+    let alone = tensor_parallel(&graph, Rank { index: 0, of: 1 }, 1).expect("one rank");
     assert_eq!(alone.to_json(), graph.to_json());
 }
 
@@ -161,7 +267,7 @@ fn one_rank_runs_the_graph_as_it_is() {
 fn a_layer_has_two_sums_and_the_model_one_at_each_end() {
     let model = load_bundled("llama-3-8b").expect("bundled");
     let graph = model.graph(&BuildOptions::default()).expect("types");
-    let rank = tensor_parallel(&graph, Rank { index: 3, of: 8 }).expect("8 ranks");
+    let rank = tensor_parallel(&graph, Rank { index: 3, of: 8 }, 1).expect("8 ranks");
     let exchanges: Vec<&str> = rank
         .nodes()
         .filter(|(_, n)| n.name.ends_with(".all_reduce") || n.name.ends_with(".all_gather"))

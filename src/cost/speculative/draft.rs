@@ -105,6 +105,11 @@ impl DraftPlan {
                 let weights = plan.footprint.weights.total * *heads as f64;
                 (Some(plan), weights, 0, 0)
             }
+            Drafter::Mtp(_) if architecture.encoder.is_some() => {
+                let message = format!("{} has an encoder", architecture.id);
+                let hint = "multi-token-prediction modules are those of decoder-only models";
+                return Err(Diagnostic::new(message).hint(hint));
+            }
             Drafter::Mtp(modules) => {
                 let module = wired(architecture.mtp_module(options))?;
                 let own = own_weights(&module, target)?;
@@ -127,8 +132,21 @@ fn model(draft: &Architecture, target: Target<'_>) -> Result<Plan, Diagnostic> {
         let hint = "a draft proposes tokens of the target: both need the same vocabulary";
         return Err(Diagnostic::new(message).hint(hint));
     }
+    same_encoder(draft, target.architecture)?;
     let graphs = draft.graphs(target.options).map_err(|e| Diagnostic::new(e.to_string()))?;
     target.plan(graphs.parts())
+}
+
+/// A draft sees what its target sees: both behind an encoder of the same input, or neither.
+fn same_encoder(draft: &Architecture, target: &Architecture) -> Result<(), Diagnostic> {
+    let seen = |model: &Architecture| model.encoder.map(|e| (e.input, e.start_tokens));
+    if seen(draft) == seen(target) {
+        return Ok(());
+    }
+    let (target, draft) = (&target.id, &draft.id);
+    let message = format!("draft {draft} and target {target} do not begin alike");
+    let hint = "both need an encoder of the same input and the same start tokens, or none";
+    Err(Diagnostic::new(message).hint(hint))
 }
 
 /// Weights of a module that the target does not have under the same name.

@@ -5,7 +5,8 @@ use super::draft::Speculated;
 use super::optimal::{MAX_GAMMA, Optimum, optimal_gamma};
 use crate::cost::estimator::{EstimateError, Estimator};
 use crate::cost::generation::{Memory, PhaseTime, Summary};
-use crate::cost::request::{DecodeSpan, Request, RequestError};
+use crate::cost::request::{DecodeSpan, Request, RequestError, Steps};
+use crate::mapping::Footprint;
 use crate::tensor::{Phase, Step};
 use crate::units::{Bytes, Seconds};
 use crate::workload::Gamma;
@@ -71,14 +72,15 @@ impl<'a> Speculator<'a> {
         request: &Request,
     ) -> Result<(Summary, Option<Speculation>), RequestError> {
         let plain = self.target.summary(request)?;
-        let (prefill, decode) = self.target.micro_batch(request).steps()?;
-        let Some(decode) = self.decode(decode, request, &plain) else { return Ok((plain, None)) };
+        let steps = self.target.micro_batch(request).steps(self.start())?;
+        let decode = self.decode(steps.decode, request, &plain);
+        let Some(decode) = decode else { return Ok((plain, None)) };
         let gamma = match self.what.gamma {
             Gamma::Fixed(gamma) => gamma,
             Gamma::Auto => self.optimum(&decode).gamma,
         };
         let rounds = decode.rounds;
-        let draft_prefill = prefill.as_ref().map(|step| self.draft_prefill(step, rounds));
+        let draft_prefill = steps.prefill.is_some().then(|| self.draft_prefill(&steps, rounds));
         let verify = self.verify(&decode, gamma);
         let cycle = self.cycle(&decode, gamma);
         let per_token = cycle.per_token(&self.what.acceptance);
@@ -115,7 +117,8 @@ impl<'a> Speculator<'a> {
     /// Zero or absurdly large numbers.
     pub fn optimal(&self, request: &Request) -> Result<Option<Optimum>, RequestError> {
         let plain = self.target.summary(request)?;
-        let decode = self.decode(self.target.micro_batch(request).steps()?.1, request, &plain);
+        let span = self.target.micro_batch(request).steps(self.start())?.decode;
+        let decode = self.decode(span, request, &plain);
         Ok(decode.map(|decode| self.optimum(&decode)))
     }
 
@@ -126,7 +129,7 @@ impl<'a> Speculator<'a> {
     /// Zero or absurdly large numbers.
     pub fn cycles(&self, request: &Request, most: u64) -> Result<Vec<Cycle>, RequestError> {
         let plain = self.target.summary(request)?;
-        let span = self.target.micro_batch(request).steps()?.1;
+        let span = self.target.micro_batch(request).steps(self.start())?.decode;
         let Some(decode) = self.decode(span, request, &plain) else { return Ok(vec![]) };
         Ok((1..=most.min(self.limit())).map(|gamma| self.cycle(&decode, gamma)).collect())
     }
@@ -165,10 +168,20 @@ impl<'a> Speculator<'a> {
         self.target.verify_time(&decode.span, gamma + 1).round(decode.rounds)
     }
 
-    fn draft_prefill(&self, step: &Step, rounds: u64) -> Seconds {
-        let once = |d: &Estimator<'_>| d.step_time(Phase::Prefill, step).flow(rounds).time;
+    /// The draft's own encode and prefill steps.
+    fn draft_prefill(&self, steps: &Steps, rounds: u64) -> Seconds {
+        let phases = [(Phase::Encode, &steps.encode), (Phase::Prefill, &steps.prefill)];
+        let once = |draft: &Estimator<'_>| -> f64 {
+            let steps = phases.iter().filter_map(|(phase, step)| Some((*phase, step.as_ref()?)));
+            steps.map(|(phase, step)| draft.step_time(phase, step).flow(rounds).time).sum()
+        };
         let once = self.draft.as_ref().map_or(0.0, once);
         Seconds::new(once * self.what.draft.prefills as f64)
+    }
+
+    /// Tokens that target and draft begin with behind their encoders.
+    fn start(&self) -> Option<u64> {
+        self.target.plan.footprint.start()
     }
 
     /// Memory of target and draft together, and the draft's cache. Both keep the drafted tokens of
@@ -179,19 +192,22 @@ impl<'a> Speculator<'a> {
         plain: &Memory,
         gamma: u64,
     ) -> Result<(Memory, Bytes), RequestError> {
-        let tokens = request.longest_context().saturating_add(gamma);
+        let start = self.start();
+        let tokens = request.longest_context(start).saturating_add(gamma);
+        let source = request.source(start);
         let parallel = &self.target.plan.parallel;
         let (held, running) =
             (parallel.replica_batch(request.batch()), parallel.micro_batch(request.batch()));
-        let verify = Step::verify(running, gamma + 1, tokens - gamma - 1)?;
+        let verify = Step::verify(running, gamma + 1, tokens - gamma - 1)?.with_source(source)?;
+        let kept = |f: &Footprint| f.kv(held as f64, tokens) + f.cross_kv(held as f64, source);
         let target = &self.target.plan.footprint;
         let mut memory = Memory {
             weights: plain.weights + self.what.draft.weights,
-            kv: target.kv(held as f64, tokens),
+            kv: kept(target),
             activations: plain.activations.max(target.activations(Phase::Decode, &verify)),
         };
         let Some(draft) = &self.what.draft.plan else { return Ok((memory, Bytes::ZERO)) };
-        let kv = draft.footprint.kv(held as f64, tokens) * self.what.draft.caches as f64;
+        let kv = kept(&draft.footprint) * self.what.draft.caches as f64;
         memory.kv += kv;
         memory.activations = memory.activations.max(Memory::of(draft, request)?.activations);
         Ok((memory, kv))

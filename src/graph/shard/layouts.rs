@@ -15,7 +15,7 @@ pub(super) struct Layouts {
 
 impl Layouts {
     /// Walks a graph in order of execution. Inputs and carried values are whole on every rank.
-    pub(super) fn new(graph: &Graph, rank: Rank) -> Result<Self, ShardError> {
+    pub(super) fn new(graph: &Graph, rank: Rank, expert_groups: u64) -> Result<Self, ShardError> {
         let count = graph.nodes().count();
         let mut layouts = Self { values: vec![None; count], splits: vec![None; count] };
         for (id, node) in graph.nodes() {
@@ -28,7 +28,7 @@ impl Layouts {
                     let operands = graph.operands(id);
                     let found: Vec<Found> =
                         operands.iter().map(|o| layouts.found(graph, *o)).collect();
-                    let place = Place { rank, groups: groups(graph, id) };
+                    let place = Place { rank, groups: groups(graph, id), expert_groups };
                     let split = op
                         .split(place, &found)
                         .map_err(|source| ShardError::Split { node: node.name.clone(), source })?;

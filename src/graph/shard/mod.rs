@@ -48,6 +48,9 @@ pub enum ShardError {
         /// Layers of the model.
         layers: u64,
     },
+    /// A pipeline of an encoder and its decoder.
+    #[error("a model with an encoder is not cut into pipeline stages")]
+    Encoder,
     /// A wiring that does not type.
     #[error(transparent)]
     Graph(#[from] GraphError),

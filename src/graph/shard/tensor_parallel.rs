@@ -3,7 +3,7 @@
 use super::ShardError;
 use super::layouts::Layouts;
 use crate::graph::{Builder, Graph, Kind, NodeId, Share, Source};
-use crate::op::split::{Layout, Rank, share};
+use crate::op::split::{Cut, Layout, Rank, share};
 use crate::op::{AllGather, AllReduce};
 use crate::tensor::{Dim, TensorType};
 use std::collections::BTreeMap;
@@ -11,15 +11,16 @@ use std::collections::BTreeMap;
 /// The graph that one rank of a tensor-parallel group runs (Shoeybi et al., arXiv 1909.08053).
 ///
 /// The graphs of all ranks have the same nodes in the same order. The residual stream is whole on
-/// every rank; what is split between follows from each operator's rule.
+/// every rank; what is split between follows from each operator's rule. Experts are dealt in blocks to
+/// `expert_groups` groups of ranks, which divide them and the ranks, and cut inside a group.
 ///
 /// # Errors
 /// Heads that do not divide, or a wiring without an exchange for it.
-pub fn tensor_parallel(graph: &Graph, rank: Rank) -> Result<Graph, ShardError> {
+pub fn tensor_parallel(graph: &Graph, rank: Rank, expert_groups: u64) -> Result<Graph, ShardError> {
     if rank.of == 1 {
         return Ok(graph.clone());
     }
-    let layouts = Layouts::new(graph, rank)?;
+    let layouts = Layouts::new(graph, rank, expert_groups)?;
     let builder = Builder::new();
     let mut rewrite = Rewrite { graph, rank, layouts, builder, made: BTreeMap::new() };
     let nodes: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
@@ -78,6 +79,18 @@ impl Rewrite<'_> {
         let (mut ty, mut whole) = (node.ty, node.ty.width);
         match (layout, ty.rows) {
             (Layout::Columns { parts }, _) => ty.width = share(ty.width, parts),
+            (Layout::Experts { cut: Cut::Columns, groups, parts, .. }, Dim::Fixed(rows)) => {
+                ty.rows = Dim::Fixed(rows / groups);
+                ty.width = share(ty.width, parts);
+            }
+            (Layout::Experts { cut: Cut::Rows, experts, groups, parts }, Dim::Fixed(rows)) => {
+                whole = rows;
+                ty.rows = Dim::Fixed(experts / groups * share(rows / experts, parts));
+            }
+            (Layout::Experts { cut: Cut::First, groups, .. }, Dim::Fixed(rows)) => {
+                whole = rows;
+                ty.rows = Dim::Fixed(rows / groups);
+            }
             (Layout::Rows { parts }, Dim::Fixed(rows)) => {
                 whole = rows;
                 ty.rows = Dim::Fixed(share(rows, parts));

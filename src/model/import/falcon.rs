@@ -52,9 +52,11 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         head: Head {
             tied: config.flag_or("tie_word_embeddings", true)?,
             bias: false,
+            scale: None,
             softcap: None,
         },
         embedding: Embedding { scale: None, norm: false },
+        encoder: None,
     })
 }
 
@@ -80,6 +82,7 @@ fn attention(config: &mut Config, hidden: u64, form: Form) -> Result<Attention, 
         kv_heads,
         head_dim,
         qkv_bias: form.bias,
+        k_bias: true,
         out_bias: form.bias,
         qk_norm: false,
         scale: 1.0 / (head_dim as f64).sqrt(),

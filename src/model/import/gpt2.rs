@@ -34,6 +34,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             kv_heads: heads,
             head_dim,
             qkv_bias: true,
+            k_bias: true,
             out_bias: true,
             qk_norm: false,
             scale: 1.0 / (head_dim as f64).sqrt(),
@@ -59,8 +60,10 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         head: Head {
             tied: config.flag_or("tie_word_embeddings", true)?,
             bias: false,
+            scale: None,
             softcap: None,
         },
         embedding: Embedding { scale: None, norm: false },
+        encoder: None,
     })
 }

@@ -44,6 +44,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             kv_heads: heads,
             head_dim,
             qkv_bias: false,
+            k_bias: true,
             out_bias: false,
             qk_norm: false,
             scale: 1.0 / (head_dim as f64).sqrt(),
@@ -69,8 +70,10 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         head: Head {
             tied: config.flag_or("tie_word_embeddings", false)?,
             bias: true,
+            scale: None,
             softcap: None,
         },
         embedding: Embedding { scale: None, norm: false },
+        encoder: None,
     })
 }

@@ -23,6 +23,8 @@ mod qwen3;
 mod qwen3_moe;
 mod rms_decoder;
 mod rope;
+mod t5;
+mod whisper;
 
 use super::Architecture;
 use super::check::{Refusal, check};
@@ -56,6 +58,8 @@ const FAMILIES: &[Family] = &[
     qwen2::FAMILY,
     qwen3::FAMILY,
     qwen3_moe::FAMILY,
+    t5::FAMILY,
+    whisper::FAMILY,
 ];
 
 /// The `model_type` of every family that can be imported, in alphabetical order.
@@ -137,19 +141,33 @@ fn citation(config: &mut Config) -> Result<String, Diagnostic> {
 fn explain(config: &Config, refusal: Refusal) -> Diagnostic {
     let keys: &[&str] = match refusal.field {
         "vocabulary" => &["vocab_size"],
-        "hidden" => &["hidden_size", "n_embd", "n_embed"],
-        "layers" => &["num_hidden_layers", "n_layer"],
+        "hidden" => &["hidden_size", "n_embd", "n_embed", "d_model"],
+        "layers" => &["num_hidden_layers", "n_layer", "num_decoder_layers", "decoder_layers"],
         "max_context" => &["max_position_embeddings", "n_positions", "seq_length"],
-        "attention.heads" => &["num_attention_heads", "n_head"],
+        "encoder.layers" => &["num_layers", "encoder_layers"],
+        "encoder.max_source" => &["max_source_positions", "n_positions"],
+        "encoder.input" => &["num_mel_bins"],
+        "position.relative.buckets" => &["relative_attention_num_buckets"],
+        "position.relative.max_distance" => &["relative_attention_max_distance"],
+        "attention.heads" => {
+            &["num_attention_heads", "n_head", "num_heads", "decoder_attention_heads"]
+        }
         "attention.kv_heads" => &["num_key_value_heads", "num_kv_heads"],
-        "attention.head_dim" => &["head_dim"],
+        "attention.head_dim" => &["head_dim", "d_kv"],
         "attention.scale" => &["query_pre_attn_scalar"],
         "attention.softcap" => &["attn_logit_softcapping"],
         "attention.windows" => &["sliding_window"],
         "position.rope.theta" => &["rope_theta", "rope_parameters"],
         "position.rope.rotary_dim" => &["rotary_dim", "partial_rotary_factor", "head_dim"],
         "position.rope.scaling" => &["rope_scaling", "rope_parameters"],
-        "ffn.inner" => &["intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size"],
+        "ffn.inner" => &[
+            "intermediate_size",
+            "ffn_dim",
+            "n_inner",
+            "ffn_hidden_size",
+            "d_ff",
+            "decoder_ffn_dim",
+        ],
         "experts.count" => &["num_local_experts", "num_experts"],
         "experts.active" => &["num_experts_per_tok"],
         "experts.inner" => &["moe_intermediate_size", "intermediate_size"],

@@ -45,6 +45,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             kv_heads: heads,
             head_dim,
             qkv_bias: bias,
+            k_bias: true,
             out_bias: bias,
             qk_norm: false,
             scale: 1.0 / (head_dim as f64).sqrt(),
@@ -70,9 +71,11 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         head: Head {
             tied: config.flag_or("tie_word_embeddings", true)?,
             bias: false,
+            scale: None,
             softcap: None,
         },
         embedding: Embedding { scale: None, norm: false },
+        encoder: None,
     })
 }
 

@@ -58,9 +58,11 @@ pub(super) fn rms_decoder(
         head: Head {
             tied: config.flag_or("tie_word_embeddings", defaults.tied)?,
             bias: false,
+            scale: None,
             softcap: None,
         },
         embedding: Embedding { scale: None, norm: false },
+        encoder: None,
     })
 }
 
@@ -83,6 +85,7 @@ fn attention(
         kv_heads,
         head_dim,
         qkv_bias: bias,
+        k_bias: true,
         out_bias: bias,
         qk_norm: false,
         scale: 1.0 / (head_dim as f64).sqrt(),

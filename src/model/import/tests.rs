@@ -37,6 +37,9 @@ const FIXTURES: &[&str] = &[
     "qwen3-30b-a3b",
     "qwen3-8b",
     "smollm2-135m",
+    "t5-large",
+    "t5-v1.1-xxl",
+    "whisper-large-v3",
 ];
 
 #[test]
@@ -118,7 +121,7 @@ fn an_unknown_family_is_named() {
     1 | {"architectures": ["MambaForCausalLM"], "model_type": "mamba"}
       |                                         ^^^^^^^^^^^^^
       |
-      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe
+      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe, t5, whisper
     "#);
     let shown = refused("llama-2-7b", "LlamaForCausalLM", "LlamaForSequenceClassification");
     insta::assert_snapshot!(shown, @r#"

@@ -2,9 +2,17 @@
 
 use super::Wiring;
 use crate::graph::{GraphError, NodeId, Source};
-use crate::model::architecture::Position;
-use crate::op::{KvAppend, Rope, ScoreBias, Scores, Softmax, WeightedSum};
+use crate::model::architecture::{Attention, Position};
+use crate::op::{Buckets, KvAppend, Rope, ScoreBias, Scores, Softmax, WeightedSum};
 use crate::tensor::{Dim, Mask, TensorType, WeightKind};
+
+/// What the queries of an attention see, and in how many heads.
+pub(super) struct Seen {
+    pub(super) kv_heads: u64,
+    pub(super) mask: Mask,
+    /// A learned one reads the stack's table.
+    pub(super) bias: Option<ScoreBias>,
+}
 
 impl Wiring<'_> {
     /// Projections, rotation, cache append, scores, softmax, weighted sum, output projection.
@@ -19,7 +27,8 @@ impl Wiring<'_> {
         let mask = window.map_or(Mask::Causal, |window| Mask::Sliding { window });
 
         let q = self.project("attn.q", x, (hidden, heads * head_dim), a.qkv_bias)?;
-        let k = self.project("attn.k", x, (hidden, kv_heads * head_dim), a.qkv_bias)?;
+        let k_bias = a.qkv_bias && a.k_bias;
+        let k = self.project("attn.k", x, (hidden, kv_heads * head_dim), k_bias)?;
         let v = self.project("attn.v", x, (hidden, kv_heads * head_dim), a.qkv_bias)?;
         let (q, k) = if a.qk_norm {
             let q = self.norm("attn.q_norm", q, Dim::Tokens, (heads, head_dim))?;
@@ -32,19 +41,41 @@ impl Wiring<'_> {
         let keys = self.append("attn.append_k", k, mask)?;
         let values = self.append("attn.append_v", v, mask)?;
 
-        let (scale, softcap) = (a.scale, a.softcap);
-        let bias = matches!(self.arch.position, Position::Alibi).then_some(ScoreBias::Alibi);
-        let scores = Scores { heads, kv_heads, head_dim, mask, scale, softcap, bias };
-        let scores = self.builder.apply("attn.scores", scores, &[q, keys])?;
-        let mut operands = vec![scores];
-        if a.sinks {
-            operands.push(self.weight("attn.sinks.weight", WeightKind::Bias, 1, heads));
-        }
-        let weights = Softmax { heads, mask, sinks: a.sinks };
-        let weights = self.builder.apply("attn.softmax", weights, &operands)?;
-        let sum = WeightedSum { heads, kv_heads, head_dim, mask };
-        let out = self.builder.apply("attn.weighted_sum", sum, &[weights, values])?;
+        let bias = match self.arch.position {
+            Position::Alibi => Some(ScoreBias::Alibi),
+            Position::Relative { buckets: count, max_distance } => {
+                Some(ScoreBias::Relative(Buckets { count, max_distance, bidirectional: false }))
+            }
+            Position::Rope { .. } | Position::Learned { .. } => None,
+        };
+        let seen = Seen { kv_heads, mask, bias };
+        let out = self.attend("attn", &seen, [q, keys, values])?;
         self.project("attn.out", out, (heads * head_dim, hidden), a.out_bias)
+    }
+
+    /// Scores, softmax and weighted sum of queries, keys and values.
+    pub(super) fn attend(
+        &mut self,
+        name: &str,
+        &Seen { kv_heads, mask, bias }: &Seen,
+        [q, keys, values]: [NodeId; 3],
+    ) -> Result<NodeId, GraphError> {
+        let Attention { heads, head_dim, scale, softcap, sinks, .. } = self.arch.attention;
+        let mut operands = vec![q, keys];
+        if let Some(ScoreBias::Relative(_)) = bias {
+            operands.extend(self.bias);
+        }
+        let scores = Scores { heads, kv_heads, head_dim, mask, scale, softcap, bias };
+        let scores = self.builder.apply(format!("{name}.scores"), scores, &operands)?;
+        let mut operands = vec![scores];
+        if sinks {
+            let name = format!("{name}.sinks.weight");
+            operands.push(self.weight(&name, WeightKind::Bias, 1, heads));
+        }
+        let weights = Softmax { heads, mask, sinks };
+        let weights = self.builder.apply(format!("{name}.softmax"), weights, &operands)?;
+        let sum = WeightedSum { heads, kv_heads, head_dim, mask };
+        self.builder.apply(format!("{name}.weighted_sum"), sum, &[weights, values])
     }
 
     fn rotate(
@@ -56,7 +87,7 @@ impl Wiring<'_> {
     ) -> Result<NodeId, GraphError> {
         let head_dim = self.arch.attention.head_dim;
         match self.arch.position {
-            Position::Learned { .. } | Position::Alibi => Ok(x),
+            Position::Learned { .. } | Position::Alibi | Position::Relative { .. } => Ok(x),
             Position::Rope { theta, rotary_dim, pairing, scaling, local_theta } => {
                 let (theta, scaling) = match local_theta.filter(|_| window.is_some()) {
                     Some(local) => (local, None),

@@ -3,7 +3,9 @@
 use super::Wiring;
 use crate::graph::{GraphError, NodeId};
 use crate::model::architecture::Experts;
-use crate::op::{Activate, Add, Combine, ExpertBias, ExpertLoad, GroupedMatMul, MatMul, Route};
+use crate::op::{
+    Activate, Add, Combine, ExpertBias, ExpertLoad, GroupedMatMul, Held, MatMul, Route,
+};
 use crate::tensor::{Dim, WeightKind};
 
 /// The experts of one layer under construction.
@@ -30,7 +32,8 @@ impl Wiring<'_> {
             self.builder.apply("experts.activation", op, &[up])?
         };
         let down = self.grouped("experts.down", (rows, inner), (width, hidden), &routed)?;
-        let combine = Combine { active: experts.active, width: hidden };
+        let (held, load) = (Held::all(experts.count), routed.load.clone());
+        let combine = Combine { held, active: experts.active, width: hidden, load };
         let sum = self.builder.apply("experts.combine", combine, &[down, routed.routes])?;
         let Some(shared) = experts.shared else { return Ok(sum) };
         let shared = self.ffn("shared", x, shared)?;
@@ -76,13 +79,14 @@ impl Wiring<'_> {
         let (load, routes) = (routed.load.clone(), routed.routes);
         let kind = WeightKind::Projection;
         let weight = self.weight(&format!("{name}.weight"), kind, experts * outputs, inputs);
-        let product = GroupedMatMul { rows, experts, active, inputs, outputs, load: load.clone() };
+        let held = Held::all(experts);
+        let product = GroupedMatMul { rows, held, active, inputs, outputs, load: load.clone() };
         let y = self.builder.apply(name, product, &[x, routes, weight])?;
         if !self.arch.ffn.bias {
             return Ok(y);
         }
         let bias = self.weight(&format!("{name}.bias"), WeightKind::Bias, experts, outputs);
-        let add = ExpertBias { experts, active, width: outputs, load };
+        let add = ExpertBias { held, active, width: outputs, load };
         self.builder.apply(format!("{name}_bias"), add, &[y, routes, bias])
     }
 }

@@ -1,7 +1,7 @@
 //! What drafts from the model's own hidden state: Medusa heads and multi-token-prediction modules.
 
 use super::{BuildOptions, Wiring};
-use crate::graph::{Builder, Graph, GraphError, Source};
+use crate::graph::{Graph, GraphError, Source};
 use crate::model::architecture::{Activation, Architecture};
 use crate::op::{Activate, Add, Embedding, MatMul, Sample, Select};
 use crate::tensor::{Dim, Role, TensorType, WeightKind};
@@ -13,7 +13,7 @@ impl Architecture {
     /// # Errors
     /// None for a checked architecture.
     pub fn medusa_head(&self, options: &BuildOptions) -> Result<Graph, GraphError> {
-        let mut wiring = Wiring { builder: Builder::new(), arch: self, options };
+        let mut wiring = Wiring::new(self, options);
         let (width, vocabulary) = (self.hidden, self.vocabulary);
         let hidden = TensorType::activation(Dim::Tokens, width);
         let hidden = wiring.builder.source("hidden", Source::Input, hidden);
@@ -40,7 +40,7 @@ impl Architecture {
     /// # Errors
     /// None for a checked architecture.
     pub fn mtp_module(&self, options: &BuildOptions) -> Result<Graph, GraphError> {
-        let mut wiring = Wiring { builder: Builder::new(), arch: self, options };
+        let mut wiring = Wiring::new(self, options);
         let (width, vocabulary) = (self.hidden, self.vocabulary);
         let hidden = TensorType::activation(Dim::Tokens, width);
         let hidden = wiring.builder.source("hidden", Source::Input, hidden);

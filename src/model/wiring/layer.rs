@@ -50,6 +50,10 @@ impl Wiring<'_> {
                 let delta = self.attention(normed, window)?;
                 let delta = self.post("attn.post_norm", delta)?;
                 let x = self.builder.apply("attn.add", Add { width }, &[x, delta])?;
+                let x = match self.arch.encoder {
+                    Some(_) => self.cross(x)?,
+                    None => x,
+                };
                 let normed = self.norm("ffn.norm", x, Dim::Tokens, (1, width))?;
                 let delta = self.feed_forward(normed, layer)?;
                 let delta = self.post("ffn.post_norm", delta)?;

@@ -4,6 +4,8 @@
 //! `.weight` or `.bias` behind it.
 
 mod attention;
+mod cross;
+mod encoder;
 mod experts;
 mod ffn;
 mod heads;
@@ -71,13 +73,14 @@ impl BuildOptions {
 }
 
 impl Architecture {
-    /// The graph of one step of this model.
+    /// The graph of one step of this model's decoder.
     ///
     /// # Errors
     /// None for a checked architecture; a wiring that does not type is reported, not hidden.
     pub fn graph(&self, options: &BuildOptions) -> Result<Graph, GraphError> {
-        let mut wiring = Wiring { builder: Builder::new(), arch: self, options };
+        let mut wiring = Wiring::new(self, options);
         let (x, table) = wiring.embed()?;
+        wiring.bias_table("attn.scores.weight");
         let x = wiring.layers(x)?;
         let tokens = wiring.head(x, table, options.sampler)?;
         Ok(wiring.builder.finish(&[tokens], &options.fusions()))
@@ -89,9 +92,21 @@ struct Wiring<'a> {
     builder: Builder,
     arch: &'a Architecture,
     options: &'a BuildOptions,
+    /// Table of the learned bias of the stack under construction; `None` without one.
+    bias: Option<NodeId>,
 }
 
-impl Wiring<'_> {
+impl<'a> Wiring<'a> {
+    fn new(arch: &'a Architecture, options: &'a BuildOptions) -> Self {
+        Self { builder: Builder::new(), arch, options, bias: None }
+    }
+
+    /// The table of learned biases that all layers of the stack read, where the model has one.
+    fn bias_table(&mut self, name: &str) {
+        let (rows, heads) = (self.arch.position.buckets(), self.arch.attention.heads);
+        self.bias = (rows > 0).then(|| self.weight(name, WeightKind::Position, rows, heads));
+    }
+
     fn weight(&mut self, name: &str, kind: WeightKind, rows: u64, width: u64) -> NodeId {
         self.builder.source(name, Source::Weight, TensorType::weight(kind, rows, width))
     }
@@ -163,6 +178,14 @@ impl Wiring<'_> {
             table
         } else {
             self.weight("head.logits.weight", WeightKind::Head, vocabulary, hidden)
+        };
+        let normed = match head.scale {
+            Some(scale) => {
+                let function = Activation::Scale(scale);
+                let scale = Activate { rows: Dim::Logits, width: hidden, function };
+                self.builder.apply("head.scale", scale, &[normed])?
+            }
+            None => normed,
         };
         let mut operands = vec![normed, weight];
         if head.bias {

@@ -1,5 +1,6 @@
 //! Labels of operators: marks that lie on one another share a list of names.
 
+use super::marks::{fill, ink, shape};
 use super::{RooflineChart, RooflinePoint, percent};
 use crate::report::step::Phase;
 use crate::report::svg::{Canvas, Mark, Placed, Point, Request, Segment, Text, Type};
@@ -73,20 +74,17 @@ impl Callout {
             } else {
                 line.shifted(0.0, 4.0)
             };
-            let class = match point.phase {
-                Phase::Prefill => "prefill-ink halo",
-                Phase::Decode => "decode-ink halo",
-            };
-            canvas.text(at, &Text::new(&label(point), Type::Small, class));
+            canvas.text(at, &Text::new(&label(point), Type::Small, ink(point.phase)));
         }
     }
 }
 
 fn draw_bullet(canvas: &Canvas, at: Point, phase: Phase) {
-    match phase {
-        Phase::Prefill => canvas.circle(at, 3.0, Mark::class("prefill opaque")),
-        Phase::Decode => canvas.diamond(at, 3.8, Mark::class("decode opaque")),
-    }
+    let reach = match phase {
+        Phase::Prefill => 3.0,
+        Phase::Encode | Phase::Decode => 3.8,
+    };
+    shape(canvas, at, phase, reach, Mark::class(&format!("{} opaque", fill(phase))));
 }
 
 /// The line along a list's side that its leader reaches.

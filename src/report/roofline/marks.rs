@@ -3,7 +3,7 @@
 use super::{RooflinePoint, percent};
 use crate::report::legend::{Entry, Sample};
 use crate::report::step::Phase;
-use crate::report::svg::{Point, Request, Text, Type};
+use crate::report::svg::{Canvas, Mark, Point, Request, Text, Type};
 
 /// Radius of a marker whose operator takes all of its phase's time.
 const FULL: f64 = 24.0;
@@ -28,11 +28,44 @@ fn diamond(share: f64) -> f64 {
     radius(share) * std::f64::consts::FRAC_PI_2.sqrt()
 }
 
+/// Reach of a triangle with the circle's area.
+fn triangle(share: f64) -> f64 {
+    radius(share) * (std::f64::consts::PI / 1.8).sqrt()
+}
+
 /// How far a mark reaches from its centre.
 pub(super) fn reach(point: &RooflinePoint) -> f64 {
     match point.phase {
+        Phase::Encode => triangle(point.share),
         Phase::Prefill => radius(point.share),
         Phase::Decode => diamond(point.share),
+    }
+}
+
+/// Colour of a phase's marks.
+pub(super) fn fill(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Encode => "c3 edge",
+        Phase::Prefill => "prefill",
+        Phase::Decode => "decode",
+    }
+}
+
+/// Colour of a phase's labels.
+pub(super) fn ink(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Encode => "front-ink halo",
+        Phase::Prefill => "prefill-ink halo",
+        Phase::Decode => "decode-ink halo",
+    }
+}
+
+/// Draws a phase's shape of the given reach.
+pub(super) fn shape(canvas: &Canvas, at: Point, phase: Phase, reach: f64, mark: Mark<'_>) {
+    match phase {
+        Phase::Encode => canvas.triangle(at, reach, mark),
+        Phase::Prefill => canvas.circle(at, reach, mark),
+        Phase::Decode => canvas.diamond(at, reach, mark),
     }
 }
 
@@ -69,11 +102,13 @@ pub(super) fn tooltip(point: &RooflinePoint) -> String {
     lines.join("\n")
 }
 
-/// What the marks mean.
-pub(super) fn legend_entries() -> Vec<Entry<'static>> {
+/// What the marks mean; an encoder's only where there is one.
+pub(super) fn legend_entries(points: &[RooflinePoint]) -> Vec<Entry<'static>> {
     let entry = |sample, text: &str| Entry { sample, text: text.to_owned() };
     let size = |share: f64| Sample::Circle(radius(share), "sample");
-    vec![
+    let encodes = points.iter().any(|p| p.phase == Phase::Encode);
+    let encode = entry(Sample::Triangle(7.5, fill(Phase::Encode)), "encode operator");
+    let others = vec![
         entry(Sample::Circle(7.0, "prefill"), "prefill operator"),
         entry(Sample::Diamond(8.5, "decode"), "decode operator"),
         entry(Sample::Circle(RIDGE, "ridge"), "ridge point"),
@@ -81,5 +116,6 @@ pub(super) fn legend_entries() -> Vec<Entry<'static>> {
         entry(size(LEAST), "≤ 2 %"),
         entry(size(0.1), "10 %"),
         entry(size(0.4), "40 %"),
-    ]
+    ];
+    encodes.then_some(encode).into_iter().chain(others).collect()
 }

@@ -188,7 +188,7 @@ fn configs_are_whole_and_of_a_known_family() {
     1 | {"architectures": ["MambaForCausalLM"], "model_type": "mamba"}
       |                                         ^^^^^^^^^^^^^
       |
-      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe
+      = help: supported: bloom, falcon, gemma2, gemma3_text, gpt2, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe, t5, whisper
     "#);
     assert_snapshot!(import("{\"model_type\": \"llama\"}"), @"error: config.json: missing field `hidden_size`, which a `llama` model needs");
     assert_snapshot!(import("{\"model_type\": \"llama\", \"hidden_size\": 1e400}"), @r#"

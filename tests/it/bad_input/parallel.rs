@@ -110,3 +110,40 @@ fn topologies_and_degrees_in_files() {
       = help: expected one of: tp, pp, ep, dp, micro_batches
     ");
 }
+
+#[test]
+fn searches_that_find_nothing_or_ask_nothing() {
+    let case = "--model llama-3-70b --hardware h100-sxm";
+    assert_snapshot!(refused(&format!("{case} --devices 2 --optimize latency --slo tpot=1ms")), @"
+    error: no plan for 2 devices fits and keeps the limits
+     = help: dp2: out of memory; pp2: TPOT above 1.00 ms; tp2: TPOT above 1.00 ms
+    ");
+    assert_snapshot!(refused(&format!("{case} --devices 2 --optimize latency --slo tpot=fast")), @"
+    error: --slo tpot: `fast` is not a time above zero
+     = help: for instance --slo ttft=2s,tpot=50ms
+    ");
+    assert_snapshot!(refused(&format!("{case} --devices 2 --optimize latency --slo speed=1s")), @"
+    error: unknown limit `speed`
+     = help: expected one of: ttft, tpot
+    ");
+    assert_snapshot!(refused(&format!("{case} --devices 2 --tp 2 --optimize latency")), @"
+    error: the argument '--devices <N>' cannot be used with '--tp <N>'
+
+    Usage: cosim estimate --model <MODEL> --hardware <HARDWARE> --batch <BATCH> --output <OUTPUT> --devices <N> --optimize <OPTIMIZE> <--prompt <PROMPT>|--phase <PHASE>>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(refused(&format!("{case} --devices 2")), @"
+    error: the following required arguments were not provided:
+      --optimize <OPTIMIZE>
+
+    Usage: cosim estimate --model <MODEL> --hardware <HARDWARE> --batch <BATCH> --output <OUTPUT> --devices <N> --optimize <OPTIMIZE> <--prompt <PROMPT>|--phase <PHASE>>
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(refused(&format!("{case} --devices 100000 --optimize latency")), @"
+    error: invalid value '100000' for '--devices <N>': expected at most 4096
+
+    For more information, try '--help'.
+    ");
+}

@@ -145,7 +145,7 @@ impl Case {
                 let elements = (positions * self.model.hidden) as f64;
                 self.scheme.mix.map_or(bits, |_| 32.0 * elements) / 8.0
             }
-            Position::Rope { .. } | Position::Alibi => 0.0,
+            Position::Rope { .. } | Position::Alibi | Position::Relative { .. } => 0.0,
         };
         let idle = self.model.experts.map_or(0.0, |e| {
             let matrices = if self.model.ffn.gated { 3 } else { 2 };

@@ -22,6 +22,7 @@ fn llama(id: &str, vocabulary: u64, kv_heads: u64, inner: u64) -> Architecture {
             kv_heads,
             head_dim,
             qkv_bias: false,
+            k_bias: true,
             out_bias: false,
             qk_norm: false,
             scale: 1.0 / (head_dim as f64).sqrt(),
@@ -40,8 +41,9 @@ fn llama(id: &str, vocabulary: u64, kv_heads: u64, inner: u64) -> Architecture {
         experts: None,
         norm: Norm { kind, epsilon: 1e-5, unit_offset: false, bias: false, post: false },
         block: Block::Sequential,
-        head: Head { tied: false, bias: false, softcap: None },
+        head: Head { tied: false, bias: false, scale: None, softcap: None },
         embedding: Embedding { scale: None, norm: false },
+        encoder: None,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Random models and steps.
 
 use cosim::model::{
-    Activation, Architecture, Attention, AttentionKernel, Block, BuildOptions, Embedding, Experts,
-    Ffn, FusionSet, Groups, Head, Norm, NormKind, Pairing, Position, RopeScaling, Scoring,
+    Activation, Architecture, Attention, AttentionKernel, Block, BuildOptions, Embedding, Encoder,
+    EncoderInput, Experts, Ffn, FusionSet, Groups, Head, Norm, NormKind, Pairing, Position,
+    RopeScaling, Scoring,
 };
 use cosim::tensor::{Group, Step};
 use proptest::option::of;
@@ -71,6 +72,7 @@ fn attention(e: &Extents) -> impl Strategy<Value = Attention> + use<> {
                 kv_heads,
                 head_dim: 2 * half,
                 qkv_bias,
+                k_bias: true,
                 out_bias,
                 qk_norm,
                 scale: 1.0 / (2.0 * half as f64).sqrt(),
@@ -159,7 +161,7 @@ pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<>
         1 => (1..3u64).prop_map(|norms| Block::Parallel { norms })
     ];
     let head = (any::<bool>(), any::<bool>(), of(Just(30.0)))
-        .prop_map(|(tied, bias, softcap)| Head { tied, bias, softcap });
+        .prop_map(|(tied, bias, softcap)| Head { tied, bias, scale: None, softcap });
     let sizes = (e.layers.clone(), e.hidden.clone(), e.vocabulary.clone());
     let network = (ffn(e.inner.clone()), of(experts(e)));
     let parts = (attention(e), position(e.positions), network, norm());
@@ -203,6 +205,38 @@ pub fn architectures(e: &Extents) -> impl Strategy<Value = Architecture> + use<>
                 block,
                 head,
                 embedding,
+                encoder: None,
+            }
+        },
+    )
+}
+
+/// Any model with an encoder within the extents: of tokens as in T5, or of audio as in Whisper.
+pub fn encoder_decoders(e: &Extents) -> impl Strategy<Value = Architecture> + use<> {
+    let positions = e.positions;
+    let stack = (e.layers.clone(), 1..4u64, 1..5u64, 2..9u64, 1..5u64);
+    let flags = (any::<bool>(), any::<bool>(), of(Just(0.5)));
+    (architectures(e), stack, flags).prop_map(
+        move |(model, (layers, start_tokens, mel_bins, half, beyond), (audio, k_bias, scale))| {
+            let buckets = 2 * half;
+            let (input, position) = if audio {
+                let position = Position::Learned { positions, offset: 0 };
+                (EncoderInput::Audio { mel_bins }, position)
+            } else {
+                let position = Position::Relative { buckets, max_distance: half + beyond };
+                (EncoderInput::Tokens, position)
+            };
+            let max_source = positions;
+            Architecture {
+                position,
+                attention: Attention { k_bias, qk_norm: false, sinks: false, ..model.attention },
+                experts: None,
+                norm: Norm { post: false, ..model.norm },
+                block: Block::Sequential,
+                head: Head { scale, ..model.head },
+                embedding: Embedding { norm: false, ..model.embedding },
+                encoder: Some(Encoder { layers, max_source, start_tokens, input }),
+                ..model
             }
         },
     )

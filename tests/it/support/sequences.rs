@@ -63,6 +63,8 @@ fn mix(value: u64) -> u64 {
 pub struct Sequence {
     pub tokens: Vec<u64>,
     pub past: usize,
+    /// Positions that an encoder kept.
+    pub source: usize,
     pub cache: Cache,
 }
 
@@ -91,9 +93,31 @@ pub fn packed(sequences: &[Sequence], new: &[usize]) -> Step {
         count: 1,
         new: new as u64,
         past: s.past as u64,
-        source: 0,
+        source: s.source as u64,
     });
     Step::mixed(groups).expect("valid")
+}
+
+/// Runs an encode graph over the inputs of the sequences; each keeps its own rows of keys and values.
+pub fn encode(graph: &Graph, seed: u64, sources: &[Vec<u64>], sequences: &mut [Sequence]) {
+    let groups = sources.iter().map(|s| Group {
+        count: 1,
+        new: s.len() as u64,
+        past: 0,
+        source: s.len() as u64,
+    });
+    let step = Step::mixed(groups).expect("valid");
+    let inputs = Inputs { seed, tokens: sources.concat(), ..Inputs::default() };
+    let values = run::<f64>(graph, &step, &inputs, &|_| false);
+    for (name, packed) in values.kept {
+        let width = packed.len() / step.source() as usize;
+        for (sequence, place) in sequences.iter_mut().zip(step.sequences()) {
+            let rows = place.first_source..place.first_source + place.source;
+            let own = packed[rows.start * width..rows.end * width].to_vec();
+            sequence.cache.insert(name.clone(), own);
+            sequence.source = place.source;
+        }
+    }
 }
 
 /// Processes the step's tokens of each sequence and appends to its cache; all logits, row by row.
