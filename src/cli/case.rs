@@ -51,7 +51,8 @@ pub struct ModelArgs {
     /// Form of latent attention: auto (expanded prefill, absorbed decode), expanded, absorbed
     #[arg(long, value_name = "FORM")]
     pub mla: Option<String>,
-    /// Quantization scheme: 16bit, bf16, fp8, w8a8, w4a16-g128, w4a16-g128-kv8, ...
+    /// Quantization scheme: 16bit, bf16, fp8, w8a8, w8a8-static, w4a16-g128, w4a16-g128-kv8, q4_k_m, ...;
+    /// trained with it (QAT) or quantized after (PTQ) costs the same
     #[arg(long, default_value = "16bit")]
     pub quant: String,
     /// Attention kernel

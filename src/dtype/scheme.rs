@@ -4,9 +4,14 @@
 //! `mxfp4` | `mxfp6` | `mxfp8` | `nvfp4` | `gptq-4bit` | `awq-4bit` | a GGUF mix such as `q4_k_m` |
 //! `w<F>a<F>`, where F is 2, 3, 4, 8, 16, `fp8`, `bf16`, `mxfp4`, `q4_k`..., then any of `-g<N>`
 //! (weights in groups of N), `-pc`, `-pt` (one scale per channel, per tensor), `-zp` (weights with
-//! zero points), `-act` (GPTQ's order of activations), `-kv<F>` (KV cache, 2, 4, 8, `fp8`, `q8_0` or
-//! 16), `-kv<F>-pc` (its scales per channel), `-experts` (projections other than the experts' stay
-//! plain, as in gpt-oss's checkpoints: `wmxfp4a16-experts`).
+//! zero points), `-act` (GPTQ's order of activations), `-static` (activations with a scale known before,
+//! not one per token), `-kv<F>` (KV cache, 2, 4, 8, `fp8`, `q8_0` or 16), `-kv<F>-pc` (its scales per
+//! channel), `-experts` (projections other than the experts' stay plain, as in gpt-oss's checkpoints:
+//! `wmxfp4a16-experts`).
+//!
+//! A scheme says how numbers are stored and multiplied at inference. How the numbers were found makes no
+//! difference to that: quantization-aware training (QAT) costs what post-training quantization (PTQ)
+//! costs under the same scheme.
 
 use super::block::Block;
 use super::format::Format;
@@ -32,7 +37,8 @@ pub struct Scheme {
     name: String,
     /// Storage of projection weights.
     pub weights: Storage,
-    /// Storage of the activations that enter a projection.
+    /// Storage of the activations that enter a projection. Scales per row or block are found as the
+    /// values come (A60); one for the tensor is known before.
     pub activations: Storage,
     /// Storage of the KV cache; a row is one head of one token.
     pub kv: Storage,
@@ -75,6 +81,7 @@ const EXAMPLES: &[&str] = &[
     "fp8",
     "fp8-e5m2",
     "w8a8",
+    "w8a8-static",
     "w8a16",
     "w4a16",
     "w4a16-g128",
@@ -222,6 +229,10 @@ impl Scheme {
             ("act", _) => return Err("`-act` goes with gptq".to_owned()),
             ("experts", _) if quantized => self.experts_only = true,
             ("experts", _) => return Err("`-experts` needs quantized weights".to_owned()),
+            ("static", _) => match &mut self.activations {
+                Storage::Scaled(scaled) => scaled.group = Group::Tensor,
+                _ => return Err("`-static` needs int8 or fp8 activations".to_owned()),
+            },
             ("pc" | "pt", scaled) => match (scaled, group) {
                 (Some(scaled), Some(group)) => scaled.group = group,
                 _ => return Err(format!("`-{flag}` needs weights with scales of groups")),
@@ -449,6 +460,8 @@ mod tests {
             "w4a16-g0",
             "w4a16-kv5",
             "w4a16-zz",
+            "w8a16-static",
+            "mxfp4-static",
             "bf16-zp",
             "16bit-experts",
             "q4_k_m-experts",

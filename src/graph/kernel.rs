@@ -50,8 +50,11 @@ impl Graph {
         let crosses = |n: &NodeId| {
             back.is_some_and(|b| kernel.nodes.contains(&b) && self.reads_across_iterations(b, *n))
         };
-        let (next, this): (Vec<NodeId>, Vec<NodeId>) =
-            kernel.nodes.iter().partition(|n| crosses(n));
+        let (mut next, mut this): (Vec<NodeId>, Vec<NodeId>) = (vec![], vec![]);
+        for n in &kernel.nodes {
+            let follows = self.operands(*n).iter().any(|o| next.contains(o));
+            if crosses(n) || follows { next.push(*n) } else { this.push(*n) }
+        }
         if next.is_empty() {
             return vec![kernel];
         }

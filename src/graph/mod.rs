@@ -10,11 +10,13 @@ mod export;
 pub mod fusion;
 mod kernel;
 mod node;
+mod quantize;
 pub mod shard;
 
 pub use builder::{Builder, GraphError};
 pub use kernel::Kernel;
 pub use node::{Carry, Kind, Node, NodeId, Region, RegionId, Share, Source};
+pub use quantize::Scales;
 
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, EdgeIndex};

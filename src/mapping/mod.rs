@@ -3,8 +3,10 @@
 
 mod footprint;
 mod plan;
+mod quantize;
 mod storage;
 
 pub use footprint::{Footprint, WeightBytes};
 pub use plan::{Plan, PlanKernel, PlanNode};
+pub use quantize::rewritten;
 pub use storage::{FileSize, Formats};

@@ -1,6 +1,7 @@
 //! The flat plan: kernels over nodes, each with its operator and the bytes of its operands.
 
 use super::footprint::Footprint;
+use super::quantize::rewritten;
 use super::storage::Formats;
 use crate::dtype::{Compute, Scheme};
 use crate::graph::shard::{Parallel, ShardError, pipeline, tensor_parallel};
@@ -8,6 +9,7 @@ use crate::graph::{Graph, Kernel, Kind, NodeId};
 use crate::op::split::Rank;
 use crate::op::{MAX_OPERANDS, Op, Work};
 use crate::tensor::{Kept, Mask, Phase, Phases, Placement, Role, Step};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -84,7 +86,7 @@ impl Plan {
     pub fn of<'a>(parts: impl IntoIterator<Item = (Phases, &'a Graph)>, scheme: &Scheme) -> Self {
         let mut plan = Self::empty(scheme, Parallel::ONE);
         for (phases, graph) in parts {
-            plan.add(phases, graph, 0);
+            plan.add(phases, &rewritten(graph, scheme), 0);
         }
         plan.windows = plan.footprint.windows();
         plan
@@ -101,7 +103,8 @@ impl Plan {
         parallel: Parallel,
     ) -> Result<Self, ShardError> {
         let mut plan = Self::empty(scheme, parallel);
-        let parts: Vec<(Phases, &Graph)> = parts.into_iter().collect();
+        let parts: Vec<(Phases, Cow<'_, Graph>)> =
+            parts.into_iter().map(|(phases, graph)| (phases, rewritten(graph, scheme))).collect();
         if parallel.pipeline > 1 && parts.iter().any(|(p, _)| p.contains(Phase::Encode)) {
             return Err(ShardError::Encoder);
         }

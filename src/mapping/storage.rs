@@ -99,9 +99,12 @@ impl<'a> Formats<'a> {
     }
 
     /// Vector operations per element of the result of `node`: quantizing what is stored with
-    /// scales, and rescaling the accumulators of a product of scaled operands (one multiplication
-    /// for the row's scale, one for the column's).
+    /// scales, unless that is what the operator does, and rescaling the accumulators of a product of
+    /// scaled operands (one multiplication for the row's scale, one for the column's).
     pub fn write_conversion(&self, node: NodeId) -> f64 {
+        if matches!(self.graph.op(node), Some(Op::Quantize(_))) {
+            return 0.0;
+        }
         let scaled = self.is_projection(node) && self.scheme.quantizes_activations();
         self.mean(node, Storage::conversion_ops) + if scaled { 2.0 } else { 0.0 }
     }
@@ -121,11 +124,7 @@ impl<'a> Formats<'a> {
 
     fn feeds_projections_only(&self, value: NodeId) -> bool {
         let readers = self.graph.readers(value);
-        !readers.is_empty()
-            && readers.iter().all(|&r| {
-                matches!(self.graph.op(r), Some(Op::MatMul(_) | Op::GroupedMatMul(_)))
-                    && self.is_projection(r)
-            })
+        !readers.is_empty() && readers.iter().all(|&r| self.graph.is_projection(r))
     }
 }
 

@@ -29,6 +29,7 @@ mod norm;
 mod operand;
 mod position;
 mod position_keys;
+mod quantize;
 mod reduce_scatter;
 mod rope;
 mod route;
@@ -65,6 +66,7 @@ pub use norm::{Norm, NormKind};
 pub use operand::{Operand, Target, Touched};
 pub use position::Position;
 pub use position_keys::PositionKeys;
+pub use quantize::Quantize;
 pub use reduce_scatter::ReduceScatter;
 pub use rope::{Pairing, Rope, RopeScaling};
 pub use route::{Groups, Route, Scoring};
@@ -193,5 +195,5 @@ operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
     Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
     AllReduce, AllGather, Send, Conv1d, Expand, HeadMatMul, LatentScores,
-    ReduceScatter, GatherTokens, PositionKeys,
+    ReduceScatter, GatherTokens, PositionKeys, Quantize,
 }

@@ -14,6 +14,7 @@ mod one_graph;
 mod operators;
 mod parallel;
 mod physics;
+mod quantization;
 mod readme;
 mod schemas;
 mod semantics;

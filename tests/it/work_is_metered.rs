@@ -263,6 +263,10 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
         ),
         (Send { rows: Dim::Tokens, width: s.width }.into(), vec![act(Dim::Tokens, s.width)]),
         (
+            Quantize { rows: Dim::Tokens, width: s.width, group: s.outputs }.into(),
+            vec![act(Dim::Tokens, s.width)],
+        ),
+        (
             Conv1d {
                 per_token: s.groups,
                 inputs: s.width,

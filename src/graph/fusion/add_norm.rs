@@ -1,6 +1,7 @@
-//! A residual add with the norms that read it: the sum is written once and normed in passing.
+//! A residual add with the norms that read it: the sum is written once and normed in passing; what
+//! a norm makes may be quantized in passing, too.
 
-use super::Fusion;
+use super::{Fusion, quantize};
 use crate::graph::{Graph, NodeId};
 use crate::op::Op;
 
@@ -15,7 +16,11 @@ fn find(graph: &Graph) -> Vec<Vec<NodeId>> {
                 && graph.node(reader).region == graph.node(add).region
         });
         let norms: Vec<NodeId> = norms.collect();
-        (!norms.is_empty()).then(|| [vec![add], norms, feeding_adds(graph, add)].concat())
+        if norms.is_empty() {
+            return None;
+        }
+        let quantizes = quantize::of_rows(graph, &norms);
+        Some([vec![add], norms, feeding_adds(graph, add), quantizes].concat())
     })
     .collect()
 }

@@ -1,6 +1,6 @@
 //! Fused attention: scores and probabilities never leave the chip (Dao et al., arXiv 2205.14135).
 
-use super::Fusion;
+use super::{Fusion, quantize};
 use crate::graph::{Graph, NodeId};
 use crate::op::Op;
 
@@ -13,8 +13,9 @@ fn find(graph: &Graph) -> Vec<Vec<NodeId>> {
     scores
         .map(|scores| {
             let softmax = graph.readers(scores);
-            let weighted = softmax.iter().flat_map(|&s| graph.readers(s)).collect();
-            [vec![scores], softmax, weighted].concat()
+            let weighted: Vec<NodeId> = softmax.iter().flat_map(|&s| graph.readers(s)).collect();
+            let quantizes = quantize::of_blocks(graph, &weighted);
+            [vec![scores], softmax, weighted, quantizes].concat()
         })
         .collect()
 }

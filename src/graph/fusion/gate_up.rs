@@ -1,6 +1,6 @@
 //! The first feed-forward projections with their activation: the inner tensor is written once.
 
-use super::Fusion;
+use super::{Fusion, quantize};
 use crate::graph::{Graph, NodeId};
 use crate::op::Op;
 use crate::tensor::Dim;
@@ -26,7 +26,8 @@ fn find(graph: &Graph, is_activation: fn(&Op) -> bool) -> Vec<Vec<NodeId>> {
                 operands.iter().map(|&o| product(graph, o, activation)).collect::<Option<_>>()?;
             let products = parts.iter().filter_map(|p| p[0]);
             let biases = parts.iter().filter_map(|p| p[1]);
-            Some(products.chain(biases).chain([activation]).collect())
+            let quantizes = quantize::of_blocks(graph, &[activation]);
+            Some(products.chain(biases).chain([activation]).chain(quantizes).collect())
         })
         .collect()
 }

@@ -7,10 +7,12 @@ mod add_norm;
 mod flash;
 mod gate_up;
 mod qkv;
+mod quantize;
 mod rope_kv_append;
 
 use super::Graph;
 use super::node::NodeId;
+use crate::op::Op;
 
 /// A rule that groups operators.
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub const DEFAULT: &[&Fusion] = &[
     &rope_kv_append::ROTARY,
     &rope_kv_append::PLAIN,
     &add_norm::FUSION,
+    &quantize::NORM,
     &qkv::FUSION,
 ];
 
@@ -50,6 +53,8 @@ impl Fusion {
                 Some((prefix, _)) => format!("{prefix}.{}", self.name),
                 None => self.name.to_owned(),
             };
+            let quantizes = group.iter().any(|&n| matches!(graph.op(n), Some(Op::Quantize(_))));
+            let name = if quantizes { format!("{name}+quantize") } else { name };
             for &node in &group {
                 graph.dag[node.0].fused = Some((name.clone(), group[0]));
             }
