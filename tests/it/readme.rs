@@ -4,6 +4,7 @@
 //! followed by its output; `head=N` keeps the first N lines. `UPDATE_README=1 cargo test readme`
 //! writes the outputs anew.
 
+use crate::support::words as split;
 use assert_cmd::Command;
 use std::fmt::Write;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::path::Path;
 /// Output of a command line, run in an empty folder.
 fn output(line: &str, folder: &Path) -> String {
     let words = line.trim_start_matches("cargo run --release -- ").trim_start_matches("cosim ");
-    let arguments: Vec<&str> = words.split_whitespace().collect();
+    let arguments = split(words);
     let run =
         Command::cargo_bin("cosim").expect("built").current_dir(folder).args(arguments).output();
     let run = run.expect("starts");

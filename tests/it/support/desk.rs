@@ -97,7 +97,13 @@ impl Desk {
 
 /// `words` of one line, split at spaces.
 pub fn words(line: &str) -> Vec<&str> {
-    line.split_whitespace().collect()
+    // What stands between quotes is one word.
+    let parts = line.split('"').enumerate();
+    let words = parts.map(|(i, part)| match i % 2 {
+        0 => part.split_whitespace().collect(),
+        _ => vec![part],
+    });
+    words.collect::<Vec<_>>().concat()
 }
 
 fn collect(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
