@@ -110,7 +110,7 @@ fn one_operator(
 ) -> Result<String, Error> {
     let estimator = case.estimator()?;
     let request = estimator.micro_batch(&case.request);
-    let steps = request.steps(case.plan.footprint.start())?;
+    let steps = request.steps(&case.plan.footprint)?;
     let mut text = heading(case);
     let mut found = false;
     for phase in &report.phases {

@@ -8,6 +8,7 @@ mod mask;
 mod phase;
 mod placement;
 mod shape;
+mod sharing;
 mod source;
 mod step;
 
@@ -15,5 +16,6 @@ pub use mask::Mask;
 pub use phase::{Phase, Phases};
 pub use placement::{BeyondReserve, Kept, KvLayout, Offload, Placement, Reserve};
 pub use shape::{Dim, Role, TensorType, WeightKind};
+pub use sharing::{Branching, Sharing, Slots, Span};
 pub use source::{TensorName, TensorSource};
 pub use step::{Group, Logits, Sequence, Step, StepError};

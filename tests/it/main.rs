@@ -6,6 +6,7 @@ mod documents;
 mod encoders;
 mod extending;
 mod kv_cache;
+mod kv_sharing;
 mod latent;
 mod laws;
 mod layers;
