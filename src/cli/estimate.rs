@@ -315,7 +315,8 @@ fn cache_rows(memory: &Memory, context: &EstimateContext<'_>) -> Vec<Line> {
 
 /// What sequences share of the cache; none where they share nothing.
 fn sharing_rows(case: &Case, memory: &Memory) -> Vec<Line> {
-    let Some((sharing, block)) = case.plan.placement.layout.shared() else { return vec![] };
+    let layout = &case.plan.placement.layout;
+    let Some((sharing, block)) = layout.shared() else { return vec![] };
     let start = case.plan.footprint.start();
     let cached = sharing.cached(case.request.prompt(start), block);
     let mut rows = vec![];
@@ -327,7 +328,7 @@ fn sharing_rows(case: &Case, memory: &Memory) -> Vec<Line> {
         let (n, kind) = (sharing.sequences, sharing.branching.name());
         rows.push(line(
             "  requests",
-            case.requests(),
+            layout.requests(case.request.batch()),
             format!("of {n} {kind} each, with one prompt"),
         ));
     }

@@ -2,13 +2,14 @@
 
 use crate::support::cases;
 use crate::support::machines::machine;
-use cosim::cost::{Estimator, Memory, Request, RequestError, Summary};
+use cosim::cost::{Economics, Estimator, Memory, Request, RequestError, Summary};
 use cosim::dtype::Scheme;
 use cosim::hardware::Fidelity;
 use cosim::mapping::Plan;
 use cosim::model::{BuildOptions, load_bundled};
 use cosim::serving::{Decoding, Group};
 use cosim::tensor::{Branching, KvLayout, Placement, Sharing, Span};
+use cosim::units::DollarsPerHour;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -138,6 +139,13 @@ fn samples_prefill_once_and_decode_each_on_its_own() {
     let (shared, _) = priced("llama-3-8b", samples(0, 8), &generation(8, 1024, 64));
     let (one, _) = priced("llama-3-8b", Sharing::NONE, &generation(1, 1024, 64));
     assert_eq!(shared.prefill, one.prefill);
+    // Money for prompt tokens: those of one prompt.
+    let input = |request, summary| {
+        let price = Some(DollarsPerHour::new(3.6));
+        Economics::new(&request, summary, 1, None, price).per_million_input
+    };
+    let [eight, single] = [8, 1].map(|n| generation(n, 1024, 64));
+    assert_eq!(input(eight, &shared), input(single, &one));
     assert_eq!(shared.decode_step, apart.decode_step);
     let slot = plan("llama-3-8b", Sharing::NONE).footprint.kv_per_token();
     assert_eq!(shared.memory.kv, slot * (1024.0 + 8.0 * 64.0));
