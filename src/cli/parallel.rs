@@ -14,7 +14,8 @@ pub struct ParallelArgs {
     /// Stages that the layers are cut into (pipeline parallelism)
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]
     pub pp: Option<u64>,
-    /// Groups of the TP devices that experts are dealt to (expert parallelism)
+    /// Groups of devices that experts are dealt to: of the TP devices, beyond those over the replicas of
+    /// --dp, which send tokens to each other (expert parallelism)
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]
     pub ep: Option<u64>,
     /// Replicas that the batch is cut over (data parallelism)

@@ -159,6 +159,13 @@ impl Footprint {
     }
 }
 
+/// Expected rows that an operator writes for each token of the step, of choices of experts.
+fn filled_per_token(graph: &Graph, id: NodeId) -> f64 {
+    let one = Step::decode(1, 1).expect("invariant: one token is a step");
+    let written = graph.op(id).map_or(0.0, |op| op.work(&one).writes);
+    written / graph.node(id).ty.width as f64
+}
+
 /// The activations alive while each operator runs: written before or by it, and read by it or
 /// later. Values that stay on chip do not count (A11).
 fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
@@ -186,7 +193,9 @@ fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
             match ty.rows {
                 Dim::Tokens => set.per_token += bytes,
                 Dim::Share(parts) => set.per_token += bytes / parts as f64,
-                Dim::Routed(experts) => set.per_token += bytes * experts as f64,
+                Dim::Routed(_) | Dim::Gathered(_) => {
+                    set.per_token += bytes * filled_per_token(graph, *id);
+                }
                 Dim::Logits => set.per_logit_row += bytes,
                 Dim::Pairs(mask) => {
                     set.per_pair += bytes;

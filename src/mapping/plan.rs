@@ -4,7 +4,7 @@ use super::footprint::Footprint;
 use super::quantize::rewritten;
 use super::storage::Formats;
 use crate::dtype::{Compute, Scheme};
-use crate::graph::shard::{Parallel, ShardError, pipeline, tensor_parallel};
+use crate::graph::shard::{Parallel, ShardError, expert_parallel, pipeline, tensor_parallel};
 use crate::graph::{Graph, Kernel, Kind, NodeId};
 use crate::op::split::Rank;
 use crate::op::{MAX_OPERANDS, Op, Work};
@@ -111,8 +111,10 @@ impl Plan {
         for index in 0..parallel.pipeline {
             for (phases, graph) in &parts {
                 let stage = pipeline(graph, Rank { index, of: parallel.pipeline })?;
+                let replica = Rank { index: 0, of: parallel.expert_replicas() };
+                let replica = expert_parallel(&stage, replica, parallel.ways())?;
                 let rank = Rank { index: 0, of: parallel.tensor };
-                plan.add(*phases, &tensor_parallel(&stage, rank, parallel.ways())?, index);
+                plan.add(*phases, &tensor_parallel(&replica, rank, parallel.ways())?, index);
             }
         }
         let windows = plan.footprints().flat_map(Footprint::windows);

@@ -91,6 +91,9 @@ impl<'a> Formats<'a> {
     /// Vector operations to turn one stored element of `value` into an operand of `node`; none
     /// where the engine takes the stored format as it is (A10).
     pub fn read_conversion(&self, value: NodeId, node: NodeId) -> f64 {
+        if self.passes_on(value, node) {
+            return 0.0;
+        }
         let compute = self.compute(node);
         self.mean(value, |storage| {
             let native = storage.element().is_some_and(|f| compute == Compute::Exact(f));
@@ -102,7 +105,9 @@ impl<'a> Formats<'a> {
     /// scales, unless that is what the operator does, and rescaling the accumulators of a product of
     /// scaled operands (one multiplication for the row's scale, one for the column's).
     pub fn write_conversion(&self, node: NodeId) -> f64 {
-        if matches!(self.graph.op(node), Some(Op::Quantize(_))) {
+        let passed_on =
+            || self.graph.operands(node).first().is_some_and(|o| self.passes_on(*o, node));
+        if matches!(self.graph.op(node), Some(Op::Quantize(_))) || passed_on() {
             return 0.0;
         }
         let scaled = self.is_projection(node) && self.scheme.quantizes_activations();
@@ -124,7 +129,18 @@ impl<'a> Formats<'a> {
 
     fn feeds_projections_only(&self, value: NodeId) -> bool {
         let readers = self.graph.readers(value);
-        !readers.is_empty() && readers.iter().all(|&r| self.graph.is_projection(r))
+        let sent = |r: NodeId| self.is_sent(r) && self.feeds_projections_only(r);
+        !readers.is_empty() && readers.iter().all(|&r| self.graph.is_projection(r) || sent(r))
+    }
+
+    /// Whether a node sends what it reads to other devices.
+    fn is_sent(&self, node: NodeId) -> bool {
+        matches!(self.graph.op(node), Some(Op::Dispatch(_)))
+    }
+
+    /// Whether a node sends a value to other devices as it is stored.
+    fn passes_on(&self, value: NodeId, node: NodeId) -> bool {
+        self.is_sent(node) && self.storages(value) == self.storages(node)
     }
 }
 
@@ -156,7 +172,7 @@ fn facts(graph: &Graph) -> ModelFacts {
         _ => None,
     });
     let experts = graph.nodes().find_map(|(id, _)| match graph.op(id) {
-        Some(Op::GroupedMatMul(product)) => Some(product.held.count),
+        Some(Op::GroupedMatMul(product)) => Some(product.choices.held.of),
         _ => None,
     });
     let head = graph.nodes().any(|(_, n)| n.ty.role == Role::Weight(WeightKind::Head));

@@ -11,8 +11,10 @@ mod activation;
 mod add;
 mod all_gather;
 mod all_reduce;
+mod choices;
 mod combine;
 mod conv1d;
+mod dispatch;
 mod embedding;
 mod expand;
 mod expert_bias;
@@ -31,6 +33,7 @@ mod position;
 mod position_keys;
 mod quantize;
 mod reduce_scatter;
+mod return_tokens;
 mod rope;
 mod route;
 mod routing;
@@ -49,8 +52,10 @@ pub use activation::{Activate, Activation};
 pub use add::Add;
 pub use all_gather::AllGather;
 pub use all_reduce::AllReduce;
+pub use choices::Choices;
 pub use combine::Combine;
 pub use conv1d::Conv1d;
+pub use dispatch::{Dealing, Dispatch};
 pub use embedding::Embedding;
 pub use expand::Expand;
 pub use expert_bias::ExpertBias;
@@ -68,6 +73,7 @@ pub use position::Position;
 pub use position_keys::PositionKeys;
 pub use quantize::Quantize;
 pub use reduce_scatter::ReduceScatter;
+pub use return_tokens::ReturnTokens;
 pub use rope::{Pairing, Rope, RopeScaling};
 pub use route::{Groups, Route, Scoring};
 pub use routing::{ExpertLoad, Held, ParseRoutingError, Routing};
@@ -78,7 +84,7 @@ pub use select::Select;
 pub use send::Send;
 pub use softmax::Softmax;
 pub use weighted_sum::WeightedSum;
-pub use work::{Exchange, MAX_OPERANDS, Pattern, Work};
+pub use work::{Exchange, MAX_OPERANDS, MeshAxis, Pattern, Work};
 
 use crate::tensor::{Step, TensorType};
 use scalar::Scalar;
@@ -195,5 +201,5 @@ operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
     Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
     AllReduce, AllGather, Send, Conv1d, Expand, HeadMatMul, LatentScores,
-    ReduceScatter, GatherTokens, PositionKeys, Quantize,
+    ReduceScatter, GatherTokens, PositionKeys, Quantize, Dispatch, ReturnTokens,
 }

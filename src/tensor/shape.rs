@@ -17,6 +17,8 @@ pub enum Dim {
     /// One row for each token and each expert that it is routed to: `k` behind one another per
     /// token.
     Routed(u64),
+    /// The new tokens of so many ranks, as many of each, rank after rank.
+    Gathered(u64),
     /// Rows that get logits: the last token of each sequence, or all tokens in a verify step.
     Logits,
     /// Tokens that were in the KV cache before the step.
@@ -38,7 +40,7 @@ impl Dim {
             Self::Fixed(n) => n as f64,
             Self::Tokens => step.tokens(),
             Self::Share(parts) => (step.tokens() / parts as f64).ceil(),
-            Self::Routed(experts) => experts as f64 * step.tokens(),
+            Self::Routed(n) | Self::Gathered(n) => n as f64 * step.tokens(),
             Self::Logits => step.logit_rows(),
             Self::Past => step.past(),
             Self::Context => step.context(),
@@ -55,7 +57,7 @@ impl fmt::Display for Dim {
             Self::Fixed(n) => write!(f, "{n}"),
             Self::Tokens => f.write_str("tokens"),
             Self::Share(parts) => write!(f, "tokens / {parts}"),
-            Self::Routed(experts) => write!(f, "{experts} tokens"),
+            Self::Routed(n) | Self::Gathered(n) => write!(f, "{n} tokens"),
             Self::Logits => f.write_str("logit rows"),
             Self::Past => f.write_str("past"),
             Self::Context => f.write_str("context"),

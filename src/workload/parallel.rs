@@ -157,15 +157,19 @@ pub fn checked(parallel: Parallel, model: &Architecture) -> Result<Parallel, Dia
         );
         return Err(Diagnostic::new(message).hint("a group holds at least one expert"));
     }
-    if !experts.count.is_multiple_of(expert) || !tensor.is_multiple_of(expert) {
+    let deals = |n: u64| {
+        let replicas = Parallel { expert: n, ..parallel }.expert_replicas();
+        experts.count.is_multiple_of(n) && parallel.data.is_multiple_of(replicas)
+    };
+    if !deals(expert) {
         let message = format!(
-            "expert parallelism over {expert} groups must divide the {} experts of {} and the \
-             {tensor} ranks of a tensor-parallel group",
-            experts.count, model.id
+            "expert parallelism over {expert} groups must divide the {} experts of {}, and go over \
+             {tensor} ranks of a tensor-parallel group, then over replicas, of which there are {}",
+            experts.count, model.id, parallel.data
         );
-        let legal = |n: &u64| experts.count.is_multiple_of(*n) && tensor.is_multiple_of(*n);
-        let legal: Vec<String> = (1..=tensor).filter(legal).map(|n| n.to_string()).collect();
-        return Err(Diagnostic::new(message).hint(format!("one of {}", legal.join(", "))));
+        let legal = (1..=experts.count).filter(|n| deals(*n)).map(|n| n.to_string());
+        let legal = legal.collect::<Vec<_>>().join(", ");
+        return Err(Diagnostic::new(message).hint(format!("one of {legal}")));
     }
     Ok(parallel)
 }

@@ -132,7 +132,7 @@ pub struct RawDegrees {
     /// Stages that the layers are cut into.
     #[schemars(with = "Option<u64>")]
     pub pp: Option<Spanned<Scalar>>,
-    /// Groups of the TP devices that experts are dealt to.
+    /// Groups of devices that experts are dealt to: of the TP devices, beyond those over the replicas.
     #[schemars(with = "Option<u64>")]
     pub ep: Option<Spanned<Scalar>>,
     /// Replicas that the batch is cut over.

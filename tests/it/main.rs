@@ -4,6 +4,7 @@ mod bad_input;
 mod cli;
 mod documents;
 mod encoders;
+mod expert_parallel;
 mod extending;
 mod kv_cache;
 mod latent;

@@ -1,6 +1,7 @@
 //! How many devices share the work of a model, and in which ways.
 
-use super::Ways;
+use super::{Ways, gcd};
+use crate::op::MeshAxis;
 use std::fmt;
 
 /// Degrees of parallelism. Ranks of a tensor-parallel group are neighbours, then the stages of a
@@ -13,8 +14,9 @@ pub struct Parallel {
     pub pipeline: u64,
     /// Replicas that the batch is cut over (DP).
     pub data: u64,
-    /// Groups of a tensor-parallel group's ranks that the experts are dealt to (EP); the ranks of a
-    /// group cut each of its experts.
+    /// Groups of ranks that the experts are dealt to (EP); the ranks of a group cut each of its
+    /// experts. As many as divide the ranks of a tensor-parallel group lie in one, the rest over
+    /// replicas: see [`Self::ways`] and [`Self::expert_replicas`].
     pub expert: u64,
     /// Whether the residual stream between a group's cut layers lies in shares of the tokens (SP).
     pub sequence: bool,
@@ -34,7 +36,12 @@ impl Parallel {
         for tensor in divisors(devices) {
             for pipeline in divisors(devices / tensor) {
                 let data = devices / tensor / pipeline;
-                for expert in divisors(tensor).filter(|e| *e == 1 || has_experts) {
+                let mut dealt: Vec<u64> =
+                    divisors(tensor).filter(|e| *e == 1 || has_experts).collect();
+                if has_experts {
+                    dealt.extend(divisors(data).skip(1).map(|replicas| tensor * replicas));
+                }
+                for expert in dealt {
                     all.push(Self { tensor, pipeline, data, expert, ..Self::ONE });
                 }
             }
@@ -44,7 +51,21 @@ impl Parallel {
 
     /// How the ranks of a tensor-parallel group cut a layer.
     pub const fn ways(&self) -> Ways {
-        Ways { expert_groups: self.expert, sequence: self.sequence }
+        Ways { expert_groups: gcd(self.expert, self.tensor), sequence: self.sequence }
+    }
+
+    /// Replicas that share one set of experts, neighbours among the replicas; they run in step (A86).
+    pub const fn expert_replicas(&self) -> u64 {
+        self.expert / gcd(self.expert, self.tensor)
+    }
+
+    /// Devices between one and its neighbour along an axis.
+    pub const fn stride(&self, along: MeshAxis) -> u64 {
+        match along {
+            MeshAxis::Tensor => 1,
+            MeshAxis::Pipeline => self.tensor,
+            MeshAxis::Data => self.tensor * self.pipeline,
+        }
     }
 
     /// Devices in all.
@@ -147,7 +168,10 @@ mod tests {
         let dense = Parallel::spread(8, false);
         assert_eq!(dense.len(), 10);
         assert!(dense.iter().all(|p| p.devices() == 8 && p.expert == 1));
-        assert!(Parallel::spread(8, true).iter().any(|p| p.expert == 8));
+        let experts = Parallel::spread(8, true);
+        assert!(experts.iter().any(|p| (p.tensor, p.expert) == (8, 8)));
+        assert!(experts.iter().any(|p| (p.data, p.expert_replicas()) == (8, 4)));
+        assert!(experts.iter().all(|p| p.data.is_multiple_of(p.expert_replicas())));
         assert_eq!(Parallel::spread(7, false).len(), 3);
     }
 
@@ -158,5 +182,11 @@ mod tests {
         let all = Parallel { tensor: 8, expert: 4, pipeline: 2, data: 3, sequence, micro_batches };
         assert_eq!(all.to_string(), "tp8-ep4-pp2-mb4-dp3-sp");
         assert_eq!(all.devices(), 48);
+        for (tensor, expert, dealt) in
+            [(8, 4, (4, 1)), (8, 16, (8, 2)), (1, 4, (1, 4)), (2, 3, (1, 3))]
+        {
+            let parallel = Parallel { tensor, expert, ..Parallel::ONE };
+            assert_eq!((parallel.ways().expert_groups, parallel.expert_replicas()), dealt);
+        }
     }
 }

@@ -73,7 +73,7 @@ impl Wiring<'_> {
         let op = Conv1d { per_token, inputs, outputs, kernel: TAPS, stride };
         let y = self.builder.apply(name, op, &[x, weight, bias])?;
         let rows = if per_token == 1 { Dim::Tokens } else { Dim::Frames(per_token) };
-        let gelu = Activate { rows, width: outputs, function: Activation::GeluErf };
+        let gelu = Activate::new(rows, outputs, Activation::GeluErf);
         self.builder.apply(format!("{name}.activation"), gelu, &[y])
     }
 

@@ -204,7 +204,7 @@ impl<'a> Wiring<'a> {
         let normed = match head.scale {
             Some(scale) => {
                 let function = Activation::Scale(scale);
-                let scale = Activate { rows: Dim::Logits, width: hidden, function };
+                let scale = Activate::new(Dim::Logits, hidden, function);
                 self.builder.apply("head.scale", scale, &[normed])?
             }
             None => normed,
@@ -218,7 +218,7 @@ impl<'a> Wiring<'a> {
         let mut logits = self.builder.apply("head.logits", product, &operands)?;
         if let Some(cap) = head.softcap {
             let function = Activation::SoftCap(cap);
-            let cap = Activate { rows: Dim::Logits, width: vocabulary, function };
+            let cap = Activate::new(Dim::Logits, vocabulary, function);
             logits = self.builder.apply("head.softcap", cap, &[logits])?;
         }
         let mut operands = vec![logits];

@@ -27,8 +27,13 @@ fn degrees_that_do_not_divide() {
      = help: a group holds at least one expert
     ");
     assert_snapshot!(refused("--model mixtral-8x7b --hardware h100-sxm --tp 2 --ep 4"), @"
-    error: expert parallelism over 4 groups must divide the 8 experts of mixtral-8x7b and the 2 ranks of a tensor-parallel group
+    error: expert parallelism over 4 groups must divide the 8 experts of mixtral-8x7b, and go over 2 ranks of a tensor-parallel group, then over replicas, of which there are 1
      = help: one of 1, 2
+    ");
+    let over_replicas = "--model mixtral-8x7b --hardware h100-sxm --tp 2 --dp 6 --ep 8";
+    assert_snapshot!(refused(over_replicas), @"
+    error: expert parallelism over 8 groups must divide the 8 experts of mixtral-8x7b, and go over 2 ranks of a tensor-parallel group, then over replicas, of which there are 6
+     = help: one of 1, 2, 4
     ");
     assert_snapshot!(refused("--model llama-3-8b --hardware h100-sxm --sp"), @"
     error: sequence parallelism shares out what tensor parallelism leaves whole

@@ -52,6 +52,25 @@ fn the_least_latency_is_no_more_than_that_of_any_plan() {
 }
 
 #[test]
+fn experts_are_dealt_to_devices_and_over_replicas() {
+    let case = "--model mixtral-8x7b --hardware h100-sxm --prompt 512 --output 64 --batch 64";
+    let search = format!("estimate --json {case} --devices 8 --optimize throughput");
+    let found = Desk::new().json(&words(&search));
+    let plans = found["plans"].as_array().expect("a list");
+    let plan = |name: &str| plans.iter().find(|p| p["plan"] == name).expect("tried");
+    let (held, dealt) = (plan("dp8"), plan("ep8-dp8"));
+    assert_eq!(held["refused"], "out of memory");
+    assert_eq!((&dealt["ep"], &dealt["dp"], &dealt["tp"]), (&8.into(), &8.into(), &1.into()));
+    assert!(number(&dealt["throughput_tok_s"]) > 0.0);
+    assert!(plan("tp2-ep8-dp4")["refused"].is_null() && plan("tp8-ep8")["refused"].is_null());
+    assert_eq!(plans[0]["throughput_tok_s"], found["throughput_tok_s"]);
+    let sweep = "sweep chat --hardware h100-sxm --out out --csv-only --set model=mixtral-8x7b";
+    let desk = Desk::new();
+    desk.ok(&words(&format!("{sweep} --set parallel.dp=8 --set parallel.ep=1,8")));
+    assert!(desk.read("out/sweep.csv").contains("ep8-dp8"));
+}
+
+#[test]
 fn a_pareto_front_is_drawn() {
     let desk = Desk::new();
     let rest = "--batch 1 --devices 4 --optimize throughput -o front.svg";
