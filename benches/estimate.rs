@@ -124,7 +124,8 @@ fn sweep_rows(bencher: Bencher<'_, '_>) {
                 traffic.batch: [1, 2, 4, 8, 16, 32, 64, 128]\n  \
                 traffic.prompt: [128, 256, 512, 1024, 2048, 3000, 4000, 5000]\n  \
                 traffic.output: [16, 32, 64, 128, 256, 512, 768, 1024]\n";
-    let scenario = Scenario::parse(&Source::new("bench", text.to_owned())).expect("valid");
+    let none = |name: &str| Err(cosim::diagnostic::Diagnostic::new(name));
+    let scenario = Scenario::parse(&Source::new("bench", text.to_owned()), &none).expect("valid");
     let machine = machine(DEVICES[0], Fidelity::Realistic);
     let (power, price) = (machine.tdp.map(|t| t.value), machine.prices.first());
     let price = price.map(|p| p.price.value);

@@ -6,7 +6,7 @@ use crate::workload::{CacheChoice, CacheSetting, parse_offload};
 use clap::Args;
 
 /// Layout of the KV cache, and what lies in host memory.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct CacheArgs {
     /// Layout of the KV cache: contiguous, paged, paged:16 [default: contiguous]
     #[arg(long, value_name = "LAYOUT")]

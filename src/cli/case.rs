@@ -3,6 +3,7 @@
 use super::cache::CacheArgs;
 use super::catalog;
 use super::error::Error;
+use super::files;
 use super::parallel::ParallelArgs;
 use crate::cost::speculative::Speculated;
 use crate::cost::{Estimator, Request};
@@ -10,7 +11,7 @@ use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::graph::shard::Parallel;
 use crate::hardware::{Fidelity, Hardware, Machine};
-use crate::mapping::Plan;
+use crate::mapping::{Plan, check_overrides};
 use crate::model::{Architecture, AttentionKernel, BuildOptions, FusionSet, Graphs, WhatIf};
 use crate::op::{Routing, Sampler};
 use crate::units::{Bytes, DollarsPerHour};
@@ -37,7 +38,7 @@ pub enum AttentionArg {
 }
 
 /// A model with the techniques that shape its graph.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ModelArgs {
     /// Model id, model YAML or Hugging Face config.json
     #[arg(long)]
@@ -52,9 +53,12 @@ pub struct ModelArgs {
     #[arg(long, value_name = "FORM")]
     pub mla: Option<String>,
     /// Quantization scheme: 16bit, bf16, fp8, w8a8, w8a8-static, w4a16-g128, w4a16-g128-kv8, q4_k_m, ...;
-    /// trained with it (QAT) or quantized after (PTQ) costs the same
+    /// or a scheme file. Trained with it (QAT) or quantized after (PTQ) costs the same
     #[arg(long, default_value = "16bit")]
     pub quant: String,
+    /// Zeros in the weights of projections: 2:4, or a density such as 0.5; dense takes them back
+    #[arg(long, value_name = "2:4|DENSITY")]
+    pub sparsity: Option<String>,
     /// Attention kernel
     #[arg(long, value_enum, default_value = "flash")]
     pub attention: AttentionArg,
@@ -67,7 +71,7 @@ pub struct ModelArgs {
 }
 
 /// A request on a device.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["prompt", "phase"])))]
 pub struct CaseArgs {
     #[command(flatten)]
@@ -125,8 +129,16 @@ pub struct Case {
 impl ModelArgs {
     /// The scheme.
     pub fn scheme(&self) -> Result<Scheme, Diagnostic> {
-        self.quant.parse().map_err(|e: crate::dtype::ParseSchemeError| {
-            Diagnostic::new(format!("--quant: {e}")).hint(e.hint)
+        let scheme = Scheme::load(&self.quant, &files::read).map_err(|mut d| {
+            if d.place.is_none() {
+                d.message = format!("--quant: {}", d.message);
+            }
+            d
+        })?;
+        let Some(sparsity) = &self.sparsity else { return Ok(scheme) };
+        scheme.with_sparsity(sparsity).map_err(|e| {
+            let hint = "`dense`, `2:4`, or a density such as 0.5";
+            Diagnostic::new(format!("--sparsity: {}", e.why)).hint(hint)
         })
     }
 
@@ -177,6 +189,7 @@ impl CaseArgs {
         let (hardware, machine) = catalog::machine(&self.hardware, &settings, fidelity)?;
         let graphs = architecture.graphs(&self.model.options())?;
         let parallel = checked_parallel(parallel, &architecture)?;
+        check_overrides(graphs.parts().map(|(_, graph)| graph), &scheme)?;
         let placement = self.cache.placement()?;
         let plan = Plan::parallel(graphs.parts(), &scheme, parallel)?.placed(placement);
         let price = named_price(&machine, self.price.as_deref())?;

@@ -119,7 +119,8 @@ impl DeployArgs {
     }
 }
 
-fn refused(parallel: Parallel, why: &Error) -> Tried {
+/// A plan that cannot be.
+pub fn refused(parallel: Parallel, why: &Error) -> Tried {
     Tried { parallel, best: Err(Refused(why.reason())), seen: vec![] }
 }
 
@@ -136,6 +137,12 @@ fn plan(
         Ok(speculated) => case.speculated = speculated,
         Err(error) => return refused(parallel, &error),
     }
+    within(&case, goal, slo, args.batch)
+}
+
+/// The best batch of a case from the least on, within the limits.
+pub fn within(case: &Case, goal: Goal, slo: &Slo, least: u64) -> Tried {
+    let parallel = case.plan.parallel;
     let estimator = match case.estimator() {
         Ok(estimator) => estimator,
         Err(error) => return refused(parallel, &error),
@@ -145,8 +152,8 @@ fn plan(
         Ok(speculator) => speculator,
         Err(error) => return refused(parallel, &error.into()),
     };
-    let price = |batch: u64| price(&case, &estimator, speculator.as_ref(), batch);
-    Tried::new(parallel, goal, slo, args.batch, &price)
+    let price = |batch: u64| price(case, &estimator, speculator.as_ref(), batch);
+    Tried::new(parallel, goal, slo, least, &price)
 }
 
 fn price(

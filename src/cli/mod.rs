@@ -4,6 +4,7 @@ mod cache;
 mod case;
 mod catalog;
 mod deploy;
+mod distill;
 mod error;
 mod estimate;
 mod explain;
@@ -41,6 +42,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Price one request on one device
     Estimate(estimate::EstimateArgs),
+    /// Compare a distilled student with its teacher at equal service
+    Distill(distill::DistillArgs),
     /// Show where the time goes, operator by operator
     Explain(explain::ExplainArgs),
     /// Draw the roofline of one case
@@ -79,6 +82,7 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Sweep(args) => sweep::run(&args),
         Command::Estimate(args) => estimate::run(&args),
+        Command::Distill(args) => distill::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Roofline(args) => roofline::run(&args),
         Command::Waterfall(args) => waterfall::run(&args),

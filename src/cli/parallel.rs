@@ -6,7 +6,7 @@ use crate::workload::parse_degree;
 use clap::Args;
 
 /// Degrees of parallelism.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ParallelArgs {
     /// Devices that each layer is cut over (tensor parallelism)
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]

@@ -50,7 +50,7 @@ pub fn run(args: &SweepArgs) -> Result<(), Error> {
     let names =
         if args.workloads.is_empty() { vec!["chat".to_owned()] } else { args.workloads.clone() };
     let axes: Result<Vec<Axis>, Diagnostic> =
-        args.settings.iter().map(|s| Axis::parse(s)).collect();
+        args.settings.iter().map(|s| Axis::parse(s, &files::read)).collect();
     let axes = axes?;
     let pool =
         Pool::new(args.jobs).map_err(|e| Diagnostic::new(format!("--jobs {}: {e}", args.jobs)))?;

@@ -77,7 +77,7 @@ impl From<MetricArg> for Metric {
 
 pub fn run(args: &WaterfallArgs) -> Result<(), Error> {
     let changes = |texts: &[String]| -> Result<Vec<Change>, Diagnostic> {
-        texts.iter().map(|text| Change::parse(text)).collect()
+        texts.iter().map(|text| Change::parse(text, &files::read)).collect()
     };
     let (base, steps) = (changes(&args.settings)?, changes(&args.steps)?);
     let mut scenario = workload::load(&args.workload, &files::read)?;

@@ -45,8 +45,8 @@ pub struct Estimator<'a> {
     pub(super) slowest: usize,
     /// Seconds per launch.
     pub(super) launch: f64,
-    /// The engines that run projections and everything else.
-    pub(super) engines: [Engine; 2],
+    /// The engines in use, those of projections first.
+    engines: Vec<Engine>,
 }
 
 /// How well the inputs of an estimate are known.
@@ -65,19 +65,16 @@ impl<'a> Estimator<'a> {
     /// The machine has no engine for a format that the scheme computes in, or no link for an
     /// exchange of the plan, or none to the host memory that it uses.
     pub fn new(plan: &'a Plan, machine: &'a Machine) -> Result<Self, EstimateError> {
-        let high = machine.matrix(plan.scheme.high)?;
-        let projection = machine.matrix(plan.scheme.projection)?;
-        let matrix = plan.nodes.iter().map(|node| {
-            let engine = if node.compute == plan.scheme.projection { &projection } else { &high };
-            (1.0 / engine.rate.effective().get(), engine.class == EngineClass::Vector)
-        });
+        let runs = plan.nodes.iter().map(|node| engine(machine, node));
+        let runs = runs.collect::<Result<Vec<Engine>, MissingEngine>>()?;
+        let per_op = |e: &Engine| (1.0 / e.rate.effective().get(), e.class == EngineClass::Vector);
         let inverse =
             |rate: &Option<Rate>| rate.as_ref().map_or(0.0, |r| 1.0 / r.effective().get());
         let (slowest, memory) = slowest_level(machine);
         Ok(Self {
             plan,
             machine,
-            matrix: matrix.collect(),
+            matrix: runs.iter().map(per_op).collect(),
             exchanges: exchanges(plan, machine)?,
             host: plan.placement.offload.any().then(|| HostTime::new(machine)).transpose()?,
             vector: inverse(&machine.vector),
@@ -85,18 +82,17 @@ impl<'a> Estimator<'a> {
             memory,
             slowest,
             launch: machine.kernel_launch.value.get(),
-            engines: [projection, high],
+            engines: in_use(plan, &runs),
         })
     }
 
     /// The inputs behind a bound: basis and origin of each.
     fn inputs(&self, bound: Bound) -> impl Iterator<Item = (Basis, OriginId)> + '_ {
         let rate = |rate: &Option<Rate>| rate.map(|r| (r.basis, r.origin));
-        let [projection, high] = self.engines.map(|e| (e.rate.basis, e.rate.origin));
         let level = &self.machine.levels[self.slowest];
         let launch = self.machine.kernel_launch;
         let found: [Option<(Basis, OriginId)>; 2] = match bound {
-            Bound::Resource(Resource::Matrix) => [Some(projection), Some(high)],
+            Bound::Resource(Resource::Matrix) => [None, None],
             Bound::Resource(Resource::Vector) => [rate(&self.machine.vector), None],
             Bound::Resource(Resource::Special) => [rate(&self.machine.special), None],
             Bound::Resource(Resource::Memory) => [Some((level.basis, level.origin)), None],
@@ -104,7 +100,10 @@ impl<'a> Estimator<'a> {
             Bound::Resource(Resource::Host) => [self.host.as_ref().map(|h| h.input), None],
             Bound::Overhead => [(self.launch > 0.0).then_some((launch.basis, launch.origin)), None],
         };
-        found.into_iter().flatten()
+        let of_engines = bound == Bound::Resource(Resource::Matrix);
+        let engines = if of_engines { self.engines.as_slice() } else { &[] };
+        let engines = engines.iter().map(|e| (e.rate.basis, e.rate.origin));
+        found.into_iter().flatten().chain(engines)
     }
 
     /// The weakest basis among the inputs that the times of a request depend on: the rates that
@@ -139,12 +138,21 @@ impl<'a> Estimator<'a> {
         [used(false, &self.machine.scaleup), used(true, &self.machine.network)]
     }
 
+    /// The 2:4 sparse products for whose format the machine has no sparse figure.
+    fn dense_rates(&self) -> BTreeSet<String> {
+        let sparse = self.plan.nodes.iter().filter(|n| n.two_of_four);
+        let engines = sparse.filter_map(|n| engine(self.machine, n).ok());
+        let dense = engines.filter(|e| e.class != EngineClass::Sparse);
+        dense.map(|e| format!("engines.sparse.{0} = engines.matrix.{0} (A62)", e.format)).collect()
+    }
+
     /// Named fallbacks in use, those of the links in use included.
     pub fn fallbacks(&self) -> Vec<String> {
         let links: BTreeSet<&String> =
             self.exchanges.iter().flatten().flat_map(|e| &e.fallbacks).collect();
         let host = self.host.iter().filter_map(|h| h.fallback.as_ref());
-        self.machine.fallbacks.iter().chain(links).chain(host).cloned().collect()
+        let sparse = self.dense_rates();
+        self.machine.fallbacks.iter().chain(links).chain(host).chain(&sparse).cloned().collect()
     }
 
     /// Devices that share the work.
@@ -157,9 +165,16 @@ impl<'a> Estimator<'a> {
         self.slowest
     }
 
-    /// The engines that run projections, and everything else.
-    pub const fn engines(&self) -> &[Engine; 2] {
+    /// The engines in use, those of projections first.
+    pub fn engines(&self) -> &[Engine] {
         &self.engines
+    }
+
+    /// The engines that do the matrix work of a kernel in a step.
+    pub fn engines_of(&self, kernel: &PlanKernel, step: &Step) -> Vec<Engine> {
+        let nodes = self.plan.nodes[kernel.nodes.clone()].iter();
+        let multiply = nodes.filter(|n| n.op.work(step).matrix > 0.0);
+        distinct(multiply.filter_map(|n| engine(self.machine, n).ok()))
     }
 
     /// Demand and resource times of one launch.
@@ -213,6 +228,28 @@ impl<'a> Estimator<'a> {
     pub(super) fn bound(&self, cost: &KernelCost) -> Bound {
         Bound::of(&cost.times, self.launch)
     }
+}
+
+/// What runs the matrix work of a node.
+fn engine(machine: &Machine, node: &PlanNode) -> Result<Engine, MissingEngine> {
+    if node.two_of_four { machine.sparse(node.compute) } else { machine.matrix(node.compute) }
+}
+
+/// The engines of a plan: those of the scheme's projections first, of sparse ones before dense ones.
+fn in_use(plan: &Plan, runs: &[Engine]) -> Vec<Engine> {
+    let mut all: Vec<(&PlanNode, &Engine)> = plan.nodes.iter().zip(runs).collect();
+    all.sort_by_key(|(n, _)| (n.compute != plan.scheme.projection, !n.two_of_four));
+    distinct(all.into_iter().map(|(_, engine)| *engine))
+}
+
+fn distinct(engines: impl Iterator<Item = Engine>) -> Vec<Engine> {
+    let mut found: Vec<Engine> = vec![];
+    for engine in engines {
+        if !found.contains(&engine) {
+            found.push(engine);
+        }
+    }
+    found
 }
 
 /// The time of every exchange of a plan, node by node; empty where there are none.

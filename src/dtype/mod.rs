@@ -5,13 +5,24 @@
 //! profile's affair, and which bytes move is the cost model's.
 
 mod block;
+mod file;
 mod format;
 mod gguf;
+mod overrides;
 mod scheme;
+mod sparsity;
 mod storage;
 
 pub use block::Block;
+pub use file::{Lookup, RawScheme};
 pub use format::{Format, FormatKind};
 pub use gguf::{MIXES, Mix, ModelFacts, Part, Weight};
+pub use overrides::{Layers, Override};
 pub use scheme::{Compute, ParseSchemeError, Scheme};
+pub use sparsity::{Index, Sparse, Sparsity};
 pub use storage::{Group, Packing, Scaled, Storage};
+
+/// The JSON Schema of scheme files.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(RawScheme).to_value()
+}

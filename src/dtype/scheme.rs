@@ -6,8 +6,8 @@
 //! (weights in groups of N), `-pc`, `-pt` (one scale per channel, per tensor), `-zp` (weights with
 //! zero points), `-act` (GPTQ's order of activations), `-static` (activations with a scale known before,
 //! not one per token), `-kv<F>` (KV cache, 2, 4, 8, `fp8`, `q8_0` or 16), `-kv<F>-pc` (its scales per
-//! channel), `-experts` (projections other than the experts' stay plain, as in gpt-oss's checkpoints:
-//! `wmxfp4a16-experts`).
+//! channel), `-s2:4` and `-s<D>` (projections 2:4 sparse, or with a density of D), `-experts` (projections
+//! other than the experts' stay plain, as in gpt-oss's checkpoints: `wmxfp4a16-experts`).
 //!
 //! A scheme says how numbers are stored and multiplied at inference. How the numbers were found makes no
 //! difference to that: quantization-aware training (QAT) costs what post-training quantization (PTQ)
@@ -15,7 +15,9 @@
 
 use super::block::Block;
 use super::format::Format;
-use super::gguf::{MIXES, Mix, Weight};
+use super::gguf::{MIXES, Mix, Part, Weight};
+use super::overrides::Override;
+use super::sparsity::{Sparse, Sparsity};
 use super::storage::{Group, Packing, Scaled, Storage};
 use std::fmt;
 
@@ -35,6 +37,9 @@ pub enum Compute {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scheme {
     name: String,
+    /// What it is read from; the name, unless it has overrides.
+    base: String,
+    overrides: Vec<Override>,
     /// Storage of projection weights.
     pub weights: Storage,
     /// Storage of the activations that enter a projection. Scales per row or block are found as the
@@ -101,6 +106,7 @@ const EXAMPLES: &[&str] = &[
     "awq-4bit-g128",
     "q4_k_m",
     "q2_k@2023",
+    "16bit-s2:4",
 ];
 
 impl Scheme {
@@ -124,9 +130,63 @@ impl Scheme {
     /// # Errors
     /// A format that no cache takes.
     pub fn with_kv(&self, format: &str) -> Result<Self, ParseSchemeError> {
-        let name = join_formats(&self.name);
-        let others: Vec<&str> = name.split('-').filter(|flag| !flag.starts_with("kv")).collect();
-        format!("{}-kv{format}", others.join("-").replace("_e", "-e")).parse()
+        self.flagged(|flag| flag.starts_with("kv"), &format!("-kv{format}"))
+    }
+
+    /// The same scheme with other zeros in the weights of projections: `2:4`, a density, or `dense`.
+    /// Overrides keep theirs.
+    ///
+    /// # Errors
+    /// What is no sparsity, and weights whose layout has no place for it.
+    pub fn with_sparsity(&self, sparsity: &str) -> Result<Self, ParseSchemeError> {
+        let flag = if sparsity == "dense" { String::new() } else { format!("-s{sparsity}") };
+        self.flagged(is_sparsity, &flag)
+    }
+
+    /// The same scheme without the flags that `removed` holds for, and with another.
+    fn flagged(
+        &self,
+        removed: impl Fn(&str) -> bool,
+        added: &str,
+    ) -> Result<Self, ParseSchemeError> {
+        let change = |name: &str| {
+            let name = join_formats(name);
+            let others: Vec<&str> = name.split('-').filter(|flag| !removed(flag)).collect();
+            format!("{}{added}", others.join("-").replace("_e", "-e").replace("_pc", "-pc"))
+        };
+        let scheme: Self = change(&self.base).parse()?;
+        if self.overrides.is_empty() {
+            return Ok(scheme);
+        }
+        Ok(scheme.with_overrides(change(&self.name), self.overrides.clone()))
+    }
+
+    /// The same scheme under another name, with other schemes for some tensors; the last that is for
+    /// a tensor holds.
+    pub fn with_overrides(self, name: String, overrides: Vec<Override>) -> Self {
+        Self { name, overrides, ..self }
+    }
+
+    /// What some tensors take in place of the scheme's own formats.
+    pub fn overrides(&self) -> &[Override] {
+        &self.overrides
+    }
+
+    /// The scheme of a tensor by name, which is a projection or not, in a layer of a model with so
+    /// many layers.
+    pub fn of_tensor(
+        &self,
+        name: &str,
+        projection: bool,
+        layer: Option<u64>,
+        layers: u64,
+    ) -> &Self {
+        let found = self
+            .overrides
+            .iter()
+            .rev()
+            .find(|o| o.is_for_tensor(name, projection) && o.is_for_layer(layer, layers));
+        found.map_or(self, |o| &o.scheme)
     }
 
     /// Whether projections read quantized activations, which needs a native engine.
@@ -137,6 +197,8 @@ impl Scheme {
     fn uniform(name: &str, storage: Storage, compute: Compute) -> Self {
         Self {
             name: name.to_owned(),
+            base: name.to_owned(),
+            overrides: vec![],
             weights: storage,
             activations: storage,
             kv: storage,
@@ -229,6 +291,12 @@ impl Scheme {
             ("act", _) => return Err("`-act` goes with gptq".to_owned()),
             ("experts", _) if quantized => self.experts_only = true,
             ("experts", _) => return Err("`-experts` needs quantized weights".to_owned()),
+            (flag, _) if is_sparsity(flag) => {
+                let kept: Sparsity = flag[1..].parse().map_err(|e| format!("`-{flag}`: {e}"))?;
+                let sparse = Sparse::of(&self.weights, kept).filter(|_| self.mix.is_none());
+                let why = || format!("`-{flag}` needs weights in plain formats or dense groups");
+                self.weights = Storage::Sparse(sparse.ok_or_else(why)?);
+            }
             ("static", _) => match &mut self.activations {
                 Storage::Scaled(scaled) => scaled.group = Group::Tensor,
                 _ => return Err("`-static` needs int8 or fp8 activations".to_owned()),
@@ -275,14 +343,25 @@ impl Scheme {
         ))
     }
 
-    /// Storage of one weight tensor: the mix's, else that of projections or of everything else.
+    /// Storage of one weight tensor: that of an override, the mix's, else that of projections or of
+    /// everything else. Vectors and routers have no override.
     pub fn weight(&self, weight: &Weight<'_>, projection: bool) -> Storage {
+        let layers = weight.model.layers;
+        let other = self.of_tensor(weight.name, projection, weight.layer, layers);
+        if weight.part != Part::Vector && !std::ptr::eq(other, self) {
+            return other.weights;
+        }
         match (self.mix, projection) {
             (Some(mix), _) => mix.storage(weight),
             (None, true) => self.weights,
             (None, false) => self.plain,
         }
     }
+}
+
+/// Whether a flag is of weights with zeros: `s2:4`, `s0.5`.
+fn is_sparsity(flag: &str) -> bool {
+    flag.strip_prefix('s').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Dashes inside a format's name, and between a KV format and its `pc`, part no flags.
@@ -384,13 +463,23 @@ impl std::str::FromStr for Scheme {
         for flag in flags.split('-').skip(1) {
             let kind = flag.chars().next().ok_or_else(|| fail("a dash has no flag".to_owned()))?;
             // -pc and -pt set what -g sets.
-            let kind = if kind == 'p' { 'g' } else { kind };
+            let kind = match kind {
+                'p' => 'g',
+                's' if is_sparsity(flag) => 'z',
+                other => other,
+            };
             if kinds.contains(&kind) {
                 return Err(fail(format!("`-{flag}` repeats a flag")));
             }
             kinds.push(kind);
+        }
+        // Zeros are left out of what the other flags make of the weights.
+        let (sparse, others): (Vec<&str>, Vec<&str>) =
+            flags.split('-').skip(1).partition(|flag| is_sparsity(flag));
+        for flag in others.into_iter().chain(sparse) {
             scheme.apply(flag).map_err(&fail)?;
         }
+        scheme.base.clone_from(&name);
         scheme.name = name;
         Ok(scheme)
     }
@@ -439,6 +528,12 @@ mod tests {
     fn another_kv_format_keeps_the_other_flags() {
         let kv = |name: &str, format: &str| scheme(name).with_kv(format).map(|s| s.name);
         assert_eq!(kv("w4a16-kv8-g128", "4").as_deref(), Ok("w4a16-g128-kv4"));
+        let sparse = |name: &str, zeros: &str| scheme(name).with_sparsity(zeros).map(|s| s.name);
+        assert_eq!(sparse("w8a8-kv8", "2:4").as_deref(), Ok("w8a8-kv8-s2:4"));
+        assert_eq!(sparse("w8a8-static-s0.5-kv8", "dense").as_deref(), Ok("w8a8-static-kv8"));
+        assert_eq!(sparse("bf16-kvfp8-e5m2-s0.5", "2:4").as_deref(), Ok("bf16-kvfp8-e5m2-s2:4"));
+        let both = [scheme("w4a16-s2:4-g128"), scheme("w4a16-g128-s2:4")];
+        assert_eq!(both[0].weights, both[1].weights);
         assert_eq!(kv("fp8-e5m2", "fp8-e5m2").as_deref(), Ok("fp8-e5m2-kvfp8-e5m2"));
         assert_eq!(scheme("bf16-kvfp8-e5m2").kv.element(), Some(Format::Fp8E5m2));
         assert!(kv("16bit", "5").is_err());
@@ -461,6 +556,13 @@ mod tests {
             "w4a16-kv5",
             "w4a16-zz",
             "w8a16-static",
+            "w8a8-s2:8",
+            "bf16-s0",
+            "bf16-s",
+            "bf16-s2:4-s0.5",
+            "q4_k_m-s2:4",
+            "mxfp4-s2:4",
+            "gptq-4bit-s0.5",
             "mxfp4-static",
             "bf16-zp",
             "16bit-experts",

@@ -2,6 +2,7 @@
 
 use super::block::Block;
 use super::format::Format;
+use super::sparsity::Sparse;
 use std::fmt;
 
 /// The elements that share one scale.
@@ -56,6 +57,8 @@ pub enum Storage {
     Scaled(Scaled),
     /// Blocks of a fixed layout.
     Block(Block),
+    /// Without its zeros; weights only.
+    Sparse(Sparse),
 }
 
 /// Bits in 32-bit words that `values` of `bits` each take, packed without gaps.
@@ -116,6 +119,7 @@ impl Storage {
             Self::Plain(format) => rows as f64 * columns as f64 * f64::from(format.bits()),
             Self::Scaled(scaled) => scaled.total_bits(rows, columns),
             Self::Block(block) => 8.0 * block.total_bytes(rows, columns),
+            Self::Sparse(sparse) => sparse.total_bits(rows, columns),
         }
     }
 
@@ -135,6 +139,7 @@ impl Storage {
                 let blocks = columns.div_ceil(block.elements());
                 8.0 * (blocks * block.bytes()) as f64 / columns as f64
             }
+            Self::Sparse(sparse) => sparse.total_bits(1, columns) / columns as f64,
         }
     }
 
@@ -146,6 +151,7 @@ impl Storage {
             Self::Scaled(Scaled { zero_point: false, .. }) => 1.0,
             Self::Scaled(Scaled { zero_point: true, .. }) => 2.0,
             Self::Block(block) => block.conversion_ops(),
+            Self::Sparse(sparse) => sparse.dense().conversion_ops(),
         }
     }
 
@@ -155,12 +161,17 @@ impl Storage {
             Self::Plain(format) => Some(*format),
             Self::Scaled(scaled) => Some(scaled.element),
             Self::Block(block) => block.element(),
+            Self::Sparse(sparse) => Some(sparse.element),
         }
     }
 
     /// Whether elements share scales.
     pub const fn is_scaled(&self) -> bool {
-        !matches!(self, Self::Plain(_))
+        match self {
+            Self::Plain(_) => false,
+            Self::Scaled(_) | Self::Block(_) => true,
+            Self::Sparse(sparse) => sparse.scaled.is_some(),
+        }
     }
 }
 
@@ -170,6 +181,7 @@ impl fmt::Display for Storage {
             Self::Plain(format) => f.pad(format.name()),
             Self::Scaled(scaled) => f.pad(scaled.element.name()),
             Self::Block(block) => f.pad(block.name()),
+            Self::Sparse(sparse) => f.pad(&format!("{} {}", sparse.element, sparse.kept)),
         }
     }
 }

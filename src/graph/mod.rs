@@ -12,6 +12,7 @@ mod kernel;
 mod node;
 mod quantize;
 pub mod shard;
+mod stretch;
 
 pub use builder::{Builder, GraphError};
 pub use kernel::Kernel;
@@ -52,6 +53,12 @@ impl Graph {
     /// The region that a node belongs to.
     pub fn region(&self, id: NodeId) -> &Region {
         &self.regions[self.node(id).region.0]
+    }
+
+    /// Layers of the stack: of all repeated regions that hand on another value than they were entered with.
+    pub fn layers(&self) -> u64 {
+        let stacked = |r: &&Region| r.carry.is_some_and(|c| c.back != c.entry);
+        self.regions.iter().filter(stacked).map(|r| r.count * r.layers).sum()
     }
 
     /// What the step returns.

@@ -9,8 +9,21 @@ use crate::dtype::{Compute, Format};
 pub enum EngineClass {
     /// Tensor cores, MFMA, MXU.
     Matrix,
+    /// The same on 2:4 sparse weights; zeros that are skipped count as operations (A62).
+    Sparse,
     /// SIMD lanes.
     Vector,
+}
+
+impl EngineClass {
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Matrix => "matrix",
+            Self::Sparse => "2:4 sparse matrix",
+            Self::Vector => "vector",
+        }
+    }
 }
 
 /// An engine for a format.
@@ -68,6 +81,17 @@ impl Machine {
             Compute::Exact(format) => native(format),
         };
         found.ok_or_else(|| self.missing(compute))
+    }
+
+    /// The engine that multiplies by 2:4 sparse weights: the one with the sparse figure of the device,
+    /// else the one for dense weights (A62).
+    ///
+    /// # Errors
+    /// [`MissingEngine`], as [`Self::matrix`].
+    pub fn sparse(&self, compute: Compute) -> Result<Engine, MissingEngine> {
+        let dense = self.matrix(compute)?;
+        let rate = self.sparse_rate(dense.format);
+        Ok(rate.map_or(dense, |rate| Engine { rate, class: EngineClass::Sparse, ..dense }))
     }
 
     fn vector_fp32(&self) -> Option<Engine> {

@@ -152,6 +152,7 @@ pub struct Machine {
     /// At which fidelity it was compiled.
     pub fidelity: Fidelity,
     pub(super) matrix: [Option<Rate>; Format::COUNT],
+    pub(super) sparse: [Option<Rate>; Format::COUNT],
     /// The vector engine's rate: fp32 where known, else fp16, else bf16 (A3).
     pub vector: Option<Rate>,
     /// The format of [`Self::vector`].
@@ -204,6 +205,11 @@ impl Machine {
     /// The matrix engine of that format, if the device has one.
     pub fn matrix_rate(&self, format: Format) -> Option<Rate> {
         self.matrix[format as usize]
+    }
+
+    /// The matrix engine of that format on 2:4 sparse weights, where a figure is known.
+    pub fn sparse_rate(&self, format: Format) -> Option<Rate> {
+        self.sparse[format as usize]
     }
 
     /// The arithmetic intensity at which the engine, not the level, begins to limit:

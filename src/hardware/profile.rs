@@ -34,6 +34,8 @@ pub struct Hardware {
     pub units: Units,
     /// Dense matrix peaks (A3); at least one.
     pub matrix: IndexMap<Format, Quoted<FlopsPerSecond>>,
+    /// Matrix peaks on 2:4 sparse weights, skipped zeros counted as operations (A62).
+    pub sparse: IndexMap<Format, Quoted<FlopsPerSecond>>,
     /// Vector peaks.
     pub vector: IndexMap<Format, Quoted<FlopsPerSecond>>,
     /// Special-function peak.

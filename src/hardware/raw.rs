@@ -77,6 +77,8 @@ layers! {
     pub struct RawEngines {
         /// Matrix engines by number format, fp32 (or int32) accumulation.
         pub matrix: Named<Figure>,
+        /// Matrix engines on 2:4 sparse weights by number format, skipped zeros counted as operations.
+        pub sparse: Named<Figure>,
         /// Vector engines by number format: fp32, fp16, bf16.
         pub vector: Named<Figure>,
         /// Special functions (exp, rsqrt, sin, division), operations per second.

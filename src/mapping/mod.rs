@@ -2,11 +2,13 @@
 //! allocation or strings.
 
 mod footprint;
+mod overrides;
 mod plan;
 mod quantize;
 mod storage;
 
 pub use footprint::{Footprint, WeightBytes};
+pub use overrides::check_overrides;
 pub use plan::{Plan, PlanKernel, PlanNode};
 pub use quantize::rewritten;
 pub use storage::{FileSize, Formats};

@@ -74,6 +74,8 @@ pub struct PlanNode {
     /// The mask of the attention whose block table is read here, where the cache is paged: once in
     /// a kernel.
     pub table: Option<Mask>,
+    /// Whether it multiplies by 2:4 sparse weights.
+    pub two_of_four: bool,
 }
 
 impl Plan {
@@ -246,6 +248,7 @@ impl<'a> Scope<'a> {
             conversions: (read_conversions, self.formats.write_conversion(id)),
             kept: (kept, self.graph.node(id).ty.kept()),
             table: self.table(id),
+            two_of_four: self.formats.is_two_of_four(id),
         })
     }
 

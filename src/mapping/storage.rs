@@ -1,7 +1,7 @@
 //! Which storage each value of a graph takes under a scheme.
 
-use crate::dtype::{Compute, Format, ModelFacts, Part, Scheme, Storage, Weight};
-use crate::graph::{Graph, Kind, NodeId, Region, Source};
+use crate::dtype::{Compute, Format, ModelFacts, Part, Scheme, Sparsity, Storage, Weight};
+use crate::graph::{Graph, Kind, NodeId, Source};
 use crate::op::Op;
 use crate::tensor::{Dim, Role, WeightKind};
 use crate::units::Bytes;
@@ -31,9 +31,37 @@ impl<'a> Formats<'a> {
             Role::Weight(kind) => self.weight(value, kind),
             Role::KvCache { .. } => one(self.scheme.kv),
             Role::TokenIds => one(Storage::plain(Format::Int32)),
-            Role::Activation if self.feeds_projections_only(value) => one(self.scheme.activations),
-            Role::Activation => one(self.scheme.plain),
+            Role::Activation => one(self.activation(value)),
         }
+    }
+
+    /// The scheme of a projection: the last override that is for its weights, else the scheme.
+    pub fn scheme_of(&self, projection: NodeId) -> &'a Scheme {
+        let is_weight =
+            |o: &NodeId| self.graph.node(*o).ty.role == Role::Weight(WeightKind::Projection);
+        let weight = self.graph.operands(projection).into_iter().find(is_weight);
+        weight.map_or(self.scheme, |weight| self.scheme_of_weight(weight))
+    }
+
+    fn scheme_of_weight(&self, weight: NodeId) -> &'a Scheme {
+        let (node, region) = (self.graph.node(weight), self.graph.region(weight));
+        let layer = region.carry.map(|_| region.first_layer + node.layer);
+        self.scheme.of_tensor(&node.name, true, layer, self.facts.layers)
+    }
+
+    /// What only projections read, all in the same format, has that format.
+    fn activation(&self, value: NodeId) -> Storage {
+        // What is sent to other devices is stored as it is read there.
+        let behind = |r| if self.is_sent(r) { self.graph.readers(r) } else { vec![r] };
+        let readers: Vec<NodeId> = self.graph.readers(value).into_iter().flat_map(behind).collect();
+        let feeds_projections_only =
+            !readers.is_empty() && readers.iter().all(|&r| self.graph.is_projection(r));
+        if !feeds_projections_only {
+            return self.scheme.plain;
+        }
+        let mut wanted = readers.into_iter().map(|r| self.scheme_of(r).activations);
+        let first = wanted.next().filter(|first| wanted.all(|other| other == *first));
+        first.unwrap_or(self.scheme.plain)
     }
 
     fn weight(&self, value: NodeId, kind: WeightKind) -> Vec<(Storage, u64)> {
@@ -47,7 +75,8 @@ impl<'a> Formats<'a> {
         };
         let projection = kind == WeightKind::Projection && self.is_quantized(value);
         let storage = |layer| self.scheme.weight(&weight(layer), projection);
-        if self.scheme.mix.is_none() || region.carry.is_none() {
+        let alike = self.scheme.mix.is_none() && self.scheme.overrides().is_empty();
+        if alike || region.carry.is_none() {
             return vec![(storage(None), region.count)];
         }
         let mut found: Vec<(Storage, u64)> = vec![];
@@ -85,7 +114,18 @@ impl<'a> Formats<'a> {
 
     /// What an operator's matrix work is computed in.
     pub fn compute(&self, node: NodeId) -> Compute {
-        if self.is_projection(node) { self.scheme.projection } else { self.scheme.high }
+        if self.is_projection(node) { self.scheme_of(node).projection } else { self.scheme.high }
+    }
+
+    /// Whether an operator multiplies by weights that are 2:4 sparse.
+    pub fn is_two_of_four(&self, node: NodeId) -> bool {
+        let sparse = |storage: &Storage| match storage {
+            Storage::Sparse(sparse) => sparse.kept == Sparsity::TwoOfFour,
+            _ => false,
+        };
+        let weights = |o: &NodeId| self.storages(*o).iter().any(|(storage, _)| sparse(storage));
+        matches!(self.graph.op(node), Some(Op::MatMul(_) | Op::GroupedMatMul(_)))
+            && self.graph.operands(node).iter().any(weights)
     }
 
     /// Vector operations to turn one stored element of `value` into an operand of `node`; none
@@ -110,8 +150,18 @@ impl<'a> Formats<'a> {
         if matches!(self.graph.op(node), Some(Op::Quantize(_))) || passed_on() {
             return 0.0;
         }
-        let scaled = self.is_projection(node) && self.scheme.quantizes_activations();
+        let scaled = self.is_projection(node) && self.scheme_of(node).quantizes_activations();
         self.mean(node, Storage::conversion_ops) + if scaled { 2.0 } else { 0.0 }
+    }
+
+    /// Whether a node sends what it reads to other devices.
+    fn is_sent(&self, node: NodeId) -> bool {
+        matches!(self.graph.op(node), Some(Op::Dispatch(_)))
+    }
+
+    /// Whether a node sends a value to other devices as it is stored.
+    fn passes_on(&self, value: NodeId, node: NodeId) -> bool {
+        self.is_sent(node) && self.storages(value) == self.storages(node)
     }
 
     fn is_projection(&self, node: NodeId) -> bool {
@@ -124,24 +174,13 @@ impl<'a> Formats<'a> {
     /// Whether the scheme's formats are meant for this projection's weight.
     fn is_quantized(&self, weight: NodeId) -> bool {
         let routed = |reader: &NodeId| matches!(self.graph.op(*reader), Some(Op::GroupedMatMul(_)));
-        !self.scheme.experts_only || self.graph.readers(weight).iter().any(routed)
+        !self.scheme_of_weight(weight).experts_only || self.graph.readers(weight).iter().any(routed)
     }
+}
 
-    fn feeds_projections_only(&self, value: NodeId) -> bool {
-        let readers = self.graph.readers(value);
-        let sent = |r: NodeId| self.is_sent(r) && self.feeds_projections_only(r);
-        !readers.is_empty() && readers.iter().all(|&r| self.graph.is_projection(r) || sent(r))
-    }
-
-    /// Whether a node sends what it reads to other devices.
-    fn is_sent(&self, node: NodeId) -> bool {
-        matches!(self.graph.op(node), Some(Op::Dispatch(_)))
-    }
-
-    /// Whether a node sends a value to other devices as it is stored.
-    fn passes_on(&self, value: NodeId, node: NodeId) -> bool {
-        self.is_sent(node) && self.storages(value) == self.storages(node)
-    }
+/// Whether weights of a kind can be quantized: not vectors, positions or routers (A8, A35).
+pub(super) const fn is_matrix(kind: WeightKind) -> bool {
+    matches!(kind, WeightKind::Embedding | WeightKind::Head | WeightKind::Projection)
 }
 
 /// What a mix's rule calls a weight.
@@ -164,9 +203,6 @@ fn part(kind: WeightKind, name: &str) -> Part {
 
 /// What a mix's rule asks of a model.
 fn facts(graph: &Graph) -> ModelFacts {
-    // A region that hands on what it was entered with is no layer of the stack.
-    let stacked = |r: &&Region| r.carry.is_some_and(|c| c.back != c.entry);
-    let layers = graph.regions().iter().filter(stacked);
     let groups = graph.nodes().find_map(|(id, _)| match graph.op(id) {
         Some(Op::Scores(scores)) => Some(scores.heads / scores.kv_heads.max(1)),
         _ => None,
@@ -177,7 +213,7 @@ fn facts(graph: &Graph) -> ModelFacts {
     });
     let head = graph.nodes().any(|(_, n)| n.ty.role == Role::Weight(WeightKind::Head));
     ModelFacts {
-        layers: layers.map(|r| r.count * r.layers).sum(),
+        layers: graph.layers(),
         gqa: groups.unwrap_or(1),
         experts: experts.unwrap_or(0),
         tied: !head,

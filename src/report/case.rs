@@ -5,7 +5,7 @@ use super::estimate_json::EstimateContext;
 use super::roofline::{ComputeRoof, Emphasis, MemoryRoof, RooflineChart, RooflinePoint};
 use super::step::Limit;
 use crate::cost::{Bound, CostReport, Estimator, OperatorCost, PhaseCost, Request, Resource};
-use crate::hardware::{EngineClass, Fidelity, Machine};
+use crate::hardware::{Fidelity, Machine};
 use crate::units::{Bytes, Flops};
 
 /// A case with everything that its charts name.
@@ -62,7 +62,6 @@ impl CaseCharts<'_> {
     }
 
     fn compute_roofs(&self) -> Vec<ComputeRoof> {
-        let [projection, high] = self.estimator.engines();
         let mut roofs: Vec<ComputeRoof> = vec![];
         let mut add = |name: String, rate: crate::units::FlopsPerSecond, emphasis| {
             let label = format!("{name} {rate}");
@@ -70,12 +69,9 @@ impl CaseCharts<'_> {
                 roofs.push(ComputeRoof { label, rate, emphasis });
             }
         };
-        for (engine, emphasis) in [(projection, Emphasis::Main), (high, Emphasis::Minor)] {
-            let class = match engine.class {
-                EngineClass::Matrix => "matrix",
-                EngineClass::Vector => "vector",
-            };
-            add(format!("{} {class}", engine.format), engine.rate.peak, emphasis);
+        for (i, engine) in self.estimator.engines().iter().enumerate() {
+            let emphasis = if i == 0 { Emphasis::Main } else { Emphasis::Minor };
+            add(format!("{} {}", engine.format, engine.class.name()), engine.rate.peak, emphasis);
         }
         if let (Some(vector), Some(format)) = (self.machine.vector, self.machine.vector_format) {
             add(format!("{format} vector"), vector.peak, Emphasis::Minor);
@@ -138,12 +134,11 @@ impl CaseCharts<'_> {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = vec![];
-        let [projection, _] = self.estimator.engines();
         let level = &self.machine.levels[self.estimator.slowest_index()];
         if self.machine.fidelity == Fidelity::Realistic {
             notes.push(format!(
                 "Roofs are peaks; times use efficiencies: matrix {:.2}, {} {:.2}, and {} per launch.",
-                projection.rate.efficiency.get(),
+                self.estimator.engines()[0].rate.efficiency.get(),
                 level.name,
                 level.efficiency.get(),
                 self.machine.kernel_launch.value,

@@ -42,6 +42,13 @@ pub fn formula(
     for node in &plan.nodes[planned.nodes.clone()] {
         node_lines(&mut text, node, step);
     }
+    for engine in estimator.engines_of(planned, step) {
+        let (format, rate) = (engine.format, engine.rate);
+        let (class, share) = (engine.class.name(), rate.efficiency.get());
+        let effective = rate.effective();
+        let _ =
+            writeln!(text, "  {format} {class} rate = {} x {share:.3} = {effective}", rate.peak);
+    }
     time_lines(&mut text, machine, estimator, &cost);
     let time = cost.longest() + machine.kernel_launch.value.get();
     let total = Seconds::new(time * planned.count as f64);
@@ -111,18 +118,6 @@ fn pattern(pattern: &Pattern) -> String {
 }
 
 fn time_lines(text: &mut String, machine: &Machine, estimator: &Estimator<'_>, cost: &KernelCost) {
-    let [projection, high] = estimator.engines();
-    for engine in [projection, high].iter().take(if projection == high { 1 } else { 2 }) {
-        let rate = engine.rate;
-        let _ = writeln!(
-            text,
-            "  {} matrix rate = {} x {:.3} = {}",
-            engine.format,
-            rate.peak,
-            rate.efficiency.get(),
-            rate.effective()
-        );
-    }
     let level = &machine.levels[estimator.slowest_index()];
     let bandwidth = match (level.bandwidth, level.effective()) {
         (Some(peak), Some(effective)) => {

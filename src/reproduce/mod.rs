@@ -10,6 +10,7 @@ mod lab;
 mod mission;
 mod mqa;
 mod pagedattention;
+mod quantization;
 mod speculative_decoding;
 mod speculative_sampling;
 mod table;
@@ -41,6 +42,7 @@ pub const PAPERS: &[Paper] = &[
     flashattention::PAPER,
     mqa::PAPER,
     gqa::PAPER,
+    quantization::PAPER,
 ];
 
 /// The paper of that name.

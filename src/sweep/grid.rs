@@ -7,7 +7,7 @@ use crate::cost::{EstimateError, Estimator};
 use crate::diagnostic::Diagnostic;
 use crate::graph::GraphError;
 use crate::graph::shard::ShardError;
-use crate::mapping::Plan;
+use crate::mapping::{Plan, check_overrides};
 use crate::model::{Architecture, BuildOptions};
 use crate::op::Sampler;
 use crate::workload::{Axis, Scenario, Setting, Traffic, checked_parallel};
@@ -224,6 +224,7 @@ fn technique(
     };
     let parallel = checked_parallel(scenario.parallel, &model)?;
     let graphs = model.graphs(&options)?;
+    check_overrides(graphs.parts().map(|(_, graph)| graph), &scenario.scheme)?;
     let placement = scenario.placement()?;
     let plan = Plan::parallel(graphs.parts(), &scenario.scheme, parallel)?.placed(placement);
     let target = Target {

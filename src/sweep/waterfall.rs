@@ -2,6 +2,7 @@
 
 use super::row::{Figures, Row, Status};
 use crate::diagnostic::{Diagnostic, clip};
+use crate::dtype::Lookup;
 use crate::workload::{Axis, Scenario, Setting, Traffic};
 
 /// A named change of a scenario: one or more settings that belong together.
@@ -65,11 +66,11 @@ pub enum Metric {
 pub type Evaluate<'a, E> = dyn Fn(&Scenario, &[(String, String)]) -> Result<Outcome, E> + 'a;
 
 impl Change {
-    /// A change from `path=value`, or several of them separated by spaces.
+    /// A change from `path=value`, or several of them separated by spaces; `lookup` reads scheme files.
     ///
     /// # Errors
     /// An unknown path, or a value that does not fit it.
-    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
+    pub fn parse(text: &str, lookup: Lookup<'_>) -> Result<Self, Diagnostic> {
         let mut settings = vec![];
         for part in text.split_whitespace() {
             let Some((path, value)) = part.split_once('=') else {
@@ -79,7 +80,7 @@ impl Change {
                 return Err(Diagnostic::new(message).hint(hint));
             };
             let origin = format!("--step {}", clip(text));
-            let axis = Axis::new(path, vec![value.to_owned()], &origin)?;
+            let axis = Axis::new(path, vec![value.to_owned()], &origin, lookup)?;
             let values = axis.values.into_iter();
             settings.extend(values.map(|(text, setting)| (axis.path.clone(), text, setting)));
         }
@@ -178,7 +179,7 @@ mod tests {
         let none = |name: &str| Err(Diagnostic::new(name));
         let chat = workload::load("chat", &none).expect("bundled");
         let changes = ["quant=w8a16", "kv_cache.format=8 traffic.batch=32"]
-            .map(|text| Change::parse(text).expect("two settings"));
+            .map(|text| Change::parse(text, &none).expect("two settings"));
         let fall = Waterfall::new(&chat, &changes, &constant).expect("evaluates");
         let schemes = |o: &Outcome| o.status.text().to_owned();
         assert_eq!(schemes(&fall.base), "16bit");
@@ -194,8 +195,11 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "quant", "quant=w5a16", "colour=blue", "traffic.batch=0"] {
-            assert!(Change::parse(text).is_err(), "{text}");
+        let none = |name: &str| Err(Diagnostic::new(name));
+        for text in
+            ["", "quant", "quant=w5a16", "quant=none.yaml", "colour=blue", "traffic.batch=0"]
+        {
+            assert!(Change::parse(text, &none).is_err(), "{text}");
         }
     }
 }

@@ -4,9 +4,9 @@ use super::acceptance::Acceptance;
 use super::cache::{CacheSetting, parse_offload};
 use super::parallel::DegreeSetting;
 use super::speculative::{Drafter, Gamma};
-use super::technique::{ATTENTION, FUSION, named, parse_routing, parse_scheme, with_kv};
+use super::technique::{ATTENTION, FUSION, named, parse_routing, with_kv, with_sparsity};
 use crate::diagnostic::{Diagnostic, clip};
-use crate::dtype::Scheme;
+use crate::dtype::{Lookup, Scheme};
 use crate::hardware::RawHardware;
 use crate::model::{AttentionKernel, FusionSet, HeadForm, LatentForm, WindowForm};
 use crate::op::Routing;
@@ -31,6 +31,8 @@ pub enum Setting {
     Cache(CacheSetting),
     /// Another part in host memory.
     Offload(Offload),
+    /// Other zeros in the weights on top of the scheme.
+    Sparsity(String),
     /// Another drafter, or none.
     Drafter(Option<Drafter>),
     /// Another number of drafted tokens.
@@ -71,6 +73,7 @@ const PATHS: &[&str] = &[
     "window",
     "mla",
     "quant",
+    "sparsity",
     "attention",
     "fusion",
     "routing",
@@ -94,17 +97,23 @@ const PATHS: &[&str] = &[
 ];
 
 impl Axis {
-    /// An axis from a path and its values as text; `origin` names the file or argument.
+    /// An axis from a path and its values as text; `origin` names the file or argument, `lookup` reads
+    /// scheme files.
     ///
     /// # Errors
     /// An unknown path, no value, or a value that does not fit the path.
-    pub fn new(path: &str, values: Vec<String>, origin: &str) -> Result<Self, Diagnostic> {
+    pub fn new(
+        path: &str,
+        values: Vec<String>,
+        origin: &str,
+        lookup: Lookup<'_>,
+    ) -> Result<Self, Diagnostic> {
         if values.is_empty() {
             let message = format!("{origin}: `{}` has no value to sweep over", clip(path));
             return Err(Diagnostic::new(message).hint("for instance traffic.batch=1,8,64"));
         }
         let read = |text: String| {
-            let setting = setting(path, &text, origin)?;
+            let setting = setting(path, &text, origin, lookup)?;
             Ok((text, setting))
         };
         let values: Result<_, Diagnostic> = values.into_iter().map(read).collect();
@@ -115,13 +124,13 @@ impl Axis {
     ///
     /// # Errors
     /// As [`Self::new`], and text without `=`.
-    pub fn parse(text: &str) -> Result<Self, Diagnostic> {
+    pub fn parse(text: &str, lookup: Lookup<'_>) -> Result<Self, Diagnostic> {
         let Some((path, values)) = text.split_once('=') else {
             let message = format!("--set {}: expected path=value", clip(text));
             return Err(Diagnostic::new(message).hint("for instance --set traffic.batch=1,8,64"));
         };
         let values = expand_values(values)?;
-        Self::new(path.trim(), values, &format!("--set {}", clip(text)))
+        Self::new(path.trim(), values, &format!("--set {}", clip(text)), lookup)
     }
 
     /// Whether the values change traffic only, so that plan and machine stay.
@@ -135,7 +144,12 @@ impl Axis {
     }
 }
 
-fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> {
+fn setting(
+    path: &str,
+    text: &str,
+    origin: &str,
+    lookup: Lookup<'_>,
+) -> Result<Setting, Diagnostic> {
     if let Some(inner) = path.strip_prefix("hardware.") {
         let raw = RawHardware::from_path(inner, text, origin)?;
         return Ok(Setting::Hardware(Box::new(raw)));
@@ -166,7 +180,11 @@ fn setting(path: &str, text: &str, origin: &str) -> Result<Setting, Diagnostic> 
         "heads" => Setting::Heads(text.parse()?),
         "window" => Setting::Window(text.parse()?),
         "mla" => Setting::Latent(text.parse()?),
-        "quant" => Setting::Quant(parse_scheme(text)?),
+        "quant" => Setting::Quant(Scheme::load(text, lookup)?),
+        "sparsity" => {
+            with_sparsity(&Scheme::sixteen_bit(), text)?;
+            Setting::Sparsity(text.to_owned())
+        }
         "kv_cache.format" => {
             with_kv(&Scheme::sixteen_bit(), text)?;
             Setting::KvFormat(text.to_owned())

@@ -2,6 +2,7 @@
 
 use super::scenario::Scenario;
 use crate::diagnostic::Diagnostic;
+use crate::dtype::Lookup;
 use crate::yaml::Source;
 use include_dir::{Dir, include_dir};
 
@@ -27,14 +28,11 @@ pub fn source(id: &str) -> Option<Source> {
 ///
 /// # Errors
 /// An unknown name, an unreadable file, or a scenario that does not check.
-pub fn load(
-    name: &str,
-    lookup: &dyn Fn(&str) -> Result<Source, Diagnostic>,
-) -> Result<Scenario, Diagnostic> {
+pub fn load(name: &str, lookup: Lookup<'_>) -> Result<Scenario, Diagnostic> {
     let source = match source(name) {
         Some(source) => source,
         None if name.contains(['/', '\\', '.']) => lookup(name)?,
         None => return Err(Diagnostic::unknown("scenario", name, ids())),
     };
-    Scenario::parse(&source)
+    Scenario::parse(&source, lookup)
 }

@@ -29,9 +29,12 @@ pub struct RawScenario {
     /// Form of latent attention: `auto`, `expanded`, `absorbed`.
     #[schemars(with = "Option<String>")]
     pub mla: Option<Spanned<String>>,
-    /// Quantization scheme, for instance `w4a16-g128-kv8`.
+    /// Quantization scheme, for instance `w4a16-g128-kv8`, or the path of a scheme file.
     #[schemars(with = "Option<String>")]
     pub quant: Option<Spanned<String>>,
+    /// Zeros in the weights of projections: `dense`, `2:4`, or a density such as 0.5.
+    #[schemars(with = "Option<String>")]
+    pub sparsity: Option<Spanned<Scalar>>,
     /// Attention kernel: `flash` or `naive`.
     #[schemars(with = "Option<String>")]
     pub attention: Option<Spanned<String>>,
@@ -234,6 +237,7 @@ impl RawScenario {
         replace(&mut self.window, over.window);
         replace(&mut self.mla, over.mla);
         replace(&mut self.quant, over.quant);
+        replace(&mut self.sparsity, over.sparsity);
         replace(&mut self.attention, over.attention);
         replace(&mut self.fusion, over.fusion);
         replace(&mut self.routing, over.routing);

@@ -5,9 +5,9 @@ use super::cache::{CacheChoice, offload};
 use super::parallel::{Degree, DegreeSetting};
 use super::raw::{RawParallel, RawScenario, RawSpeculative, Scalar};
 use super::speculative::{Drafter, Gamma, Speculative};
-use super::technique::{ATTENTION, FUSION, choice, parse_routing, parse_scheme, with_kv};
+use super::technique::{ATTENTION, FUSION, choice, parse_routing, with_kv, with_sparsity};
 use crate::diagnostic::Diagnostic;
-use crate::dtype::Scheme;
+use crate::dtype::{Lookup, Scheme};
 use crate::graph::shard::Parallel;
 use crate::model::{AttentionKernel, FusionSet, WhatIf};
 use crate::op::Routing;
@@ -45,6 +45,8 @@ pub struct Scenario {
     pub cache: CacheChoice,
     /// What lies in host memory.
     pub offload: Offload,
+    /// Zeros in the weights where they were chosen apart from the scheme; another scheme keeps them.
+    pub sparsity: Option<String>,
     /// Speculative decoding.
     pub speculative: Speculative,
     /// How devices share the work.
@@ -62,21 +64,21 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Reads and checks a scenario file.
+    /// Reads and checks a scenario file; `lookup` reads the scheme files that it names.
     ///
     /// # Errors
     /// Malformed YAML, a missing or unknown name, a zero length, or a sweep over a path that does
     /// not exist.
-    pub fn parse(source: &Source) -> Result<Self, Diagnostic> {
+    pub fn parse(source: &Source, lookup: Lookup<'_>) -> Result<Self, Diagnostic> {
         let raw: RawScenario = source.parse()?;
-        let mut scenario = Self::check(&raw, source)?;
+        let mut scenario = Self::check(&raw, source, lookup)?;
         for (path, values) in &raw.sweep {
             let at = |d: Diagnostic| d.at(source.place(Position::from(values)));
             let mut texts = vec![];
             for value in &values.value {
                 texts.extend(expand_values(&value.0).map_err(at)?);
             }
-            scenario.axes.push(Axis::new(path, texts, &source.name).map_err(at)?);
+            scenario.axes.push(Axis::new(path, texts, &source.name, lookup).map_err(at)?);
         }
         Ok(scenario)
     }
@@ -92,10 +94,14 @@ impl Scenario {
             Setting::Window(form) => self.what_if.window = Some(*form),
             Setting::Latent(form) => self.what_if.latent = Some(*form),
             Setting::Quant(scheme) => {
-                self.scheme = match &self.kv_format {
-                    Some(format) => with_kv(scheme, format)?,
-                    None => scheme.clone(),
-                };
+                let with_kv = self.kv_format.as_ref().map(|format| with_kv(scheme, format));
+                let scheme = with_kv.unwrap_or_else(|| Ok(scheme.clone()))?;
+                let with_zeros = self.sparsity.as_ref().map(|s| with_sparsity(&scheme, s));
+                self.scheme = with_zeros.unwrap_or(Ok(scheme))?;
+            }
+            Setting::Sparsity(sparsity) => {
+                self.scheme = with_sparsity(&self.scheme, sparsity)?;
+                self.sparsity = Some(sparsity.clone());
             }
             Setting::KvFormat(format) => {
                 self.scheme = with_kv(&self.scheme, format)?;
@@ -126,7 +132,7 @@ impl Scenario {
         Ok(Placement { layout: self.cache.layout()?, offload: self.offload })
     }
 
-    fn check(raw: &RawScenario, source: &Source) -> Result<Self, Diagnostic> {
+    fn check(raw: &RawScenario, source: &Source, lookup: Lookup<'_>) -> Result<Self, Diagnostic> {
         let missing = |field: &str, example: &str| {
             Diagnostic::new(format!("{}: missing field `{field}`", source.name))
                 .hint(format!("for instance `{example}`"))
@@ -152,7 +158,8 @@ impl Scenario {
             model: model.value.clone(),
             what_if: what_if(raw, source)?,
             speculative: speculative(raw, source)?,
-            scheme: scheme(raw, source)?,
+            scheme: scheme(raw, source, lookup)?,
+            sparsity: raw.sparsity.as_ref().map(|text| text.value.0.clone()),
             kv_format: raw
                 .kv_cache
                 .as_ref()
@@ -210,12 +217,21 @@ fn speculative(raw: &RawScenario, source: &Source) -> Result<Speculative, Diagno
     Ok(choice)
 }
 
-fn scheme(raw: &RawScenario, source: &Source) -> Result<Scheme, Diagnostic> {
+fn scheme(raw: &RawScenario, source: &Source, lookup: Lookup<'_>) -> Result<Scheme, Diagnostic> {
     let base = match &raw.quant {
         None => Scheme::sixteen_bit(),
         Some(text) => {
-            parse_scheme(&text.value).map_err(|d| d.at(source.place(Position::from(text))))?
+            let at = |d: Diagnostic| match d.place {
+                Some(_) => d,
+                None => d.at(source.place(Position::from(text))),
+            };
+            Scheme::load(&text.value, lookup).map_err(at)?
         }
+    };
+    let base = match &raw.sparsity {
+        None => base,
+        Some(text) => with_sparsity(&base, &text.value.0)
+            .map_err(|d| d.at(source.place(Position::from(text))))?,
     };
     let Some(kv) = raw.kv_cache.as_ref().and_then(|kv| kv.format.as_ref()) else {
         return Ok(base);

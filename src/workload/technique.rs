@@ -36,9 +36,14 @@ pub(super) fn named<T: Copy>(
     found.map(|(_, value)| *value).ok_or_else(unknown)
 }
 
-/// A scheme by name.
-pub(super) fn parse_scheme(text: &str) -> Result<Scheme, Diagnostic> {
-    text.parse::<Scheme>().map_err(|e| Diagnostic::new(e.to_string()).hint(e.hint))
+/// A scheme with other zeros in its weights.
+pub(super) fn with_sparsity(base: &Scheme, sparsity: &str) -> Result<Scheme, Diagnostic> {
+    base.with_sparsity(sparsity).map_err(|e| {
+        let hint = "`dense`, `2:4`, or a density such as 0.5; on weights in plain formats or in \
+                    groups (`w4a16-g128`)";
+        Diagnostic::new(format!("sparsity `{}`: {}", crate::diagnostic::clip(sparsity), e.why))
+            .hint(hint)
+    })
 }
 
 /// A scheme with the KV cache in another format.

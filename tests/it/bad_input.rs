@@ -9,5 +9,6 @@ mod models;
 mod outputs;
 mod parallel;
 mod profiles;
+mod schemes;
 mod speculation;
 mod sweeps;

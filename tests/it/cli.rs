@@ -1,6 +1,7 @@
 //! The command line on good input: stable names in JSON, stable bytes in files.
 
 mod catalogs;
+mod distill;
 mod encoders;
 mod estimates;
 mod graphs;

@@ -21,5 +21,6 @@ mod schemas;
 mod semantics;
 mod sharding;
 mod speculation;
+mod stretches;
 mod support;
 mod work_is_metered;

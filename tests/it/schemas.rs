@@ -17,4 +17,5 @@ fn schemas_are_current() {
     held("hardware.json", &cosim::hardware::schema());
     held("scenario.json", &cosim::workload::schema());
     held("model.json", &cosim::model::schema());
+    held("scheme.json", &cosim::dtype::schema());
 }

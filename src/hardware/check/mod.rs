@@ -39,6 +39,7 @@ impl RawHardware {
                 error.hint("add one, for instance `engines: {matrix: {bf16: 312 TFLOP/s}}`")
             );
         }
+        let sparse = rates(&mut reader, "engines.sparse", &engines.sparse)?;
         let vector = rates(&mut reader, "engines.vector", &engines.vector)?;
         let special = reader.optional("engines.special", engines.special.as_ref())?;
         let levels = memory::levels(&mut reader, self, &id)?;
@@ -62,6 +63,7 @@ impl RawHardware {
             notes: text(&self.notes),
             units,
             matrix,
+            sparse,
             vector,
             special,
             levels,

@@ -20,16 +20,19 @@ impl Compiler<'_> {
         Rate { peak: peak.value, efficiency, basis, origin }
     }
 
-    pub(super) fn matrix(&mut self) -> [Option<Rate>; Format::COUNT] {
+    /// Dense and 2:4 sparse rates of the matrix engines; kernels for both reach the same fraction.
+    pub(super) fn matrix(&mut self) -> [[Option<Rate>; Format::COUNT]; 2] {
         let hardware = self.hardware;
         let figure = hardware.efficiency.matrix.as_ref();
         let efficiency = self.efficiency("matrix", figure, fallback::matrix);
-        let mut rates = [None; Format::COUNT];
-        for (format, peak) in &hardware.matrix {
-            let path = format!("engines.matrix.{format}");
-            rates[*format as usize] = Some(self.rate(&path, peak, efficiency));
-        }
-        rates
+        [("matrix", &hardware.matrix), ("sparse", &hardware.sparse)].map(|(kind, peaks)| {
+            let mut rates = [None; Format::COUNT];
+            for (format, peak) in peaks {
+                let path = format!("engines.{kind}.{format}");
+                rates[*format as usize] = Some(self.rate(&path, peak, efficiency));
+            }
+            rates
+        })
     }
 
     pub(super) fn vector(&mut self) -> Option<(Format, Rate)> {

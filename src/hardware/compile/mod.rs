@@ -26,7 +26,7 @@ impl Machine {
     pub fn compile(hardware: &Hardware, fidelity: Fidelity) -> Self {
         let (origins, fallbacks, not_modelled) = (vec![], vec![], vec![]);
         let mut c = Compiler { hardware, fidelity, origins, fallbacks, not_modelled };
-        let matrix = c.matrix();
+        let [matrix, sparse] = c.matrix();
         let vector = c.vector();
         let special = c.special();
         let (levels, capacity) = c.levels();
@@ -46,6 +46,7 @@ impl Machine {
             id: hardware.id.clone(),
             fidelity,
             matrix,
+            sparse,
             vector: vector.map(|(_, rate)| rate),
             vector_format: vector.map(|(format, _)| format),
             special,

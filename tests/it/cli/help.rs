@@ -6,6 +6,7 @@ const COMMANDS: &[&str] = &[
     "",
     "sweep",
     "estimate",
+    "distill",
     "explain",
     "roofline",
     "waterfall",

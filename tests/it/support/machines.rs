@@ -39,6 +39,7 @@ impl Factors {
 pub fn scaled(hardware: &Hardware, k: Factors) -> Hardware {
     let mut hardware = hardware.clone();
     hardware.matrix.values_mut().for_each(|peak| peak.value = peak.value * k.matrix);
+    hardware.sparse.values_mut().for_each(|peak| peak.value = peak.value * k.matrix);
     hardware.vector.values_mut().for_each(|peak| peak.value = peak.value * k.vector);
     hardware.special.iter_mut().for_each(|peak| peak.value = peak.value * k.special);
     for level in &mut hardware.levels {
