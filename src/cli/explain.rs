@@ -109,8 +109,7 @@ fn one_operator(
     name: &str,
 ) -> Result<String, Error> {
     let estimator = case.estimator()?;
-    let request = estimator.micro_batch(&case.request);
-    let steps = request.steps(case.plan.footprint.start())?;
+    let steps = estimator.steps(&case.request)?;
     let mut text = heading(case);
     let mut found = false;
     for phase in &report.phases {

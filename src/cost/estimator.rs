@@ -6,7 +6,7 @@ use super::host::{HostTime, NoHost};
 use super::kernel::KernelCost;
 use crate::hardware::{Engine, EngineClass, LinkRate, Machine, MissingEngine, OriginId, Rate};
 use crate::mapping::{Plan, PlanKernel, PlanNode};
-use crate::op::{MeshAxis, Pattern, Work};
+use crate::op::{MeshAxis, Op, Pattern, Work};
 use crate::provenance::Basis;
 use crate::tensor::{KvLayout, Step};
 use std::collections::BTreeSet;
@@ -275,6 +275,10 @@ fn exchanges(plan: &Plan, machine: &Machine) -> Result<Vec<Option<ExchangeTime>>
 
 /// Bytes of an exchange: those of its larger side.
 fn exchanged(node: &PlanNode, work: &Work) -> f64 {
+    if let Op::MergeAttention(_) = node.op {
+        let summands = work.reads.iter().zip(node.read_bytes).take(2);
+        return summands.map(|(elements, bytes)| elements * bytes).sum();
+    }
     (work.reads[0] * node.read_bytes[0]).max(work.writes * node.write_bytes)
 }
 

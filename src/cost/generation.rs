@@ -89,7 +89,7 @@ impl Estimator<'_> {
     pub fn summary(&self, request: &Request) -> Result<Summary, RequestError> {
         let start = self.plan.footprint.start();
         request.steps(start)?;
-        let Steps { encode, prefill, decode } = self.micro_batch(request).steps(start)?;
+        let Steps { encode, prefill, decode } = self.steps(request)?;
         let rounds = self.micro_batches(request);
         let at_once = |phase, step: &Option<Step>| {
             step.as_ref().map(|step| self.step_time(phase, step).flow(rounds))
@@ -121,6 +121,15 @@ impl Estimator<'_> {
     /// What one micro-batch of a request asks for, the largest.
     pub fn micro_batch(&self, request: &Request) -> Request {
         request.with_batch(self.plan.parallel.micro_batch(request.batch()))
+    }
+
+    /// The steps of one micro-batch on one device.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn steps(&self, request: &Request) -> Result<Steps, RequestError> {
+        let steps = self.micro_batch(request).steps(self.plan.footprint.start())?;
+        Ok(steps.dealt(self.plan.parallel.context))
     }
 
     /// How many micro-batches follow each other.
@@ -262,7 +271,8 @@ impl Memory {
     ) -> Result<Self, RequestError> {
         let (batch, start) = (request.batch(), footprint.start());
         let request_of_one = request.with_batch(parallel.micro_batch(batch));
-        let Steps { encode, prefill, decode } = request_of_one.steps(start)?;
+        let Steps { encode, prefill, decode } =
+            request_of_one.steps(start)?.dealt(parallel.context);
         let decode = decode.map(|span| span.step(span.last));
         let steps = [(Phase::Encode, encode), (Phase::Prefill, prefill), (Phase::Decode, decode)];
         let steps = steps.iter().filter_map(|(phase, step)| Some((*phase, step.as_ref()?)));

@@ -108,8 +108,7 @@ impl Estimator<'_> {
     /// Zero or absurdly large numbers.
     pub fn report(&self, request: &Request) -> Result<CostReport, RequestError> {
         let summary = self.summary(request)?;
-        let start = self.plan.footprint.start();
-        let Steps { encode, prefill, decode } = self.micro_batch(request).steps(start)?;
+        let Steps { encode, prefill, decode } = self.steps(request)?;
         let rounds = self.micro_batches(request);
         let mut phases = vec![];
         let behind = summary.prefill.map(|t| t - summary.encode.unwrap_or(Seconds::ZERO));

@@ -1,6 +1,7 @@
 //! What is asked of a model: a generation or one phase, as steps.
 
-use crate::tensor::{BeyondReserve, KvLayout, Step, StepError};
+use crate::tensor::{BeyondReserve, Group, KvLayout, Step, StepError};
+use smallvec::SmallVec;
 
 /// What is asked of the model: one static batch (A18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,6 +162,19 @@ impl Request {
                 Ok(Steps { encode: None, prefill: None, decode })
             }
         }
+    }
+}
+
+impl Steps {
+    /// The steps of a device where the positions of a sequence are dealt to `ranks`: in a prefill it has the
+    /// tokens of its own, of which the last may be padded (A87).
+    pub fn dealt(mut self, ranks: u64) -> Self {
+        if let (Some(prefill), true) = (&mut self.prefill, ranks > 1) {
+            let share = |g: &Group| Group { new: g.new.div_ceil(ranks), ..*g };
+            let groups: SmallVec<[Group; 2]> = prefill.groups().iter().map(share).collect();
+            *prefill = Step::mixed(groups).expect("invariant: a share of a step is one");
+        }
+        self
     }
 }
 

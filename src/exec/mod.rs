@@ -67,6 +67,8 @@ pub fn run_ranks<S: Scalar>(
 pub struct Mesh {
     /// Ranks of a tensor-parallel group.
     pub tensor: usize,
+    /// Groups that hold a part of the positions each.
+    pub context: usize,
     /// Replicas.
     pub data: usize,
 }
@@ -74,27 +76,33 @@ pub struct Mesh {
 impl Mesh {
     /// One tensor-parallel group.
     pub const fn group(tensor: usize) -> Self {
-        Self { tensor, data: 1 }
+        Self { tensor, context: 1, data: 1 }
     }
 
     /// Ranks between one and the next along an axis.
     const fn stride(self, along: MeshAxis) -> usize {
         match along {
             MeshAxis::Tensor | MeshAxis::Pipeline => 1,
-            MeshAxis::Data => self.tensor,
+            MeshAxis::Context => self.tensor,
+            MeshAxis::Data => self.tensor * self.context,
         }
     }
 
     const fn ranks(self) -> usize {
-        self.tensor * self.data
+        self.tensor * self.groups()
+    }
+
+    /// Tensor-parallel groups.
+    const fn groups(self) -> usize {
+        self.context * self.data
     }
 }
 
-/// Runs one step of the graphs of all ranks of a mesh; each returns its own values. Every replica runs a
-/// step of that shape, on values of its own source.
+/// Runs one step of the graphs of all ranks of a mesh; each returns its own values. Every
+/// tensor-parallel group runs a step of that shape, on values of its own source.
 ///
 /// # Panics
-/// Other than a graph for each rank and a source for each replica.
+/// Other than a graph for each rank and a source for each group.
 pub fn run_mesh<S: Scalar>(
     graphs: &[Graph],
     mesh: Mesh,
@@ -116,7 +124,7 @@ fn run_all<S: Scalar>(
     let Some(first) = graphs.first() else { return vec![] };
     assert_eq!(
         (graphs.len(), sources.len()),
-        (mesh.ranks(), mesh.data),
+        (mesh.ranks(), mesh.groups()),
         "a graph and a source each"
     );
     let sources = sources.iter().flat_map(|source| std::iter::repeat_n(*source, mesh.tensor));

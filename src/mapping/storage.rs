@@ -31,6 +31,7 @@ impl<'a> Formats<'a> {
             Role::Weight(kind) => self.weight(value, kind),
             Role::KvCache { .. } => one(self.scheme.kv),
             Role::TokenIds => one(Storage::plain(Format::Int32)),
+            Role::Activation if self.head_dim(value).is_some() => one(self.scheme.kv),
             Role::Activation => one(self.activation(value)),
         }
     }
@@ -105,8 +106,8 @@ impl<'a> Formats<'a> {
     /// the layers of a repeated region where they differ (A20).
     pub fn bits_per_element(&self, value: NodeId) -> f64 {
         let ty = self.graph.node(value).ty;
-        self.mean(value, |storage| match (ty.role, ty.rows) {
-            (Role::KvCache { head_dim, .. }, _) => storage.bits_per_element(head_dim),
+        self.mean(value, |storage| match (self.head_dim(value), ty.rows) {
+            (Some(head_dim), _) => storage.bits_per_element(head_dim),
             (_, Dim::Fixed(rows)) => storage.total_bits(rows, ty.width) / (rows * ty.width) as f64,
             _ => storage.bits_per_element(ty.width),
         })
@@ -154,9 +155,18 @@ impl<'a> Formats<'a> {
         self.mean(node, Storage::conversion_ops) + if scaled { 2.0 } else { 0.0 }
     }
 
+    /// Elements of a head, of keys and values as they are kept, also where they were gathered.
+    fn head_dim(&self, value: NodeId) -> Option<u64> {
+        match (self.graph.node(value).ty.role, self.graph.op(value)) {
+            (Role::KvCache { head_dim, .. }, _) => Some(head_dim),
+            (_, Some(Op::GatherKeys(gather))) => Some(gather.head_dim),
+            _ => None,
+        }
+    }
+
     /// Whether a node sends what it reads to other devices.
     fn is_sent(&self, node: NodeId) -> bool {
-        matches!(self.graph.op(node), Some(Op::Dispatch(_)))
+        matches!(self.graph.op(node), Some(Op::Dispatch(_) | Op::GatherKeys(_)))
     }
 
     /// Whether a node sends a value to other devices as it is stored.

@@ -19,6 +19,7 @@ mod embedding;
 mod expand;
 mod expert_bias;
 mod gate;
+mod gather_keys;
 mod gather_tokens;
 mod grouped_matmul;
 mod head_matmul;
@@ -26,9 +27,11 @@ mod infer;
 mod kv_append;
 mod latent_scores;
 mod matmul;
+mod merge_attention;
 pub mod meter;
 mod norm;
 mod operand;
+mod partial_softmax;
 mod position;
 mod position_keys;
 mod quantize;
@@ -44,6 +47,7 @@ mod scores;
 mod select;
 mod send;
 mod softmax;
+mod softmax_sums;
 pub mod split;
 mod weighted_sum;
 mod work;
@@ -60,6 +64,7 @@ pub use embedding::Embedding;
 pub use expand::Expand;
 pub use expert_bias::ExpertBias;
 pub use gate::Gate;
+pub use gather_keys::GatherKeys;
 pub use gather_tokens::GatherTokens;
 pub use grouped_matmul::GroupedMatMul;
 pub use head_matmul::{Fold, HeadMatMul};
@@ -67,8 +72,10 @@ pub use infer::InferError;
 pub use kv_append::KvAppend;
 pub use latent_scores::LatentScores;
 pub use matmul::MatMul;
+pub use merge_attention::MergeAttention;
 pub use norm::{Norm, NormKind};
 pub use operand::{Operand, Target, Touched};
+pub use partial_softmax::PartialSoftmax;
 pub use position::Position;
 pub use position_keys::PositionKeys;
 pub use quantize::Quantize;
@@ -83,6 +90,7 @@ pub use scores::Scores;
 pub use select::Select;
 pub use send::Send;
 pub use softmax::Softmax;
+pub use softmax_sums::SoftmaxSums;
 pub use weighted_sum::WeightedSum;
 pub use work::{Exchange, MAX_OPERANDS, MeshAxis, Pattern, Work};
 
@@ -202,4 +210,5 @@ operators! {
     Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
     AllReduce, AllGather, Send, Conv1d, Expand, HeadMatMul, LatentScores,
     ReduceScatter, GatherTokens, PositionKeys, Quantize, Dispatch, ReturnTokens,
+    GatherKeys, PartialSoftmax, SoftmaxSums, MergeAttention,
 }

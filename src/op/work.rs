@@ -66,6 +66,8 @@ pub enum Pattern {
 pub enum MeshAxis {
     /// Ranks that cut a layer.
     Tensor,
+    /// Ranks that hold a part of the positions of every sequence.
+    Context,
     /// Stages of a pipeline.
     Pipeline,
     /// Replicas.

@@ -10,6 +10,7 @@ mod placement;
 mod shape;
 mod source;
 mod step;
+mod stripe;
 
 pub use mask::Mask;
 pub use phase::{Phase, Phases};
@@ -17,3 +18,4 @@ pub use placement::{BeyondReserve, Kept, KvLayout, Offload, Placement, Reserve};
 pub use shape::{Dim, Role, TensorType, WeightKind};
 pub use source::{TensorName, TensorSource};
 pub use step::{Group, Logits, Sequence, Step, StepError};
+pub use stripe::Stripe;

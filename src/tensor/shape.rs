@@ -3,6 +3,7 @@
 use super::mask::Mask;
 use super::placement::Kept;
 use super::step::Step;
+use super::stripe::Stripe;
 use std::fmt;
 
 /// A row count that a [`Step`] resolves.
@@ -25,6 +26,12 @@ pub enum Dim {
     Past,
     /// Tokens in the KV cache after the step.
     Context,
+    /// Tokens of a stripe that were in the KV cache before the step.
+    PastPart(Stripe),
+    /// Tokens of a stripe in the KV cache after the step.
+    ContextPart(Stripe),
+    /// Tokens in the KV caches of so many ranks after the step, as many in each.
+    AllContext(u64),
     /// Positions that the encoder kept keys and values of, over all sequences.
     Source,
     /// Audio frames: this many for each new token.
@@ -44,6 +51,9 @@ impl Dim {
             Self::Logits => step.logit_rows(),
             Self::Past => step.past(),
             Self::Context => step.context(),
+            Self::PastPart(stripe) => step.past_part(stripe),
+            Self::ContextPart(stripe) => step.context_part(stripe),
+            Self::AllContext(ranks) => ranks as f64 * step.context(),
             Self::Source => step.source(),
             Self::Frames(per_token) => step.tokens() * per_token as f64,
             Self::Pairs(mask) => step.pairs(mask),
@@ -61,6 +71,9 @@ impl fmt::Display for Dim {
             Self::Logits => f.write_str("logit rows"),
             Self::Past => f.write_str("past"),
             Self::Context => f.write_str("context"),
+            Self::PastPart(stripe) => write!(f, "past / {}", stripe.of),
+            Self::ContextPart(stripe) => write!(f, "context / {}", stripe.of),
+            Self::AllContext(ranks) => write!(f, "{ranks} context"),
             Self::Source => f.write_str("source"),
             Self::Frames(n) => write!(f, "{n} x tokens"),
             Self::Pairs(_) => f.write_str("pairs"),
@@ -136,13 +149,20 @@ impl TensorType {
     }
 
     /// Keys or values that attention under a mask reads: those of the step itself in an encoder,
-    /// those that the encoder kept in cross-attention, else the cache after the step.
+    /// those that the encoder kept in cross-attention, those brought together for the queries of a stripe,
+    /// else the cache after the step.
     pub const fn keys(kv_heads: u64, head_dim: u64, mask: Mask) -> Self {
         match mask {
             Mask::Full => Self::activation(Dim::Tokens, kv_heads * head_dim),
             Mask::Cross => Self::cache(Dim::Source, kv_heads, head_dim, mask),
             Mask::Causal | Mask::Sliding { .. } => {
                 Self::cache(Dim::Context, kv_heads, head_dim, mask)
+            }
+            Mask::Striped { stripe, .. } => {
+                Self::activation(Dim::AllContext(stripe.of), kv_heads * head_dim)
+            }
+            Mask::Part { stripe, .. } => {
+                Self::cache(Dim::ContextPart(stripe), kv_heads, head_dim, mask)
             }
         }
     }
@@ -152,6 +172,9 @@ impl TensorType {
         match (self.role, self.rows) {
             (Role::Weight(_), _) => Kept::Weight,
             (Role::KvCache { .. }, Dim::Source) => Kept::Cache(Mask::Cross),
+            (Role::KvCache { window, .. }, Dim::PastPart(stripe) | Dim::ContextPart(stripe)) => {
+                Kept::Cache(Mask::Part { stripe, window })
+            }
             (Role::KvCache { window: Some(window), .. }, _) => {
                 Kept::Cache(Mask::Sliding { window })
             }

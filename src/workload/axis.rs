@@ -83,6 +83,7 @@ const PATHS: &[&str] = &[
     "kv_cache.reserve",
     "offload",
     "parallel.tp",
+    "parallel.cp",
     "parallel.pp",
     "parallel.ep",
     "parallel.dp",

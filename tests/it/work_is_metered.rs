@@ -4,7 +4,7 @@
 use cosim::op::meter::{Metered, metered};
 use cosim::op::scalar::Scalar;
 use cosim::op::*;
-use cosim::tensor::{Dim, Group, Mask, Role, Step, TensorType, WeightKind};
+use cosim::tensor::{Dim, Group, Mask, Role, Step, Stripe, TensorType, WeightKind};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -23,12 +23,25 @@ struct Sizes {
     scaling: Option<RopeScaling>,
 }
 
+fn stripes() -> impl Strategy<Value = Stripe> {
+    (1..4u64).prop_flat_map(|of| (0..of).prop_map(move |rank| Stripe { rank, of }))
+}
+
+/// The positions of the tokens of a case.
+fn stripe(s: &Sizes) -> Stripe {
+    Stripe { rank: s.groups - 1, of: s.groups }
+}
+
 fn sizes() -> impl Strategy<Value = Sizes> {
     let mask = prop_oneof![
         Just(Mask::Full),
         Just(Mask::Cross),
         Just(Mask::Causal),
-        (1..6u64).prop_map(|window| Mask::Sliding { window })
+        (1..6u64).prop_map(|window| Mask::Sliding { window }),
+        (stripes(), prop::option::of(1..6u64))
+            .prop_map(|(stripe, window)| Mask::Striped { stripe, window }),
+        (stripes(), prop::option::of(1..6u64))
+            .prop_map(|(stripe, window)| Mask::Part { stripe, window })
     ];
     let function = prop_oneof![
         Just(Activation::Silu),
@@ -104,17 +117,31 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
     let dim = 2 * s.half_dim;
     let kv = s.kv_heads * dim;
     let keys = TensorType::keys(s.kv_heads, dim, s.mask);
-    let past =
-        (s.mask != Mask::Cross).then(|| TensorType::cache(Dim::Past, s.kv_heads, dim, s.mask));
+    // What is brought together is appended to under the mask of a stripe.
+    let kept = match s.mask {
+        Mask::Striped { stripe, window } => Mask::Part { stripe, window },
+        mask => mask,
+    };
+    let past = match kept {
+        Mask::Cross => None,
+        Mask::Part { stripe, .. } => Some(Dim::PastPart(stripe)),
+        _ => Some(Dim::Past),
+    };
+    let past = past.map(|rows| TensorType::cache(rows, s.kv_heads, dim, kept));
     let buckets = Buckets { count: 8, max_distance: 6, bidirectional: s.flag };
     let score_bias = match s.mask {
-        Mask::Sliding { .. } => Some(ScoreBias::Alibi),
-        Mask::Full | Mask::Causal => Some(ScoreBias::Relative(buckets)),
+        Mask::Sliding { .. } | Mask::Part { .. } => Some(ScoreBias::Alibi),
+        Mask::Full | Mask::Causal | Mask::Striped { .. } => Some(ScoreBias::Relative(buckets)),
         Mask::Cross => None,
     };
     let table = matches!(score_bias, Some(ScoreBias::Relative(_)))
         .then(|| weight(WeightKind::Position, 8, heads));
     let pairs = act(Dim::Pairs(s.mask), heads);
+    // Over a part of the keys a softmax is a partial one.
+    let whole = match s.mask {
+        Mask::Part { .. } => Mask::Causal,
+        mask => mask,
+    };
     let bias = |width| s.flag.then(|| weight(WeightKind::Bias, 1, width));
     let norm = |kind| {
         let op = Norm {
@@ -151,8 +178,8 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             vec![ids, weight(WeightKind::Embedding, s.outputs + 4, s.width)],
         ),
         (
-            Position { positions: 16, offset: 2, width: s.width }.into(),
-            vec![weight(WeightKind::Position, 16, s.width)],
+            Position { positions: 64, offset: 2, width: s.width, stripe: stripe(s) }.into(),
+            vec![weight(WeightKind::Position, 64, s.width)],
         ),
         norm(NormKind::Rms),
         norm(NormKind::Layer),
@@ -164,12 +191,13 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
                 theta: 10_000.0,
                 pairing: s.pairing,
                 scaling: s.scaling,
+                stripe: stripe(s),
             }
             .into(),
             vec![act(Dim::Tokens, heads * (dim + 2 * u64::from(s.flag)))],
         ),
         (
-            KvAppend { kv_heads: s.kv_heads, head_dim: dim, mask: s.mask }.into(),
+            KvAppend { kv_heads: s.kv_heads, head_dim: dim, mask: kept }.into(),
             [act(Dim::Tokens, kv)].into_iter().chain(past).collect(),
         ),
         (
@@ -203,8 +231,11 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             ],
         ),
         (
-            Softmax { heads, mask: s.mask, sinks: s.flag }.into(),
-            [pairs].into_iter().chain(s.flag.then(|| weight(WeightKind::Bias, 1, heads))).collect(),
+            Softmax { heads, mask: whole, sinks: s.flag }.into(),
+            [act(Dim::Pairs(whole), heads)]
+                .into_iter()
+                .chain(s.flag.then(|| weight(WeightKind::Bias, 1, heads)))
+                .collect(),
         ),
         (
             WeightedSum {
@@ -278,6 +309,25 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
                 weight(WeightKind::Convolution, s.outputs, 3 * s.width),
                 weight(WeightKind::Bias, 1, s.outputs),
             ],
+        ),
+        (
+            GatherKeys {
+                kv_heads: s.kv_heads,
+                head_dim: dim,
+                mask: Mask::Causal,
+                ranks: s.groups + 1,
+            }
+            .into(),
+            vec![TensorType::keys(s.kv_heads, dim, Mask::Causal)],
+        ),
+        (PartialSoftmax { heads, mask: s.mask }.into(), vec![pairs]),
+        (SoftmaxSums { heads, mask: s.mask }.into(), vec![pairs, pairs]),
+        (
+            MergeAttention { heads, head_dim: dim, ranks: s.groups + 1, sinks: s.flag }.into(),
+            [act(Dim::Tokens, heads * dim), act(Dim::Tokens, 2 * heads)]
+                .into_iter()
+                .chain(s.flag.then(|| weight(WeightKind::Bias, 1, heads)))
+                .collect(),
         ),
         (Select { width: s.width }.into(), vec![act(Dim::Tokens, s.width)]),
         (

@@ -81,6 +81,10 @@ impl Speculated {
             let message = "speculation over the stages of a pipeline is not modelled";
             return Err(Diagnostic::new(message).hint("use --tp and --dp with a draft, not --pp"));
         }
+        if target.parallel.context > 1 {
+            let message = "speculation with context parallelism is not modelled";
+            return Err(Diagnostic::new(message).hint("use --tp and --dp with a draft, not --cp"));
+        }
         let draft = DraftPlan::new(drafter, target, load)?;
         Ok(Some(Self { draft, gamma, acceptance: acceptance.clone() }))
     }

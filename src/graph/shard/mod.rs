@@ -1,17 +1,20 @@
 //! A graph cut for several devices: what each of them runs, with the exchanges between them.
 //!
 //! [`tensor_parallel`] gives the graph of one rank of a group, [`pipeline`] that of one stage,
-//! [`expert_parallel`] that of one of several replicas that share their experts. Each is a
+//! [`expert_parallel`] that of one of several replicas that share their experts, [`context_parallel`] that of
+//! one of several ranks that share the positions of a sequence. Each is a
 //! rewrite: graph in, graph out,
 //! well-typed by construction, and the executor holds it to the values of the graph that it came
 //! from.
 
+mod context_parallel;
 mod expert_parallel;
 mod layouts;
 mod parallel;
 mod pipeline;
 mod tensor_parallel;
 
+pub use context_parallel::context_parallel;
 pub use expert_parallel::expert_parallel;
 pub use parallel::Parallel;
 pub use pipeline::pipeline;
@@ -58,6 +61,12 @@ pub enum ShardError {
         experts: u64,
         /// Groups.
         groups: u64,
+    },
+    /// Attention whose keys are not dealt to ranks by position.
+    #[error("node `{node}`: its keys are not dealt to devices by position")]
+    Context {
+        /// The node.
+        node: String,
     },
     /// A pipeline of an encoder and its decoder.
     #[error("a model with an encoder is not cut into pipeline stages")]

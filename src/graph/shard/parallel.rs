@@ -4,12 +4,14 @@ use super::{Ways, gcd};
 use crate::op::MeshAxis;
 use std::fmt;
 
-/// Degrees of parallelism. Ranks of a tensor-parallel group are neighbours, then the stages of a
-/// pipeline, then the replicas.
+/// Degrees of parallelism. Ranks of a tensor-parallel group are neighbours, then the groups that share
+/// the positions of a sequence, then the stages of a pipeline, then the replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Parallel {
     /// Ranks that a layer is cut over (TP).
     pub tensor: u64,
+    /// Tensor-parallel groups that the positions of a sequence are dealt to (CP).
+    pub context: u64,
     /// Stages that the layers are cut into (PP).
     pub pipeline: u64,
     /// Replicas that the batch is cut over (DP).
@@ -26,8 +28,15 @@ pub struct Parallel {
 
 impl Parallel {
     /// One device.
-    pub const ONE: Self =
-        Self { tensor: 1, pipeline: 1, data: 1, expert: 1, sequence: false, micro_batches: 0 };
+    pub const ONE: Self = Self {
+        tensor: 1,
+        context: 1,
+        pipeline: 1,
+        data: 1,
+        expert: 1,
+        sequence: false,
+        micro_batches: 0,
+    };
 
     /// Every way to spread over exactly so many devices, experts dealt or not.
     pub fn spread(devices: u64, has_experts: bool) -> Vec<Self> {
@@ -63,14 +72,15 @@ impl Parallel {
     pub const fn stride(&self, along: MeshAxis) -> u64 {
         match along {
             MeshAxis::Tensor => 1,
-            MeshAxis::Pipeline => self.tensor,
-            MeshAxis::Data => self.tensor * self.pipeline,
+            MeshAxis::Context => self.tensor,
+            MeshAxis::Pipeline => self.tensor * self.context,
+            MeshAxis::Data => self.tensor * self.context * self.pipeline,
         }
     }
 
     /// Devices in all.
     pub const fn devices(&self) -> u64 {
-        self.tensor * self.pipeline * self.data
+        self.tensor * self.context * self.pipeline * self.data
     }
 
     /// Sequences of a replica.
@@ -117,6 +127,7 @@ impl fmt::Display for Parallel {
         let degrees = [
             ("tp", self.tensor),
             ("ep", self.expert),
+            ("cp", self.context),
             ("pp", self.pipeline),
             ("mb", self.micro_batches.max(1)),
             ("dp", self.data),
@@ -179,7 +190,15 @@ mod tests {
     fn the_name_tells_what_differs_from_one_device() {
         assert_eq!(Parallel::ONE.to_string(), "none");
         let (sequence, micro_batches) = (true, 4);
-        let all = Parallel { tensor: 8, expert: 4, pipeline: 2, data: 3, sequence, micro_batches };
+        let all = Parallel {
+            tensor: 8,
+            expert: 4,
+            pipeline: 2,
+            data: 3,
+            sequence,
+            micro_batches,
+            ..Parallel::ONE
+        };
         assert_eq!(all.to_string(), "tp8-ep4-pp2-mb4-dp3-sp");
         assert_eq!(all.devices(), 48);
         for (tensor, expert, dealt) in

@@ -18,7 +18,7 @@ use crate::graph::{Builder, Graph, GraphError, NodeId, Source};
 use crate::op::{
     self, Activate, Activation, Add, Embedding, MatMul, Routing, Sample, Sampler, Select,
 };
-use crate::tensor::{Dim, Role, TensorType, WeightKind};
+use crate::tensor::{Dim, Role, Stripe, TensorType, WeightKind};
 
 /// Which attention kernel runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -183,7 +183,7 @@ impl<'a> Wiring<'a> {
             return Ok((x, table));
         };
         let rows = self.weight("embed.positions.weight", WeightKind::Position, positions, width);
-        let op = op::Position { positions, offset, width };
+        let op = op::Position { positions, offset, width, stripe: Stripe::ALL };
         let positions = self.builder.apply("embed.positions", op, &[rows])?;
         let x =
             self.builder.apply("embed.add", Add { rows: Dim::Tokens, width }, &[x, positions])?;

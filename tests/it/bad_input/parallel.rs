@@ -52,6 +52,39 @@ fn degrees_that_do_not_divide() {
 }
 
 #[test]
+fn positions_that_are_not_dealt() {
+    let cut = |model: &str| refused(&format!("--model {model} --hardware h100-sxm --cp 2"));
+    assert_snapshot!(cut("deepseek-v2-lite"), @"
+    error: context parallelism over 2 groups does not deal out the latent cache of deepseek-v2-lite
+     = help: --dp keeps a sequence in one place: its latent cache is small
+    ");
+    assert_snapshot!(cut("t5-large"), @"
+    error: context parallelism over 2 groups does not deal out the cross-attention of t5-large
+     = help: --tp and --dp cut a model with an encoder
+    ");
+    assert_snapshot!(cut("chinchilla-70b"), @"
+    error: context parallelism over 2 groups does not deal out the keys of positions of chinchilla-70b
+     = help: --tp, --pp and --dp cut such a model
+    ");
+    assert_snapshot!(cut("llama-3-8b --speculate prompt-lookup --acceptance 0.5"), @"
+    error: speculation with context parallelism is not modelled
+     = help: use --tp and --dp with a draft, not --cp
+    ");
+    assert_snapshot!(refused("--model llama-3-8b --hardware h100-sxm --cp 0"), @"
+    error: invalid value '0' for '--cp <N>': the degree is `0`; expected a whole number from 1 to 65536
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(cut("llama-3-8b --devices 4 --optimize latency"), @"
+    error: the argument '--devices <N>' cannot be used with '--cp <N>'
+
+    Usage: cosim estimate --model <MODEL> --hardware <HARDWARE> --batch <BATCH> --output <OUTPUT> --devices <N> --optimize <OPTIMIZE> <--prompt <PROMPT>|--phase <PHASE>>
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
 fn devices_without_a_link() {
     assert_snapshot!(refused("--model llama-3-8b --hardware m1-max --tp 2"), @"
     error: m1-max has no `scaleup` link in its profile, which 2 devices exchange over
@@ -102,7 +135,7 @@ fn topologies_and_degrees_in_files() {
     ");
     desk.write("t.yaml", scenario.replace("\n  tp: 0", " sideways").as_bytes());
     assert_snapshot!(desk.refused(&words("sweep t.yaml --hardware h100-sxm")), @r#"
-    error: parallel: invalid value: string "sideways", expected `none`, or {tp, pp, ep, dp, sp, micro_batches}
+    error: parallel: invalid value: string "sideways", expected `none`, or {tp, cp, pp, ep, dp, sp, micro_batches}
      --> t.yaml:3:1
       |
     3 | parallel: sideways
@@ -116,7 +149,7 @@ fn topologies_and_degrees_in_files() {
     4 |   tq: 2
       |   ^^^
       |
-      = help: expected one of: tp, pp, ep, dp, sp, micro_batches
+      = help: expected one of: tp, cp, pp, ep, dp, sp, micro_batches
     ");
 }
 

@@ -71,6 +71,26 @@ fn experts_are_dealt_to_devices_and_over_replicas() {
 }
 
 #[test]
+fn positions_of_a_long_prompt_are_dealt_to_devices() {
+    let case = "--model llama-3-8b --hardware h100-sxm --prompt 100000 --output 100 --batch 1";
+    let desk = Desk::new();
+    let of = |rest: &str| desk.json(&words(&format!("estimate --json {case} {rest}")));
+    let (one, four) = (of(""), of("--cp 4"));
+    let faster = |key: &str| number(&one[key]) / number(&four[key]);
+    assert!(faster("ttft_s") > 3.0 && faster("ttft_s") < 4.0, "{}", faster("ttft_s"));
+    assert!(faster("tpot_s") > 1.2, "{}", faster("tpot_s"));
+    let kv = |found: &Value| number(&found["memory"]["kv_bytes"]);
+    assert_eq!(kv(&one), 4.0 * kv(&four));
+    assert_eq!((&four["parallel"]["cp"], &four["parallel"]["devices"]), (&4.into(), &4.into()));
+    let explained =
+        desk.ok(&words(&format!("explain {case} --cp 4 --operator attn.append_k.gather")));
+    assert!(explained.contains("all-gather") && explained.contains("over 4 ranks"), "{explained}");
+    let sweep = "sweep chat --hardware h100-sxm --out out --csv-only";
+    desk.ok(&words(&format!("{sweep} --set parallel.cp=1,2 --set parallel.tp=1,2")));
+    assert!(desk.read("out/sweep.csv").contains("tp2-cp2"));
+}
+
+#[test]
 fn a_pareto_front_is_drawn() {
     let desk = Desk::new();
     let rest = "--batch 1 --devices 4 --optimize throughput -o front.svg";
