@@ -17,6 +17,15 @@ pub struct CacheArgs {
     /// What a contiguous cache reserves for a request: max:N, pow2, oracle [default: oracle]
     #[arg(long, value_name = "POLICY")]
     kv_reserve: Option<String>,
+    /// First tokens that all prompts have in common: held once and prefilled before (paged)
+    #[arg(long, value_name = "TOKENS", allow_negative_numbers = true)]
+    shared_prefix: Option<String>,
+    /// Sequences of --batch that go on from one prompt, each on its own (paged) [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    samples: Option<String>,
+    /// Sequences of --batch that are the beams of one prompt's search (paged) [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    beams: Option<String>,
     /// What lies in host memory: kv, weights, or kv,weights
     #[arg(long, value_name = "PARTS")]
     offload: Option<String>,
@@ -26,8 +35,22 @@ impl CacheArgs {
     /// The choices, checked.
     pub fn placement(&self) -> Result<Placement, Diagnostic> {
         let mut choice = CacheChoice::default();
-        let named = [&self.kv_layout, &self.block_size, &self.kv_reserve];
-        let flags = ["--kv-layout", "--block-size", "--kv-reserve"];
+        let named = [
+            &self.kv_layout,
+            &self.block_size,
+            &self.kv_reserve,
+            &self.shared_prefix,
+            &self.samples,
+            &self.beams,
+        ];
+        let flags = [
+            "--kv-layout",
+            "--block-size",
+            "--kv-reserve",
+            "--shared-prefix",
+            "--samples",
+            "--beams",
+        ];
         for ((path, flag), text) in CacheSetting::PATHS.into_iter().zip(flags).zip(named) {
             let Some(text) = text else { continue };
             let named = |mut d: Diagnostic| {

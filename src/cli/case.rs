@@ -220,7 +220,7 @@ impl CaseArgs {
                 return Err(Diagnostic::new(message).into());
             }
         };
-        request.steps(plan.footprint.start())?;
+        request.steps(&plan.footprint)?;
         Ok(request)
     }
 }
@@ -230,8 +230,13 @@ impl Case {
     pub fn cross_kv(&self) -> Option<Bytes> {
         let footprint = &self.plan.footprint;
         let source = self.request.source(Some(footprint.start()?));
+        Some(footprint.cross_kv(self.requests() as f64, source))
+    }
+
+    /// Requests that the sequences of a replica belong to.
+    pub fn requests(&self) -> u64 {
         let held = self.plan.parallel.replica_batch(self.request.batch());
-        Some(footprint.cross_kv(held as f64, source))
+        self.plan.placement.layout.requests(held)
     }
 
     /// The plan bound to the machine.

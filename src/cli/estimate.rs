@@ -179,7 +179,7 @@ fn table(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> Str
     for row in speculate::rows(context) {
         table.rows.push(row.to_vec());
     }
-    for row in memory_rows(report, context) {
+    for row in memory_rows(case, report, context) {
         table.rows.push(row.to_vec());
     }
     for row in cost_rows(case, context) {
@@ -275,7 +275,7 @@ fn gib(bytes: Bytes) -> String {
     format!("{:.3} {name}", bytes.get() / unit)
 }
 
-fn memory_rows(report: &CostReport, context: &EstimateContext<'_>) -> Vec<Line> {
+fn memory_rows(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> Vec<Line> {
     let (memory, capacity) = (&report.summary.memory, &report.capacity);
     let whose = match (context.parallel.devices(), context.stages.len()) {
         (1, _) => "",
@@ -289,6 +289,7 @@ fn memory_rows(report: &CostReport, context: &EstimateContext<'_>) -> Vec<Line> 
     let mut rows =
         vec![line("weights", gib(memory.weights), whose), line("KV cache", gib(memory.kv), cross)];
     rows.extend(cache_rows(memory, context));
+    rows.extend(sharing_rows(case, memory));
     rows.extend([
         line("activations", gib(memory.activations), ""),
         line("memory", gib(memory.total()), format!("of {}: {fits}", gib(capacity.capacity))),
@@ -308,6 +309,28 @@ fn cache_rows(memory: &Memory, context: &EstimateContext<'_>) -> Vec<Line> {
     if offload.any() {
         let remark = format!("{offload}, over the host link in every step");
         rows.push(line("  in host memory", gib(memory.offloaded), remark));
+    }
+    rows
+}
+
+/// What sequences share of the cache; none where they share nothing.
+fn sharing_rows(case: &Case, memory: &Memory) -> Vec<Line> {
+    let layout = &case.plan.placement.layout;
+    let Some((sharing, block)) = layout.shared() else { return vec![] };
+    let start = case.plan.footprint.start();
+    let cached = sharing.cached(case.request.prompt(start), block);
+    let mut rows = vec![];
+    if sharing.prefix > 0 {
+        let remark = format!("held once: {cached} tokens that no prompt computes");
+        rows.push(line("  prefix", gib(memory.kv_common), remark));
+    }
+    if sharing.sequences.get() > 1 {
+        let (n, kind) = (sharing.sequences, sharing.branching.name());
+        rows.push(line(
+            "  requests",
+            layout.requests(case.request.batch()),
+            format!("of {n} {kind} each, with one prompt"),
+        ));
     }
     rows
 }

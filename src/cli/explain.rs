@@ -109,7 +109,8 @@ fn one_operator(
     name: &str,
 ) -> Result<String, Error> {
     let estimator = case.estimator()?;
-    let steps = estimator.steps(&case.request)?;
+    let request = estimator.micro_batch(&case.request);
+    let steps = request.steps(&case.plan.footprint)?;
     let mut text = heading(case);
     let mut found = false;
     for phase in &report.phases {

@@ -3,7 +3,7 @@
 use super::case::{ModelArgs, positive};
 use super::catalog;
 use super::error::Error;
-use super::files::{self, Pending};
+use super::files;
 use super::parallel::ParallelArgs;
 use super::terminal;
 use crate::diagnostic::Diagnostic;
@@ -47,6 +47,9 @@ pub struct KvArgs {
     /// SVG file to write
     #[arg(short = 'o', long = "svg", value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// CSV file to write, a row per layout
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
     /// Machine-readable output
     #[arg(long)]
     json: bool,
@@ -72,10 +75,11 @@ pub fn run(args: &KvArgs) -> Result<(), Error> {
         let notes: String = report.notes.iter().map(|n| format!("{n}\n")).collect();
         format!("{}\n{}\n{pool}\n{table}{notes}", report.title, report.subtitle)
     };
-    if let Some(path) = &args.svg {
-        let mut file = Pending::create(path)?;
-        file.write(report.chart().to_svg().as_bytes())?;
-        file.finish()?;
+    let csv = || report.to_csv().map_err(|e| Diagnostic::new(e.to_string()));
+    let drawn = args.svg.as_ref().map(|path| (path, report.chart().to_svg()));
+    let rows = args.csv.as_ref().map(|path| Ok::<_, Diagnostic>((path, csv()?))).transpose()?;
+    for (path, content) in drawn.into_iter().chain(rows) {
+        files::write(path, &content)?;
         if !args.json {
             text += &format!("wrote {}\n", path.display());
         }

@@ -47,7 +47,7 @@ impl SpeculateArgs {
         }
         let gamma = self.gamma.as_deref().map_or(Ok(Gamma::Auto), str::parse)?;
         let acceptance = self.acceptance.as_deref().map(str::parse).transpose()?;
-        if drafter.is_some() && case.request.steps(case.plan.footprint.start())?.decode.is_none() {
+        if drafter.is_some() && case.request.steps(&case.plan.footprint)?.decode.is_none() {
             let message = "the request has no decode phase to speculate in";
             return Err(Diagnostic::new(message).hint("more than one token of output").into());
         }

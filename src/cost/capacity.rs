@@ -4,6 +4,7 @@ use super::estimator::Estimator;
 use super::generation::Memory;
 use super::request::Request;
 use crate::dtype::Scheme;
+use crate::tensor::Sharing;
 use crate::units::Bytes;
 use serde::Serialize;
 
@@ -43,11 +44,15 @@ impl Estimator<'_> {
     pub fn capacity(&self, request: &Request, memory: &Memory) -> Capacity {
         let capacity = self.machine.capacity;
         let parallel = &self.plan.parallel;
-        let held = parallel.replica_batch(request.batch()) as f64;
-        let per_sequence = (memory.kv + memory.activations) / held;
-        let room = capacity.get() - memory.weights.get();
-        // Cache and activations are proportional to the batch, so the largest batch is a quotient.
-        let of_replica = if room > 0.0 { (room / per_sequence.get()).floor() as u64 } else { 0 };
+        let placement = &self.plan.placement;
+        let sharing = placement.layout.shared().map_or(Sharing::NONE, |(sharing, _)| sharing);
+        let requests = placement.layout.requests(parallel.replica_batch(request.batch())) as f64;
+        let common = if placement.offload.kv { Bytes::ZERO } else { memory.kv_common };
+        let per_request = (memory.kv - common + memory.activations) / requests;
+        let room = (capacity - memory.weights - common).get();
+        // Cache and activations are proportional to the requests, so the largest batch is a quotient.
+        let of_replica = if room > 0.0 { (room / per_request.get()).floor() as u64 } else { 0 };
+        let of_replica = of_replica.saturating_mul(sharing.sequences.get());
         let max_batch = of_replica * parallel.data;
         let fits = memory.total() <= capacity;
         let most = self.machine.capacity_most;

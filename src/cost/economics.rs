@@ -38,12 +38,13 @@ impl Economics {
             Request::Prefill { context, .. } => (context as f64, 0.0),
             Request::Decode { .. } => (0.0, 1.0),
         };
-        let served = batch * if output > 0.0 { output } else { prompt };
+        let prompts = summary.prompts as f64 * prompt;
+        let served = if output > 0.0 { batch * output } else { prompts };
         let dollars = |time: Seconds, tokens: f64| price.map(|p| p * time * (MILLION / tokens));
         Self {
             energy_per_token: power.map(|p| Joules::new(p.get() * summary.total.get()) / served),
             per_million: dollars(summary.total, served),
-            per_million_input: summary.prefill.and_then(|t| dollars(t, batch * prompt)),
+            per_million_input: summary.prefill.and_then(|t| dollars(t, prompts)),
             per_million_output: summary.decode_step.and_then(|t| dollars(t, batch)),
         }
     }

@@ -7,7 +7,7 @@ use super::request::{DecodeSpan, Request, RequestError, Steps};
 use super::span;
 use crate::graph::shard::Parallel;
 use crate::mapping::{Footprint, Plan, PlanKernel};
-use crate::tensor::{Phase, Step};
+use crate::tensor::{Phase, Span, Step};
 use crate::units::{Bytes, Seconds};
 use smallvec::SmallVec;
 
@@ -20,6 +20,8 @@ pub struct Memory {
     pub kv: Bytes,
     /// What no token ever fills of the cache, wherever it lies.
     pub kv_unused: Bytes,
+    /// What all sequences share of the cache, wherever it lies: a prefix, held once.
+    pub kv_common: Bytes,
     /// What lies in host memory.
     pub offloaded: Bytes,
     /// Activations alive at the worst moment (A11).
@@ -40,6 +42,8 @@ pub struct Summary {
     pub total: Seconds,
     /// Memory.
     pub memory: Memory,
+    /// Prompts: fewer than sequences where several go on from one.
+    pub prompts: u64,
     /// What most of the prefill time is spent on.
     pub prefill_bound: Option<Bound>,
     /// What most of the decode time is spent on.
@@ -87,9 +91,9 @@ impl Estimator<'_> {
     /// # Errors
     /// Zero or absurdly large numbers.
     pub fn summary(&self, request: &Request) -> Result<Summary, RequestError> {
-        let start = self.plan.footprint.start();
-        request.steps(start)?;
-        let Steps { encode, prefill, decode } = self.steps(request)?;
+        let footprint = &self.plan.footprint;
+        request.steps(footprint)?;
+        let Steps { encode, prefill, decode } = self.micro_batch(request).steps(footprint)?;
         let rounds = self.micro_batches(request);
         let at_once = |phase, step: &Option<Step>| {
             step.as_ref().map(|step| self.step_time(phase, step).flow(rounds))
@@ -112,6 +116,7 @@ impl Estimator<'_> {
             decode_step: decode_time.as_ref().map(|p| Seconds::new(p.time)),
             total: Seconds::new(total),
             memory: Memory::of(self.plan, request)?,
+            prompts: footprint.placement.layout.requests(request.batch()),
             prefill_bound: prefill_time.as_ref().map(|p| p.most),
             decode_bound: decode_time.as_ref().map(|p| p.most),
             bounds: seen(&prefill_time).union(seen(&decode_time)),
@@ -121,15 +126,6 @@ impl Estimator<'_> {
     /// What one micro-batch of a request asks for, the largest.
     pub fn micro_batch(&self, request: &Request) -> Request {
         request.with_batch(self.plan.parallel.micro_batch(request.batch()))
-    }
-
-    /// The steps of one micro-batch on one device.
-    ///
-    /// # Errors
-    /// Zero or absurdly large numbers.
-    pub fn steps(&self, request: &Request) -> Result<Steps, RequestError> {
-        let steps = self.micro_batch(request).steps(self.plan.footprint.start())?;
-        Ok(steps.dealt(self.plan.parallel.context))
     }
 
     /// How many micro-batches follow each other.
@@ -223,6 +219,8 @@ pub(super) struct Cache {
     pub(super) held: Bytes,
     /// What no token fills of it.
     pub(super) unused: Bytes,
+    /// What all sequences share of it.
+    pub(super) common: Bytes,
 }
 
 impl Cache {
@@ -230,16 +228,29 @@ impl Cache {
     pub(super) fn of(
         footprint: &Footprint,
         request: &Request,
-        sequences: f64,
+        sequences: u64,
         more: u64,
     ) -> Result<Self, RequestError> {
         let start = footprint.start();
-        let slots = request.kv_slots(start, &footprint.placement.layout, more)?;
+        let layout = &footprint.placement.layout;
         let source = request.source(start);
         let tokens = request.longest_context(start).saturating_add(more);
+        if let Some((sharing, block)) = layout.shared() {
+            let requests = sharing.requests(sequences) as f64;
+            let whole = Span { prompt: request.prompt(start), tokens, window: None };
+            let held = footprint.kv_of(|window| sharing.held(Span { window, ..whole }, block));
+            let used = footprint.kv_of(|window| sharing.used(Span { window, ..whole }, block));
+            let cross = footprint.cross_kv(requests, layout.known(source));
+            let of_requests = held.1 * requests + cross;
+            let of_tokens = used.1 * requests + footprint.cross_kv(requests, source);
+            let (held, used) = (held.0 + of_requests, used.0 + of_tokens);
+            return Ok(Self { held, unused: held - used, common: held - of_requests });
+        }
+        let slots = request.kv_slots(start, layout, more)?;
+        let sequences = sequences as f64;
         let held = footprint.kv_held(sequences, slots, source);
         let used = footprint.kv(sequences, tokens) + footprint.cross_kv(sequences, source);
-        Ok(Self { held, unused: held - used })
+        Ok(Self { held, unused: held - used, common: Bytes::ZERO })
     }
 }
 
@@ -269,14 +280,13 @@ impl Memory {
         parallel: &Parallel,
         request: &Request,
     ) -> Result<Self, RequestError> {
-        let (batch, start) = (request.batch(), footprint.start());
+        let batch = request.batch();
         let request_of_one = request.with_batch(parallel.micro_batch(batch));
-        let Steps { encode, prefill, decode } =
-            request_of_one.steps(start)?.dealt(parallel.context);
+        let Steps { encode, prefill, decode } = request_of_one.steps(footprint)?;
         let decode = decode.map(|span| span.step(span.last));
         let steps = [(Phase::Encode, encode), (Phase::Prefill, prefill), (Phase::Decode, decode)];
         let steps = steps.iter().filter_map(|(phase, step)| Some((*phase, step.as_ref()?)));
-        let held = parallel.replica_batch(batch) as f64;
+        let held = parallel.replica_batch(batch);
         let weights = footprint.weights.total;
         let cache = Cache::of(footprint, request, held, 0)?;
         let offload = footprint.placement.offload;
@@ -285,6 +295,7 @@ impl Memory {
             weights: part(!offload.weights, weights),
             kv: part(!offload.kv, cache.held),
             kv_unused: cache.unused,
+            kv_common: cache.common,
             offloaded: part(offload.weights, weights) + part(offload.kv, cache.held),
             activations: steps
                 .map(|(phase, step)| footprint.activations(phase, step))

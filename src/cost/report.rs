@@ -108,7 +108,8 @@ impl Estimator<'_> {
     /// Zero or absurdly large numbers.
     pub fn report(&self, request: &Request) -> Result<CostReport, RequestError> {
         let summary = self.summary(request)?;
-        let Steps { encode, prefill, decode } = self.steps(request)?;
+        let one = self.micro_batch(request);
+        let Steps { encode, prefill, decode } = one.steps(&self.plan.footprint)?;
         let rounds = self.micro_batches(request);
         let mut phases = vec![];
         let behind = summary.prefill.map(|t| t - summary.encode.unwrap_or(Seconds::ZERO));

@@ -1,7 +1,7 @@
 //! What is asked of a model: a generation or one phase, as steps.
 
-use crate::tensor::{BeyondReserve, Group, KvLayout, Step, StepError};
-use smallvec::SmallVec;
+use crate::mapping::Footprint;
+use crate::tensor::{BeyondReserve, KvLayout, Step, StepError};
 
 /// What is asked of the model: one static batch (A18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,20 @@ pub enum RequestError {
     /// Nothing to generate.
     #[error("output is 0; expected at least one token")]
     NoOutput,
+    /// A prefix that no prompt begins with.
+    #[error("a shared prefix of {prefix} tokens is longer than the {tokens} of the prompt")]
+    Prefix {
+        /// Tokens of the prefix.
+        prefix: u64,
+        /// Tokens of the prompt, or of the context of a decode step.
+        tokens: u64,
+    },
+    /// A prefix where the prompt is the encoder's.
+    #[error("the prompt of an encoder has no prefix whose keys and values are kept")]
+    EncoderPrefix,
+    /// Samples or beams of an unknown prompt.
+    #[error("a decode step alone does not say which prompt its sequences share")]
+    NoPrompt,
     /// A context that the decoder's own tokens fill.
     #[error(
         "context leaves the encoder nothing behind the decoder's own tokens; expected at least {least}"
@@ -114,6 +128,29 @@ impl Request {
         }
     }
 
+    /// Requests that the sequences of the batch belong to, and tokens of each prompt that are there
+    /// before.
+    fn shared(&self, start: Option<u64>, layout: &KvLayout) -> Result<(u64, u64), RequestError> {
+        let batch = self.batch();
+        let Some((sharing, block)) = layout.shared() else { return Ok((batch, 0)) };
+        let prefix = sharing.prefix;
+        let (tokens, _) = self.split(start);
+        match (self, start) {
+            (_, Some(_)) if prefix > 0 => Err(RequestError::EncoderPrefix),
+            _ if prefix > tokens => Err(RequestError::Prefix { prefix, tokens }),
+            (Self::Decode { .. }, _) if sharing.sequences.get() > 1 => Err(RequestError::NoPrompt),
+            _ => Ok((sharing.requests(batch), sharing.cached(tokens, block))),
+        }
+    }
+
+    /// Tokens of the decoder before it generates; in a decode step all that it attends to.
+    pub fn prompt(&self, start: Option<u64>) -> u64 {
+        match self {
+            Self::Decode { .. } => self.longest_context(start),
+            _ => self.split(start).0,
+        }
+    }
+
     /// The same request with another batch.
     pub const fn with_batch(self, batch: u64) -> Self {
         match self {
@@ -123,12 +160,16 @@ impl Request {
         }
     }
 
-    /// The steps of this request by phase. `start` is the number of tokens that the decoder begins
-    /// with behind an encoder, `None` without one ([`crate::mapping::Footprint::start`]).
+    /// The steps of this request by phase. Sequences of one prompt are encoded and prefilled once, and
+    /// a prefix that all share is there before (A80). Where the positions of a sequence are dealt to
+    /// devices, a prefill is that of a device's share, of which the last may be padded (A87).
     ///
     /// # Errors
-    /// Zero or absurdly large numbers.
-    pub fn steps(&self, start: Option<u64>) -> Result<Steps, RequestError> {
+    /// Zero or absurdly large numbers, and a prefix, samples or beams that the request cannot have.
+    pub fn steps(&self, footprint: &Footprint) -> Result<Steps, RequestError> {
+        let start = footprint.start();
+        let layout = &footprint.placement.layout;
+        let (requests, cached) = self.shared(start, layout)?;
         let batch = self.batch();
         let (own, source) = self.split(start);
         let encode = || match (start, source) {
@@ -136,13 +177,17 @@ impl Request {
             (Some(start), 0) if matches!(self, Self::Decode { .. }) => {
                 Err(RequestError::NoSource { least: start.saturating_add(2) })
             }
-            (Some(_), _) => Ok(Some(Step::encode(batch, source)?)),
+            (Some(_), _) => Ok(Some(Step::encode(requests, source)?)),
         };
         let decode = |first: u64, last: u64| -> Result<DecodeSpan, RequestError> {
             Step::decode(batch, last)?.with_source(source)?;
             Ok(DecodeSpan { batch, first, last, source })
         };
-        let prefill = || Step::prefill(batch, own)?.with_source(source);
+        let share = |tokens: u64| tokens.div_ceil(footprint.context);
+        let prefill = || match cached {
+            0 => Step::prefill(requests, share(own))?.with_source(source),
+            _ => Step::chunked(requests, share(own - cached), share(cached)),
+        };
         match *self {
             Self::Generation { output: 0, .. } => Err(RequestError::NoOutput),
             Self::Generation { output, .. } => {
@@ -162,19 +207,6 @@ impl Request {
                 Ok(Steps { encode: None, prefill: None, decode })
             }
         }
-    }
-}
-
-impl Steps {
-    /// The steps of a device where the positions of a sequence are dealt to `ranks`: in a prefill it has the
-    /// tokens of its own, of which the last may be padded (A87).
-    pub fn dealt(mut self, ranks: u64) -> Self {
-        if let (Some(prefill), true) = (&mut self.prefill, ranks > 1) {
-            let share = |g: &Group| Group { new: g.new.div_ceil(ranks), ..*g };
-            let groups: SmallVec<[Group; 2]> = prefill.groups().iter().map(share).collect();
-            *prefill = Step::mixed(groups).expect("invariant: a share of a step is one");
-        }
-        self
     }
 }
 

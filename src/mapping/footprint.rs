@@ -2,7 +2,7 @@
 
 use super::storage::Formats;
 use crate::graph::{Graph, Kind, NodeId, Source};
-use crate::tensor::{Dim, Mask, Phase, Phases, Placement, Role, Step, WeightKind};
+use crate::tensor::{Dim, Mask, Phase, Phases, Placement, Role, Slots, Step, WeightKind};
 use crate::units::Bytes;
 use std::collections::BTreeSet;
 
@@ -156,6 +156,19 @@ impl Footprint {
         };
         Bytes::new(batch * self.kv.iter().map(|&(w, bytes)| held(w) * bytes).sum::<f64>())
             + self.cross_kv(batch, layout.known(source))
+    }
+
+    /// Bytes of slots in all layers: those held once, and those held per request. `slots` says how many
+    /// a layer holds under a window.
+    pub fn kv_of(&self, slots: impl Fn(Option<u64>) -> Slots) -> (Bytes, Bytes) {
+        let mut sums = (Bytes::ZERO, Bytes::ZERO);
+        for &(window, bytes) in &self.kv {
+            let slots = slots(window);
+            let bytes = bytes / self.context as f64;
+            sums.0 += Bytes::new(slots.common * bytes);
+            sums.1 += Bytes::new(slots.per_request * bytes);
+        }
+        sums
     }
 
     /// Bytes that one more token adds to the KV cache of a sequence shorter than any window.

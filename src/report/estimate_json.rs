@@ -196,6 +196,8 @@ struct MemoryJson {
     kv_bytes: f64,
     kv_unused_bytes: f64,
     kv_slots_per_sequence: Option<u64>,
+    /// Of the cache, what all sequences share.
+    kv_common_bytes: f64,
     offloaded_bytes: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cross_kv_bytes: Option<f64>,
@@ -316,6 +318,7 @@ fn memory(report: &CostReport, context: &EstimateContext<'_>) -> MemoryJson {
         kv_bytes: memory.kv.get(),
         kv_unused_bytes: memory.kv_unused.get(),
         kv_slots_per_sequence: context.kv_slots,
+        kv_common_bytes: memory.kv_common.get(),
         offloaded_bytes: memory.offloaded.get(),
         cross_kv_bytes: context.cross_kv.map(|b| b.get()),
         activation_bytes: memory.activations.get(),

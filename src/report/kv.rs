@@ -111,6 +111,28 @@ impl KvReport {
         table
     }
 
+    /// A row per layout as CSV, with the fields of the JSON.
+    ///
+    /// # Errors
+    /// None in practice; those of the writer are passed on.
+    pub fn to_csv(&self) -> csv::Result<String> {
+        let mut writer = csv::Writer::from_writer(vec![]);
+        let json = self.to_json();
+        let rows = json["layouts"].as_array().into_iter().flatten().filter_map(|r| r.as_object());
+        for (index, row) in rows.enumerate() {
+            if index == 0 {
+                writer.write_record(row.keys())?;
+            }
+            writer.write_record(row.values().map(|value| match value {
+                serde_json::Value::Null => String::new(),
+                serde_json::Value::String(text) => text.clone(),
+                number => number.to_string(),
+            }))?;
+        }
+        let bytes = writer.into_inner().map_err(|e| csv::Error::from(e.into_error()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// The same as JSON, in SI units.
     pub fn to_json(&self) -> serde_json::Value {
         let row = |row: &KvRow| {

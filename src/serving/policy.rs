@@ -20,7 +20,7 @@ const ROUNDS: f64 = 3.0;
 pub fn allocator(layout: &KvLayout, slots: u64, longest: u64) -> Box<dyn Allocator> {
     match *layout {
         KvLayout::Contiguous { reserve, .. } => Box::new(Contiguous::new(slots, reserve, longest)),
-        KvLayout::Paged { block } => Box::new(Paged::new(slots, block, WATERMARK)),
+        KvLayout::Paged { block, .. } => Box::new(Paged::new(slots, block, WATERMARK)),
     }
 }
 

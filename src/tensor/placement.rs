@@ -2,6 +2,7 @@
 //! memory.
 
 use super::mask::Mask;
+use super::sharing::Sharing;
 use std::fmt;
 use std::num::NonZeroU64;
 
@@ -60,6 +61,8 @@ pub enum KvLayout {
     Paged {
         /// Slots of a block.
         block: NonZeroU64,
+        /// Which sequences share blocks.
+        sharing: Sharing,
     },
 }
 
@@ -97,7 +100,7 @@ impl KvLayout {
             }
             Self::Contiguous { reserve: Reserve::Pow2, .. } if output == 0 => Ok(tokens),
             Self::Contiguous { reserve, longest } => Ok(reserve.slots(prompt, output, longest)),
-            Self::Paged { block } => Ok(whole_blocks(tokens, block)),
+            Self::Paged { block, .. } => Ok(whole_blocks(tokens, block)),
         }
     }
 
@@ -107,7 +110,7 @@ impl KvLayout {
         let Some(window) = window else { return slots };
         match *self {
             Self::Contiguous { .. } => slots.min(window),
-            Self::Paged { block } => {
+            Self::Paged { block, .. } => {
                 let most = window.saturating_sub(1).div_ceil(block.get()).saturating_add(1);
                 slots.min(most.saturating_mul(block.get()))
             }
@@ -119,11 +122,24 @@ impl KvLayout {
         self.block().map_or(tokens, |block| whole_blocks(tokens, block))
     }
 
+    /// Which sequences share blocks, and the slots of a block; `None` where none do.
+    pub fn shared(&self) -> Option<(Sharing, NonZeroU64)> {
+        match *self {
+            Self::Paged { block, sharing } if sharing.any() => Some((sharing, block)),
+            _ => None,
+        }
+    }
+
+    /// Requests of a batch of sequences: fewer where several go on from one prompt.
+    pub fn requests(&self, batch: u64) -> u64 {
+        self.shared().map_or(batch, |(sharing, _)| sharing.requests(batch))
+    }
+
     /// Slots of a block of a paged cache.
     pub const fn block(&self) -> Option<NonZeroU64> {
         match self {
             Self::Contiguous { .. } => None,
-            Self::Paged { block } => Some(*block),
+            Self::Paged { block, .. } => Some(*block),
         }
     }
 }
@@ -140,7 +156,7 @@ impl fmt::Display for KvLayout {
                 write!(f, "contiguous max:{longest}")
             }
             Self::Contiguous { reserve, .. } => write!(f, "contiguous {}", reserve.name()),
-            Self::Paged { block } => write!(f, "paged:{block}"),
+            Self::Paged { block, sharing } => write!(f, "paged:{block}{sharing}"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::raw::{RawKvCache, Scalar};
 use crate::diagnostic::{Diagnostic, clip};
-use crate::tensor::{KvLayout, Offload, Reserve};
+use crate::tensor::{Branching, KvLayout, Offload, Reserve, Sharing};
 use crate::yaml::{Position, Source, Spanned};
 use std::num::NonZeroU64;
 
@@ -27,6 +27,12 @@ pub struct CacheChoice {
     pub block: Option<NonZeroU64>,
     /// What a contiguous cache reserves, and for the longest sequence; an oracle by default.
     pub reserve: Option<(Reserve, u64)>,
+    /// Tokens that all prompts begin with.
+    pub prefix: Option<u64>,
+    /// Sequences of a prompt that go on each on its own.
+    pub samples: Option<NonZeroU64>,
+    /// Sequences of a prompt's beam search.
+    pub beams: Option<NonZeroU64>,
 }
 
 /// One choice, as an axis sets it.
@@ -38,12 +44,24 @@ pub enum CacheSetting {
     Block(NonZeroU64),
     /// What a contiguous cache reserves.
     Reserve(Reserve, u64),
+    /// Tokens that all prompts begin with.
+    Prefix(u64),
+    /// Sequences of a prompt that go on each on its own.
+    Samples(NonZeroU64),
+    /// Sequences of a prompt's beam search.
+    Beams(NonZeroU64),
 }
 
 impl CacheSetting {
     /// The paths of a scenario that set a choice.
-    pub const PATHS: [&'static str; 3] =
-        ["kv_cache.layout", "kv_cache.block_size", "kv_cache.reserve"];
+    pub const PATHS: [&'static str; 6] = [
+        "kv_cache.layout",
+        "kv_cache.block_size",
+        "kv_cache.reserve",
+        "kv_cache.shared_prefix",
+        "kv_cache.samples",
+        "kv_cache.beams",
+    ];
 
     /// The setting of a path; `None` where the path is another.
     ///
@@ -60,6 +78,9 @@ impl CacheSetting {
                 let (reserve, longest) = reserve(path, text)?;
                 Self::Reserve(reserve, longest)
             }
+            "kv_cache.shared_prefix" => Self::Prefix(prefix(path, text)?),
+            "kv_cache.samples" => Self::Samples(sequences(path, text)?),
+            "kv_cache.beams" => Self::Beams(sequences(path, text)?),
             _ => return Ok(None),
         }))
     }
@@ -71,6 +92,7 @@ impl CacheChoice {
         match setting {
             CacheSetting::Layout(LayoutKind::Contiguous, _) => {
                 (self.kind, self.block) = (Some(LayoutKind::Contiguous), None);
+                (self.prefix, self.samples, self.beams) = (None, None, None);
             }
             CacheSetting::Layout(LayoutKind::Paged, block) => {
                 (self.kind, self.reserve) = (Some(LayoutKind::Paged), None);
@@ -80,15 +102,29 @@ impl CacheChoice {
             }
             CacheSetting::Block(block) => self.block = Some(block),
             CacheSetting::Reserve(reserve, longest) => self.reserve = Some((reserve, longest)),
+            CacheSetting::Prefix(tokens) => self.prefix = Some(tokens),
+            CacheSetting::Samples(n) => self.samples = Some(n),
+            CacheSetting::Beams(n) => self.beams = Some(n),
         }
     }
 
-    /// The layout.
+    /// The layout: paged where sequences share blocks and none is chosen.
     ///
     /// # Errors
-    /// A block size of a contiguous cache, or a reservation of a paged one.
+    /// A block size or sharing of a contiguous cache, a reservation of a paged one, or samples of a beam
+    /// search.
     pub fn layout(&self) -> Result<KvLayout, Diagnostic> {
-        match (self.kind.unwrap_or(LayoutKind::Contiguous), self.block, self.reserve) {
+        let sharing = self.sharing()?;
+        let kind = self.kind.unwrap_or(match sharing.any() {
+            true => LayoutKind::Paged,
+            false => LayoutKind::Contiguous,
+        });
+        match (kind, self.block, self.reserve) {
+            (LayoutKind::Contiguous, _, _) if sharing.any() => {
+                let message = "sequences share nothing of a contiguous KV cache";
+                Err(Diagnostic::new(message)
+                    .hint("a shared prefix, samples and beams go with the layout `paged`"))
+            }
             (LayoutKind::Contiguous, Some(block), _) => {
                 let message = format!("a contiguous KV cache has no blocks of {block} tokens");
                 Err(Diagnostic::new(message).hint("a block size goes with the layout `paged`"))
@@ -104,16 +140,36 @@ impl CacheChoice {
                 Ok(KvLayout::Contiguous { reserve, longest })
             }
             (LayoutKind::Paged, block, None) => {
-                Ok(KvLayout::Paged { block: block.unwrap_or(DEFAULT_BLOCK) })
+                Ok(KvLayout::Paged { block: block.unwrap_or(DEFAULT_BLOCK), sharing })
             }
         }
+    }
+
+    fn sharing(&self) -> Result<Sharing, Diagnostic> {
+        let several = |n: Option<NonZeroU64>| n.filter(|n| n.get() > 1);
+        let (sequences, branching) = match (several(self.samples), several(self.beams)) {
+            (Some(samples), Some(beams)) => {
+                let message = format!("{samples} samples and {beams} beams of one prompt");
+                return Err(Diagnostic::new(message).hint("samples or beams, the other is 1"));
+            }
+            (None, Some(beams)) => (beams, Branching::Beams),
+            (samples, None) => (samples.unwrap_or(NonZeroU64::MIN), Branching::Samples),
+        };
+        Ok(Sharing { prefix: self.prefix.unwrap_or(0), sequences, branching })
     }
 
     /// The choices of a scenario file.
     pub(super) fn read(raw: Option<&RawKvCache>, source: &Source) -> Result<Self, Diagnostic> {
         let mut choice = Self::default();
         let Some(raw) = raw else { return Ok(choice) };
-        let fields = [&raw.layout, &raw.block_size, &raw.reserve];
+        let fields = [
+            &raw.layout,
+            &raw.block_size,
+            &raw.reserve,
+            &raw.shared_prefix,
+            &raw.samples,
+            &raw.beams,
+        ];
         let mut last = None;
         for (path, field) in CacheSetting::PATHS.into_iter().zip(fields) {
             let Some(text) = field else { continue };
@@ -150,6 +206,28 @@ fn block_size(name: &str, text: &str) -> Result<NonZeroU64, Diagnostic> {
             "{name}: a KV block of `{found}` tokens; expected a whole number of at least 1"
         );
         Diagnostic::new(message).hint("16 is usual")
+    })
+}
+
+/// Most sequences of one prompt.
+const MOST_SEQUENCES: u64 = 1024;
+
+fn sequences(name: &str, text: &str) -> Result<NonZeroU64, Diagnostic> {
+    let number = text.trim().parse::<NonZeroU64>().ok().filter(|n| n.get() <= MOST_SEQUENCES);
+    number.ok_or_else(|| {
+        let found = clip(text);
+        let message = format!(
+            "{name}: `{found}` sequences of a prompt; expected a whole number from 1 to {MOST_SEQUENCES}"
+        );
+        Diagnostic::new(message).hint("1 shares nothing")
+    })
+}
+
+fn prefix(name: &str, text: &str) -> Result<u64, Diagnostic> {
+    text.trim().parse().map_err(|_| {
+        let message =
+            format!("{name}: a prefix of `{}` tokens; expected a whole number", clip(text));
+        Diagnostic::new(message).hint("0 shares nothing")
     })
 }
 

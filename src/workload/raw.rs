@@ -198,6 +198,15 @@ pub struct RawKvCache {
     /// default.
     #[schemars(with = "Option<String>")]
     pub reserve: Option<Spanned<Scalar>>,
+    /// First tokens that all prompts have in common, held and prefilled once; with a paged cache.
+    #[schemars(with = "Option<u64>")]
+    pub shared_prefix: Option<Spanned<Scalar>>,
+    /// Sequences of the batch that go on from one prompt, each on its own; with a paged cache.
+    #[schemars(with = "Option<u64>")]
+    pub samples: Option<Spanned<Scalar>>,
+    /// Sequences of the batch that are the beams of one prompt's search; with a paged cache.
+    #[schemars(with = "Option<u64>")]
+    pub beams: Option<Spanned<Scalar>>,
 }
 
 /// Traffic as YAML has it.
@@ -253,6 +262,9 @@ impl RawScenario {
             replace(&mut base.layout, kv.layout);
             replace(&mut base.block_size, kv.block_size);
             replace(&mut base.reserve, kv.reserve);
+            replace(&mut base.shared_prefix, kv.shared_prefix);
+            replace(&mut base.samples, kv.samples);
+            replace(&mut base.beams, kv.beams);
         }
         if let Some(traffic) = over.traffic {
             let base = self.traffic.get_or_insert_default();

@@ -13,7 +13,7 @@ use cosim::hardware::Fidelity;
 use cosim::mapping::Plan;
 use cosim::model::BuildOptions;
 use cosim::serving::Tables;
-use cosim::tensor::{KvLayout, Mask, Offload, Placement, Reserve, Step};
+use cosim::tensor::{KvLayout, Mask, Offload, Placement, Reserve, Sharing, Step};
 use proptest::prelude::*;
 use std::num::NonZeroU64;
 
@@ -22,7 +22,7 @@ fn size(block: u64) -> NonZeroU64 {
 }
 
 fn paged(block: u64) -> KvLayout {
-    KvLayout::Paged { block: size(block) }
+    KvLayout::Paged { block: size(block), sharing: Sharing::NONE }
 }
 
 fn in_host(kv: bool, weights: bool) -> Placement {

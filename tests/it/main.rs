@@ -8,6 +8,7 @@ mod encoders;
 mod expert_parallel;
 mod extending;
 mod kv_cache;
+mod kv_sharing;
 mod latent;
 mod laws;
 mod layers;

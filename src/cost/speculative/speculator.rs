@@ -72,7 +72,7 @@ impl<'a> Speculator<'a> {
         request: &Request,
     ) -> Result<(Summary, Option<Speculation>), RequestError> {
         let plain = self.target.summary(request)?;
-        let steps = self.target.micro_batch(request).steps(self.start())?;
+        let steps = self.target.micro_batch(request).steps(&self.target.plan.footprint)?;
         let decode = self.decode(steps.decode, request, &plain);
         let Some(decode) = decode else { return Ok((plain, None)) };
         let gamma = match self.what.gamma {
@@ -117,7 +117,7 @@ impl<'a> Speculator<'a> {
     /// Zero or absurdly large numbers.
     pub fn optimal(&self, request: &Request) -> Result<Option<Optimum>, RequestError> {
         let plain = self.target.summary(request)?;
-        let span = self.target.micro_batch(request).steps(self.start())?.decode;
+        let span = self.target.micro_batch(request).steps(&self.target.plan.footprint)?.decode;
         let decode = self.decode(span, request, &plain);
         Ok(decode.map(|decode| self.optimum(&decode)))
     }
@@ -129,7 +129,7 @@ impl<'a> Speculator<'a> {
     /// Zero or absurdly large numbers.
     pub fn cycles(&self, request: &Request, most: u64) -> Result<Vec<Cycle>, RequestError> {
         let plain = self.target.summary(request)?;
-        let span = self.target.micro_batch(request).steps(self.start())?.decode;
+        let span = self.target.micro_batch(request).steps(&self.target.plan.footprint)?.decode;
         let Some(decode) = self.decode(span, request, &plain) else { return Ok(vec![]) };
         Ok((1..=most.min(self.limit())).map(|gamma| self.cycle(&decode, gamma)).collect())
     }
@@ -199,7 +199,7 @@ impl<'a> Speculator<'a> {
         let (held, running) =
             (parallel.replica_batch(request.batch()), parallel.micro_batch(request.batch()));
         let verify = Step::verify(running, gamma + 1, tokens - gamma - 1)?.with_source(source)?;
-        let kept = |f: &Footprint| Cache::of(f, request, held as f64, gamma);
+        let kept = |f: &Footprint| Cache::of(f, request, held, gamma);
         let target = &self.target.plan.footprint;
         let (offload, cache) = (target.placement.offload, kept(target)?);
         let part = |there: bool, bytes| if there { bytes } else { Bytes::ZERO };
@@ -208,6 +208,7 @@ impl<'a> Speculator<'a> {
             weights: plain.weights + part(!offload.weights, weights),
             kv: part(!offload.kv, cache.held),
             kv_unused: cache.unused,
+            kv_common: cache.common,
             offloaded: part(offload.weights, target.weights.total + weights)
                 + part(offload.kv, cache.held),
             activations: plain.activations.max(target.activations(Phase::Decode, &verify)),
@@ -218,6 +219,7 @@ impl<'a> Speculator<'a> {
         let kv = cache.held * caches;
         memory.kv += part(!offload.kv, kv);
         memory.kv_unused += cache.unused * caches;
+        memory.kv_common += cache.common * caches;
         memory.offloaded += part(offload.kv, kv);
         memory.activations = memory.activations.max(Memory::of(draft, request)?.activations);
         Ok((memory, kv))

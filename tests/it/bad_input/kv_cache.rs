@@ -50,6 +50,38 @@ fn arguments() {
 }
 
 #[test]
+fn sharing() {
+    assert_snapshot!(refused("h100-sxm --samples 0"), @"
+    error: --samples: `0` sequences of a prompt; expected a whole number from 1 to 1024
+     = help: 1 shares nothing
+    ");
+    assert_snapshot!(refused("h100-sxm --beams -1"), @"
+    error: --beams: `-1` sequences of a prompt; expected a whole number from 1 to 1024
+     = help: 1 shares nothing
+    ");
+    assert_snapshot!(refused("h100-sxm --shared-prefix half"), @"
+    error: --shared-prefix: a prefix of `half` tokens; expected a whole number
+     = help: 0 shares nothing
+    ");
+    assert_snapshot!(refused("h100-sxm --samples 2 --beams 2"), @"
+    error: 2 samples and 2 beams of one prompt
+     = help: samples or beams, the other is 1
+    ");
+    assert_snapshot!(refused("h100-sxm --samples 2 --kv-layout contiguous"), @"
+    error: sequences share nothing of a contiguous KV cache
+     = help: a shared prefix, samples and beams go with the layout `paged`
+    ");
+    assert_snapshot!(refused("h100-sxm --shared-prefix 101"), @"error: a shared prefix of 101 tokens is longer than the 100 of the prompt");
+    let step =
+        "estimate --model llama-3-8b --hardware h100-sxm --batch 4 --phase decode --context 64";
+    let step = |rest: &str| Desk::new().refused(&words(&format!("{step} {rest}")));
+    assert_snapshot!(step("--beams 4"), @"error: a decode step alone does not say which prompt its sequences share");
+    let encoder = "estimate --model t5-large --hardware h100-sxm --batch 4 --prompt 64 --output 8";
+    let encoder = Desk::new().refused(&words(&format!("{encoder} --shared-prefix 32")));
+    assert_snapshot!(encoder, @"error: the prompt of an encoder has no prefix whose keys and values are kept");
+}
+
+#[test]
 fn scenarios_and_axes() {
     let desk = Desk::new();
     let traffic = "traffic: {batch: 1, prompt: 100, output: 28}";
@@ -58,6 +90,15 @@ fn scenarios_and_axes() {
         desk.write("mine.yaml", text.as_bytes());
         desk.refused(&words("sweep mine.yaml --hardware h100-sxm --csv-only"))
     };
+    assert_snapshot!(scenario("kv_cache: {layout: contiguous, samples: 4}"), @"
+    error: sequences share nothing of a contiguous KV cache
+     --> mine.yaml:3:41
+      |
+    3 | kv_cache: {layout: contiguous, samples: 4}
+      |                                         ^^
+      |
+      = help: a shared prefix, samples and beams go with the layout `paged`
+    ");
     assert_snapshot!(scenario("kv_cache: {layout: paged, block_size: 0}"), @"
     error: kv_cache.block_size: a KV block of `0` tokens; expected a whole number of at least 1
      --> mine.yaml:3:39

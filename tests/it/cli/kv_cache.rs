@@ -67,10 +67,41 @@ fn axes_lay_the_cache_out() {
 }
 
 #[test]
+fn sequences_share_a_prefix_and_a_prompt() {
+    let desk = Desk::new();
+    let case =
+        "estimate --model llama-3-8b --hardware h100-sxm --batch 8 --prompt 1024 --output 64";
+    let plain = desk.json(&words(&format!("{case} --kv-layout paged --json")));
+    let json = desk.json(&words(&format!("{case} --samples 4 --shared-prefix 512 --json")));
+    assert_eq!(json["kv_layout"], "paged:16 + prefix 512 + 4 samples");
+    let bytes = |json: &Value, name: &str| number(&json["memory"][name]);
+    let slot = bytes(&plain, "kv_bytes") / 8.0 / 1088.0;
+    assert_eq!(bytes(&json, "kv_common_bytes"), 512.0 * slot);
+    assert_eq!(bytes(&json, "kv_bytes"), (512.0 + 2.0 * 512.0 + 8.0 * 64.0) * slot);
+    assert!(bytes(&json, "max_batch") > 2.0 * bytes(&plain, "max_batch"), "{json}");
+    assert!(number(&json["ttft_s"]) < number(&plain["ttft_s"]) / 5.0, "{json}");
+    let table = desk.ok(&words(&format!("{case} --samples 4 --shared-prefix 512")));
+    for text in ["prefix", "512 tokens that no prompt computes", "of 4 samples each"] {
+        assert!(table.contains(text), "{table}");
+    }
+    let axes = "sweep chat --hardware h100-sxm --csv-only --out out --set traffic.batch=8 \
+                --set kv_cache.beams=1,4 --set kv_cache.shared_prefix=0,64";
+    desk.ok(&words(axes));
+    let text = desk.read("out/sweep.csv");
+    for layout in ["contiguous", "paged:16 + prefix 64", "paged:16 + prefix 64 + 4 beams"] {
+        assert!(text.contains(&format!(",{layout},")), "{text}");
+    }
+    let fall =
+        "waterfall chat --hardware h100-sxm --json --metric memory --step kv_cache.samples=8";
+    let fall = desk.json(&words(fall));
+    assert!(number(&fall["steps"][0]["together"]) < number(&fall["base"]), "{fall}");
+}
+
+#[test]
 fn capacity_and_waste_by_layout() {
     let desk = Desk::new();
     let case = "kv --model opt-13b --quant fp16 --hardware a100-sxm-40gb";
-    let json = desk.json(&words(&format!("{case} --json -o kv.svg")));
+    let json = desk.json(&words(&format!("{case} --json -o kv.svg --csv kv.csv")));
     let rows = json["layouts"].as_array().expect("a list");
     assert_eq!(rows.len(), 4);
     let used = |i: usize| number(&rows[i]["used"]);
@@ -82,6 +113,20 @@ fn capacity_and_waste_by_layout() {
     }
     assert_eq!(rows[3]["slots_per_sequence"], 512);
     assert_eq!(json, desk.json(&words(&format!("{case} --json"))), "seeded");
+    let csv = desk.read("kv.csv");
+    let mut lines = csv.lines().map(|l| l.split(',').collect::<Vec<_>>());
+    let names = lines.next().expect("a head");
+    for (line, row) in lines.zip(rows) {
+        for (name, text) in names.iter().zip(line) {
+            let value = row.get(name).expect("a field of the JSON");
+            match value.as_f64() {
+                // JSON reads the last digit otherwise.
+                Some(n) => assert!((text.parse::<f64>().expect(name) - n).abs() <= 1e-12 * n.abs()),
+                None => assert_eq!(text, value.as_str().unwrap_or_default(), "{name}"),
+            }
+        }
+    }
+    assert_eq!(csv.lines().count(), 5);
     roxmltree::Document::parse(&desk.read("kv.svg")).expect("well-formed XML");
     assert!(desk.ok(&words(case)).contains("paged:16"));
 }
