@@ -21,7 +21,7 @@ use std::path::PathBuf;
 pub struct DeployArgs {
     /// Devices to find the best plan for: all ways of TP, PP, EP and DP are tried
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = devices,
-          requires = "optimize", conflicts_with_all = ["tp", "pp", "ep", "dp"])]
+          requires = "optimize", conflicts_with_all = ["tp", "cp", "pp", "ep", "dp"])]
     devices: Option<u64>,
     /// What the best plan has: the least time of --batch, or the most throughput from --batch on
     #[arg(long, value_enum, requires = "devices")]

@@ -11,10 +11,14 @@ pub struct ParallelArgs {
     /// Devices that each layer is cut over (tensor parallelism)
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]
     pub tp: Option<u64>,
+    /// Groups of devices that the positions of a sequence are dealt to (context parallelism)
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]
+    pub cp: Option<u64>,
     /// Stages that the layers are cut into (pipeline parallelism)
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]
     pub pp: Option<u64>,
-    /// Groups of the TP devices that experts are dealt to (expert parallelism)
+    /// Groups of devices that experts are dealt to: of the TP devices, beyond those over the replicas of
+    /// --dp, which send tokens to each other (expert parallelism)
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = degree)]
     pub ep: Option<u64>,
     /// Replicas that the batch is cut over (data parallelism)
@@ -33,6 +37,7 @@ impl ParallelArgs {
     pub fn wanted(&self) -> Parallel {
         Parallel {
             tensor: self.tp.unwrap_or(1),
+            context: self.cp.unwrap_or(1),
             pipeline: self.pp.unwrap_or(1),
             expert: self.ep.unwrap_or(1),
             data: self.dp.unwrap_or(1),

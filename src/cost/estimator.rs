@@ -6,7 +6,7 @@ use super::host::{HostTime, NoHost};
 use super::kernel::KernelCost;
 use crate::hardware::{Engine, EngineClass, LinkRate, Machine, MissingEngine, OriginId, Rate};
 use crate::mapping::{Plan, PlanKernel, PlanNode};
-use crate::op::{Exchange, Pattern, Work};
+use crate::op::{MeshAxis, Op, Pattern, Work};
 use crate::provenance::Basis;
 use crate::tensor::{KvLayout, Step};
 use std::collections::BTreeSet;
@@ -180,7 +180,7 @@ impl<'a> Estimator<'a> {
     /// Demand and resource times of one launch.
     pub fn kernel(&self, kernel: &PlanKernel, step: &Step) -> KernelCost {
         let mut cost = KernelCost::default();
-        let mut on_vector = 0.0;
+        let (mut on_vector, mut messages) = (0.0, 0.0_f64);
         let block = self.plan.placement.layout.block();
         for i in kernel.nodes.clone() {
             let node = &self.plan.nodes[i];
@@ -207,9 +207,12 @@ impl<'a> Estimator<'a> {
             if let Some(Some(exchange)) = self.exchanges.get(i) {
                 let bytes = exchanged(node, &work);
                 cost.exchanged += bytes;
-                cost.times[Resource::Link as usize] += exchange.seconds(bytes);
+                cost.times[Resource::Link as usize] += bytes * exchange.beta;
+                // The exchanges of a kernel go in the same messages.
+                messages = messages.max(exchange.alpha);
             }
         }
+        cost.times[Resource::Link as usize] += messages;
         cost.times[1] = (cost.operations[1] + cost.conversions) * self.vector + on_vector;
         cost.times[2] = cost.operations[2] * self.special;
         cost.times[3] = cost.bytes * self.memory;
@@ -255,13 +258,14 @@ fn exchanges(plan: &Plan, machine: &Machine) -> Result<Vec<Option<ExchangeTime>>
     let mut times = vec![];
     for kernel in &plan.kernels {
         for i in kernel.nodes.clone() {
-            let Pattern::Collective { exchange, ranks, .. } = plan.nodes[i].op.pattern(&step)
+            let Pattern::Collective { exchange, ranks, along, .. } =
+                plan.nodes[i].op.pattern(&step)
             else {
                 continue;
             };
-            let tensor = plan.parallel.tensor;
-            let stride = if exchange == Exchange::Send { tensor } else { 1 };
-            let peers = Peers { ranks, stride, first: kernel.stage * tensor };
+            let stride = plan.parallel.stride(along);
+            let first = kernel.stage * plan.parallel.stride(MeshAxis::Pipeline);
+            let peers = Peers { ranks, stride, first };
             times.resize(plan.nodes.len(), None);
             times[i] = Some(ExchangeTime::new(machine, exchange, peers)?);
         }
@@ -271,6 +275,10 @@ fn exchanges(plan: &Plan, machine: &Machine) -> Result<Vec<Option<ExchangeTime>>
 
 /// Bytes of an exchange: those of its larger side.
 fn exchanged(node: &PlanNode, work: &Work) -> f64 {
+    if let Op::MergeAttention(_) = node.op {
+        let summands = work.reads.iter().zip(node.read_bytes).take(2);
+        return summands.map(|(elements, bytes)| elements * bytes).sum();
+    }
     (work.reads[0] * node.read_bytes[0]).max(work.writes * node.write_bytes)
 }
 

@@ -161,7 +161,8 @@ impl Request {
     }
 
     /// The steps of this request by phase. Sequences of one prompt are encoded and prefilled once, and
-    /// a prefix that all share is there before (A80).
+    /// a prefix that all share is there before (A80). Where the positions of a sequence are dealt to
+    /// devices, a prefill is that of a device's share, of which the last may be padded (A87).
     ///
     /// # Errors
     /// Zero or absurdly large numbers, and a prefix, samples or beams that the request cannot have.
@@ -182,9 +183,10 @@ impl Request {
             Step::decode(batch, last)?.with_source(source)?;
             Ok(DecodeSpan { batch, first, last, source })
         };
+        let share = |tokens: u64| tokens.div_ceil(footprint.context);
         let prefill = || match cached {
-            0 => Step::prefill(requests, own)?.with_source(source),
-            _ => Step::chunked(requests, own - cached, cached),
+            0 => Step::prefill(requests, share(own))?.with_source(source),
+            _ => Step::chunked(requests, share(own - cached), share(cached)),
         };
         match *self {
             Self::Generation { output: 0, .. } => Err(RequestError::NoOutput),

@@ -2,15 +2,15 @@
 //!
 //! Operators run in their defining form, one after the other; fusions change nothing. With the
 //! counting scalar ([`crate::op::meter::Metered`]) a run of a whole model is metered. The graphs of
-//! a group of ranks run in lock-step, one node at a time over all of them; at a collective the
-//! values of all ranks meet.
+//! the ranks of a [`Mesh`] run in lock-step, one node at a time over all of them; at a collective the
+//! values of the ranks along its axis meet.
 
 mod paged;
 mod rank;
 
 use crate::graph::{Graph, Kind, NodeId};
-use crate::op::Pattern;
 use crate::op::scalar::Scalar;
+use crate::op::{MeshAxis, Pattern};
 use crate::tensor::{Step, TensorSource};
 pub use paged::PagedRows;
 use rank::RankRun;
@@ -46,7 +46,8 @@ pub fn run_paged<S: Scalar>(
     rows: &PagedRows,
     keep: &dyn Fn(&str) -> bool,
 ) -> Values<S> {
-    let mut values = run_all(std::slice::from_ref(graph), step, source, Some(rows), keep);
+    let graphs = std::slice::from_ref(graph);
+    let mut values = run_all(graphs, Mesh::group(1), step, &[source], Some(rows), keep);
     values.pop().expect("invariant: one graph, one result")
 }
 
@@ -58,28 +59,92 @@ pub fn run_ranks<S: Scalar>(
     source: &dyn TensorSource<S>,
     keep: &dyn Fn(&str) -> bool,
 ) -> Vec<Values<S>> {
-    run_all(graphs, step, source, None, keep)
+    run_mesh(graphs, Mesh::group(graphs.len()), step, &[source], keep)
+}
+
+/// Ranks of devices that run together, tensor-parallel groups one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mesh {
+    /// Ranks of a tensor-parallel group.
+    pub tensor: usize,
+    /// Groups that hold a part of the positions each.
+    pub context: usize,
+    /// Replicas.
+    pub data: usize,
+}
+
+impl Mesh {
+    /// One tensor-parallel group.
+    pub const fn group(tensor: usize) -> Self {
+        Self { tensor, context: 1, data: 1 }
+    }
+
+    /// Ranks between one and the next along an axis.
+    const fn stride(self, along: MeshAxis) -> usize {
+        match along {
+            MeshAxis::Tensor | MeshAxis::Pipeline => 1,
+            MeshAxis::Context => self.tensor,
+            MeshAxis::Data => self.tensor * self.context,
+        }
+    }
+
+    const fn ranks(self) -> usize {
+        self.tensor * self.groups()
+    }
+
+    /// Tensor-parallel groups.
+    const fn groups(self) -> usize {
+        self.context * self.data
+    }
+}
+
+/// Runs one step of the graphs of all ranks of a mesh; each returns its own values. Every
+/// tensor-parallel group runs a step of that shape, on values of its own source.
+///
+/// # Panics
+/// Other than a graph for each rank and a source for each group.
+pub fn run_mesh<S: Scalar>(
+    graphs: &[Graph],
+    mesh: Mesh,
+    step: &Step,
+    sources: &[&dyn TensorSource<S>],
+    keep: &dyn Fn(&str) -> bool,
+) -> Vec<Values<S>> {
+    run_all(graphs, mesh, step, sources, None, keep)
 }
 
 fn run_all<S: Scalar>(
     graphs: &[Graph],
+    mesh: Mesh,
     step: &Step,
-    source: &dyn TensorSource<S>,
+    sources: &[&dyn TensorSource<S>],
     paged: Option<&PagedRows>,
     keep: &dyn Fn(&str) -> bool,
 ) -> Vec<Values<S>> {
     let Some(first) = graphs.first() else { return vec![] };
-    let mut ranks: Vec<RankRun<'_, S>> =
-        graphs.iter().map(|graph| RankRun::new(graph, step, source, paged)).collect();
+    assert_eq!(
+        (graphs.len(), sources.len()),
+        (mesh.ranks(), mesh.groups()),
+        "a graph and a source each"
+    );
+    let sources = sources.iter().flat_map(|source| std::iter::repeat_n(*source, mesh.tensor));
+    let mut ranks: Vec<RankRun<'_, S>> = graphs
+        .iter()
+        .zip(sources)
+        .map(|(graph, source)| RankRun::new(graph, step, source, paged))
+        .collect();
     let nodes: Vec<NodeId> = first.nodes().map(|(id, _)| id).collect();
     // Nodes of a region lie together, in order of execution.
     for body in nodes.chunk_by(|a, b| first.node(*a).region == first.node(*b).region) {
         for iteration in 0..first.region(body[0]).count {
             for &id in body {
-                if meets(first, id, step) {
-                    rank::meet(&mut ranks, id);
-                } else {
-                    ranks.iter_mut().for_each(|rank| rank.node(id, iteration));
+                match meeting(first, id, step) {
+                    Some((along, n)) => {
+                        for group in groups(ranks.len(), mesh.stride(along), n) {
+                            rank::meet(&mut ranks, &group, id);
+                        }
+                    }
+                    None => ranks.iter_mut().for_each(|rank| rank.node(id, iteration)),
                 }
                 ranks.iter_mut().for_each(|rank| rank.keep(id, iteration, keep));
             }
@@ -88,8 +153,17 @@ fn run_all<S: Scalar>(
     ranks.into_iter().map(RankRun::values).collect()
 }
 
-/// Whether the ranks of the group exchange values at this node.
-fn meets(graph: &Graph, id: NodeId, step: &Step) -> bool {
-    let Kind::Apply(op) = &graph.node(id).kind else { return false };
-    matches!(op.pattern(step), Pattern::Collective { ranks, .. } if ranks > 1)
+/// Along which axis how many ranks exchange values at this node, where they do.
+fn meeting(graph: &Graph, id: NodeId, step: &Step) -> Option<(MeshAxis, usize)> {
+    let Kind::Apply(op) = &graph.node(id).kind else { return None };
+    match op.pattern(step) {
+        Pattern::Collective { ranks, along, .. } if ranks > 1 => Some((along, ranks as usize)),
+        _ => None,
+    }
+}
+
+/// The ranks in groups of `n`, `stride` apart.
+fn groups(ranks: usize, stride: usize, n: usize) -> impl Iterator<Item = Vec<usize>> {
+    let firsts = (0..ranks).filter(move |rank| (rank / stride).is_multiple_of(n));
+    firsts.map(move |first| (0..n).map(|i| first + i * stride).collect())
 }

@@ -128,7 +128,8 @@ impl<'a, S: Scalar> RankRun<'a, S> {
         let (ty, places) = (self.graph.node(id).ty, self.places(id));
         let width = ty.width as usize;
         let elements = places.map_or(ty.elements(self.step) as usize, |(_, pool)| pool * width);
-        let mut out = vec![S::constant(0.0); elements];
+        // What nobody writes is empty.
+        let mut out = vec![S::constant(f64::NAN); elements];
         let target = Target::new(&mut out, width);
         let mut target = match places {
             Some((places, _)) => target.placed(places),
@@ -139,25 +140,26 @@ impl<'a, S: Scalar> RankRun<'a, S> {
     }
 }
 
-/// Evaluates a collective: the ranks' values one behind the other go in, and come out so.
-pub(super) fn meet<S: Scalar>(ranks: &mut [RankRun<'_, S>], id: NodeId) {
-    let graph = ranks[0].graph;
+/// Evaluates a collective of a group: the ranks' values one behind the other go in, and come out so.
+pub(super) fn meet<S: Scalar>(ranks: &mut [RankRun<'_, S>], group: &[usize], id: NodeId) {
+    let Some(&first) = group.first() else { return };
+    let graph = ranks[first].graph;
     let Some(op) = graph.op(id) else { return };
     let stacked: Vec<(Vec<S>, usize)> = graph
         .operands(id)
         .into_iter()
         .map(|o| {
-            let all = ranks.iter().flat_map(|rank| rank.values[&o].iter().copied()).collect();
+            let all = group.iter().flat_map(|&r| ranks[r].values[&o].iter().copied()).collect();
             (all, graph.node(o).ty.width as usize)
         })
         .collect();
     let views: Vec<Operand<'_, S>> = stacked.iter().map(|(v, w)| Operand::new(v, *w)).collect();
-    let (ty, step) = (graph.node(id).ty, ranks[0].step);
+    let (ty, step) = (graph.node(id).ty, ranks[first].step);
     let each = ty.elements(step) as usize;
-    let mut out = vec![S::constant(0.0); each * ranks.len()];
+    let mut out = vec![S::constant(f64::NAN); each * group.len()];
     op.eval(step, &views, &mut Target::new(&mut out, ty.width as usize));
-    for (r, rank) in ranks.iter_mut().enumerate() {
-        rank.values.insert(id, out[r * each..(r + 1) * each].to_vec());
+    for (r, &rank) in group.iter().enumerate() {
+        ranks[rank].values.insert(id, out[r * each..(r + 1) * each].to_vec());
     }
 }
 

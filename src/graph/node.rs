@@ -62,6 +62,22 @@ impl Share {
         }
     }
 
+    /// The piece of a block of experts that a replica holds, as one of the ranks of all replicas.
+    pub(super) fn of_block(self, block: Self) -> Self {
+        let (
+            Layout::Experts { groups: blocks, experts, .. },
+            Layout::Experts { cut, groups, parts, .. },
+        ) = (block.layout, self.layout)
+        else {
+            return self;
+        };
+        let layout = Layout::Experts { experts, groups: blocks * groups, cut, parts };
+        let index = block.rank.index * self.rank.of + self.rank.index;
+        let rank = Rank { index, of: block.rank.of * self.rank.of };
+        let whole = if cut == Cut::Columns { self.whole } else { block.whole };
+        Self { layout, rank, whole }
+    }
+
     /// How many ranks hold the same piece.
     pub const fn holders(&self) -> u64 {
         match self.layout {

@@ -107,7 +107,7 @@ impl Rewrite<'_> {
             Scales::PerRow => width,
             Scales::PerBlock(elements) => elements.min(width),
         };
-        let op = Quantize { rows, width, group };
+        let op = Quantize { rows, width, group, choices: None };
         let name = format!("{}.quantize", from.name);
         let made = self.builder.apply(name, op, &[self.made[&value]])?;
         self.quantized.insert(key, made);

@@ -16,7 +16,7 @@ pub struct WeightBytes {
 }
 
 /// Memory demand as closed forms of batch and tokens.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Footprint {
     /// Weights.
     pub weights: WeightBytes,
@@ -24,6 +24,8 @@ pub struct Footprint {
     pub parameters: u64,
     /// How the KV cache lies in memory, and what lies in host memory.
     pub placement: Placement,
+    /// Ranks that the positions of a sequence are dealt to, each of which keeps its own; at least 1.
+    pub context: u64,
     /// Per sequence: (tokens kept at most, bytes per token), one term per window length.
     kv: Vec<(Option<u64>, f64)>,
     /// Per sequence: bytes per position that an encoder keeps for cross-attention.
@@ -55,6 +57,23 @@ impl LiveSet {
             && self.per_pair >= other.per_pair
             && self.per_context >= other.per_context
             && (self.mask == other.mask || other.per_pair == 0.0)
+    }
+}
+
+impl Default for Footprint {
+    /// Nothing kept.
+    fn default() -> Self {
+        Self {
+            weights: WeightBytes::default(),
+            parameters: 0,
+            placement: Placement::default(),
+            context: 1,
+            kv: vec![],
+            cross: 0.0,
+            start: None,
+            live: vec![],
+            counted: BTreeSet::new(),
+        }
     }
 }
 
@@ -121,7 +140,9 @@ impl Footprint {
 
     /// KV cache of `batch` sequences of `tokens` of the decoder each.
     pub fn kv(&self, batch: f64, tokens: u64) -> Bytes {
-        let kept = |window: Option<u64>| tokens.min(window.unwrap_or(u64::MAX)) as f64;
+        let kept = |window: Option<u64>| {
+            tokens.min(window.unwrap_or(u64::MAX)).div_ceil(self.context) as f64
+        };
         Bytes::new(batch * self.kv.iter().map(|&(w, bytes)| kept(w) * bytes).sum::<f64>())
     }
 
@@ -129,7 +150,10 @@ impl Footprint {
     /// what an encoder keeps for them, `source` positions each, as the cache is laid out.
     pub fn kv_held(&self, batch: f64, slots: u64, source: u64) -> Bytes {
         let layout = &self.placement.layout;
-        let held = |window: Option<u64>| layout.within(slots, window) as f64;
+        let held = |window: Option<u64>| {
+            let slots = layout.within(slots, window);
+            layout.known(slots.div_ceil(self.context)) as f64
+        };
         Bytes::new(batch * self.kv.iter().map(|&(w, bytes)| held(w) * bytes).sum::<f64>())
             + self.cross_kv(batch, layout.known(source))
     }
@@ -140,6 +164,7 @@ impl Footprint {
         let mut sums = (Bytes::ZERO, Bytes::ZERO);
         for &(window, bytes) in &self.kv {
             let slots = slots(window);
+            let bytes = bytes / self.context as f64;
             sums.0 += Bytes::new(slots.common * bytes);
             sums.1 += Bytes::new(slots.per_request * bytes);
         }
@@ -148,7 +173,7 @@ impl Footprint {
 
     /// Bytes that one more token adds to the KV cache of a sequence shorter than any window.
     pub fn kv_per_token(&self) -> Bytes {
-        self.kv(1.0, 1)
+        Bytes::new(self.kv.iter().map(|&(_, bytes)| bytes).sum::<f64>() / self.context as f64)
     }
 
     /// Activations that live at the same time, at the worst moment of a phase's step.
@@ -169,6 +194,13 @@ impl Footprint {
         windows.sort_unstable();
         windows
     }
+}
+
+/// Expected rows that an operator writes for each token of the step, of choices of experts.
+fn filled_per_token(graph: &Graph, id: NodeId) -> f64 {
+    let one = Step::decode(1, 1).expect("invariant: one token is a step");
+    let written = graph.op(id).map_or(0.0, |op| op.work(&one).writes);
+    written / graph.node(id).ty.width as f64
 }
 
 /// The activations alive while each operator runs: written before or by it, and read by it or
@@ -198,7 +230,9 @@ fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
             match ty.rows {
                 Dim::Tokens => set.per_token += bytes,
                 Dim::Share(parts) => set.per_token += bytes / parts as f64,
-                Dim::Routed(experts) => set.per_token += bytes * experts as f64,
+                Dim::Routed(_) | Dim::Gathered(_) => {
+                    set.per_token += bytes * filled_per_token(graph, *id);
+                }
                 Dim::Logits => set.per_logit_row += bytes,
                 Dim::Pairs(mask) => {
                     set.per_pair += bytes;
@@ -206,7 +240,12 @@ fn live_sets(graph: &Graph, formats: &Formats<'_>) -> Vec<LiveSet> {
                 }
                 Dim::Frames(n) => set.per_token += bytes * n as f64,
                 Dim::Context => set.per_context += bytes,
-                Dim::Fixed(_) | Dim::Past | Dim::Source => {}
+                Dim::AllContext(ranks) => set.per_context += bytes * ranks as f64,
+                Dim::Fixed(_)
+                | Dim::Past
+                | Dim::PastPart(_)
+                | Dim::ContextPart(_)
+                | Dim::Source => {}
             }
         }
         if !sets.iter().any(|other| other.covers(&set)) {

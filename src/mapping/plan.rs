@@ -4,7 +4,9 @@ use super::footprint::Footprint;
 use super::quantize::rewritten;
 use super::storage::Formats;
 use crate::dtype::{Compute, Scheme};
-use crate::graph::shard::{Parallel, ShardError, pipeline, tensor_parallel};
+use crate::graph::shard::{
+    Parallel, ShardError, context_parallel, expert_parallel, pipeline, tensor_parallel,
+};
 use crate::graph::{Graph, Kernel, Kind, NodeId};
 use crate::op::split::Rank;
 use crate::op::{MAX_OPERANDS, Op, Work};
@@ -113,10 +115,16 @@ impl Plan {
         for index in 0..parallel.pipeline {
             for (phases, graph) in &parts {
                 let stage = pipeline(graph, Rank { index, of: parallel.pipeline })?;
-                let rank = Rank { index: 0, of: parallel.tensor };
-                plan.add(*phases, &tensor_parallel(&stage, rank, parallel.ways())?, index);
+                for (phases, part) in of_positions(*phases, &stage, parallel.context)? {
+                    let replica = Rank { index: 0, of: parallel.expert_replicas() };
+                    let replica = expert_parallel(&part, replica, parallel.ways())?;
+                    let rank = Rank { index: 0, of: parallel.tensor };
+                    plan.add(phases, &tensor_parallel(&replica, rank, parallel.ways())?, index);
+                }
             }
         }
+        plan.footprint.context = parallel.context;
+        plan.later.iter_mut().for_each(|f| f.context = parallel.context);
         let windows = plan.footprints().flat_map(Footprint::windows);
         plan.windows = windows.collect::<BTreeSet<u64>>().into_iter().collect();
         Ok(plan)
@@ -291,6 +299,25 @@ impl<'a> Scope<'a> {
             || self.graph.outputs().contains(&id)
             || self.graph.readers(id).iter().any(|r| !inside.contains(r))
     }
+}
+
+/// The graphs of the rank that has most to do of those that share the positions of a sequence, by phase: the
+/// last in a prefill, whose queries see most keys, the first in decoding, which holds most.
+fn of_positions(
+    phases: Phases,
+    graph: &Graph,
+    ranks: u64,
+) -> Result<Vec<(Phases, Cow<'_, Graph>)>, ShardError> {
+    if ranks == 1 {
+        return Ok(vec![(phases, Cow::Borrowed(graph))]);
+    }
+    let most = [(Phase::Encode, 0), (Phase::Prefill, ranks - 1), (Phase::Decode, 0)];
+    let of_phase = most.into_iter().filter(|(phase, _)| phases.contains(*phase));
+    let part = |(phase, index)| {
+        let rank = Rank { index, of: ranks };
+        Ok((Phases::only(phase), Cow::Owned(context_parallel(graph, rank, phase)?)))
+    };
+    of_phase.map(part).collect()
 }
 
 /// Whether a decode step's work grows with the context: compares two short contexts.

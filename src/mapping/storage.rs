@@ -31,6 +31,7 @@ impl<'a> Formats<'a> {
             Role::Weight(kind) => self.weight(value, kind),
             Role::KvCache { .. } => one(self.scheme.kv),
             Role::TokenIds => one(Storage::plain(Format::Int32)),
+            Role::Activation if self.head_dim(value).is_some() => one(self.scheme.kv),
             Role::Activation => one(self.activation(value)),
         }
     }
@@ -51,7 +52,9 @@ impl<'a> Formats<'a> {
 
     /// What only projections read, all in the same format, has that format.
     fn activation(&self, value: NodeId) -> Storage {
-        let readers = self.graph.readers(value);
+        // What is sent to other devices is stored as it is read there.
+        let behind = |r| if self.is_sent(r) { self.graph.readers(r) } else { vec![r] };
+        let readers: Vec<NodeId> = self.graph.readers(value).into_iter().flat_map(behind).collect();
         let feeds_projections_only =
             !readers.is_empty() && readers.iter().all(|&r| self.graph.is_projection(r));
         if !feeds_projections_only {
@@ -103,8 +106,8 @@ impl<'a> Formats<'a> {
     /// the layers of a repeated region where they differ (A20).
     pub fn bits_per_element(&self, value: NodeId) -> f64 {
         let ty = self.graph.node(value).ty;
-        self.mean(value, |storage| match (ty.role, ty.rows) {
-            (Role::KvCache { head_dim, .. }, _) => storage.bits_per_element(head_dim),
+        self.mean(value, |storage| match (self.head_dim(value), ty.rows) {
+            (Some(head_dim), _) => storage.bits_per_element(head_dim),
             (_, Dim::Fixed(rows)) => storage.total_bits(rows, ty.width) / (rows * ty.width) as f64,
             _ => storage.bits_per_element(ty.width),
         })
@@ -129,6 +132,9 @@ impl<'a> Formats<'a> {
     /// Vector operations to turn one stored element of `value` into an operand of `node`; none
     /// where the engine takes the stored format as it is (A10).
     pub fn read_conversion(&self, value: NodeId, node: NodeId) -> f64 {
+        if self.passes_on(value, node) {
+            return 0.0;
+        }
         let compute = self.compute(node);
         self.mean(value, |storage| {
             let native = storage.element().is_some_and(|f| compute == Compute::Exact(f));
@@ -140,11 +146,32 @@ impl<'a> Formats<'a> {
     /// scales, unless that is what the operator does, and rescaling the accumulators of a product of
     /// scaled operands (one multiplication for the row's scale, one for the column's).
     pub fn write_conversion(&self, node: NodeId) -> f64 {
-        if matches!(self.graph.op(node), Some(Op::Quantize(_))) {
+        let passed_on =
+            || self.graph.operands(node).first().is_some_and(|o| self.passes_on(*o, node));
+        if matches!(self.graph.op(node), Some(Op::Quantize(_))) || passed_on() {
             return 0.0;
         }
         let scaled = self.is_projection(node) && self.scheme_of(node).quantizes_activations();
         self.mean(node, Storage::conversion_ops) + if scaled { 2.0 } else { 0.0 }
+    }
+
+    /// Elements of a head, of keys and values as they are kept, also where they were gathered.
+    fn head_dim(&self, value: NodeId) -> Option<u64> {
+        match (self.graph.node(value).ty.role, self.graph.op(value)) {
+            (Role::KvCache { head_dim, .. }, _) => Some(head_dim),
+            (_, Some(Op::GatherKeys(gather))) => Some(gather.head_dim),
+            _ => None,
+        }
+    }
+
+    /// Whether a node sends what it reads to other devices.
+    fn is_sent(&self, node: NodeId) -> bool {
+        matches!(self.graph.op(node), Some(Op::Dispatch(_) | Op::GatherKeys(_)))
+    }
+
+    /// Whether a node sends a value to other devices as it is stored.
+    fn passes_on(&self, value: NodeId, node: NodeId) -> bool {
+        self.is_sent(node) && self.storages(value) == self.storages(node)
     }
 
     fn is_projection(&self, node: NodeId) -> bool {
@@ -191,7 +218,7 @@ fn facts(graph: &Graph) -> ModelFacts {
         _ => None,
     });
     let experts = graph.nodes().find_map(|(id, _)| match graph.op(id) {
-        Some(Op::GroupedMatMul(product)) => Some(product.held.count),
+        Some(Op::GroupedMatMul(product)) => Some(product.choices.held.of),
         _ => None,
     });
     let head = graph.nodes().any(|(_, n)| n.ty.role == Role::Weight(WeightKind::Head));

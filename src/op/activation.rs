@@ -2,8 +2,8 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
-use super::split::{Found, Place, Split, SplitError, common_columns, share};
-use super::{Operand, Operator, Pattern, Target, Work};
+use super::split::{Found, Place, Split, SplitError, elementwise, share};
+use super::{Choices, Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
 
@@ -84,6 +84,15 @@ pub struct Activate {
     pub width: u64,
     /// The function.
     pub function: Activation,
+    /// The choices whose rows are computed, where they are not all; `routes` is then the last operand.
+    pub choices: Option<Choices>,
+}
+
+impl Activate {
+    /// The function on every row.
+    pub const fn new(rows: Dim, width: u64, function: Activation) -> Self {
+        Self { rows, width, function, choices: None }
+    }
 }
 
 impl Operator for Activate {
@@ -92,17 +101,20 @@ impl Operator for Activate {
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let x = TensorType::activation(self.rows, self.width);
-        check(Self::NAME, operands, &[("x", x)])?;
+        let routes = self.choices.as_ref().map(|c| ("routes", c.routes()));
+        let expected: Vec<_> = [("x", x)].into_iter().chain(routes).collect();
+        check(Self::NAME, operands, &expected)?;
         Ok(x)
     }
 
     fn work(&self, step: &Step) -> Work {
-        let elements = self.rows.extent(step) * self.width as f64;
+        let (rows, numbers) = Choices::filled(self.choices.as_ref(), self.rows, step);
+        let elements = rows * self.width as f64;
         let (vector, special) = self.function.operations();
         Work {
             vector: vector * elements,
             special: special * elements,
-            reads: [elements, 0.0, 0.0],
+            reads: [elements, numbers, 0.0],
             writes: elements,
             ..Work::default()
         }
@@ -113,7 +125,7 @@ impl Operator for Activate {
     }
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
-        for m in 0..self.rows.extent(step) as usize {
+        for m in Choices::computed_rows(self.choices.as_ref(), self.rows, step, operands) {
             for i in 0..self.width as usize {
                 let x = operands[0].at(m, i);
                 out.set(m, i, S::on(Engine::Vector, || self.function.apply(x)));
@@ -121,10 +133,11 @@ impl Operator for Activate {
         }
     }
 
-    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
-        let layout = common_columns(operands);
+    fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let (layout, choices) = elementwise(place, &operands[..1], self.choices.as_ref());
         let width = share(self.width, layout.column_parts());
-        Ok(Split::alike(Self { width, ..self.clone() }, 1, layout))
+        let op = Self { width, choices, ..self.clone() };
+        Ok(Split::rows(op, (1, operands.len()), layout))
     }
 
     fn groups(&self, _: usize) -> Option<u64> {

@@ -3,7 +3,7 @@
 use super::infer::{InferError, check};
 use super::scalar::Scalar;
 use super::split::share;
-use super::{Exchange, Operand, Operator, Pattern, Target, Work};
+use super::{Exchange, MeshAxis, Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 
 /// `y[m, :] = x_0[m, :] ++ x_1[m, :] ++ ...` on every rank, cut at `W` columns: the pieces of the
@@ -47,6 +47,7 @@ impl Operator for AllGather {
         Pattern::Collective {
             exchange: Exchange::AllGather,
             ranks: self.ranks,
+            along: MeshAxis::Tensor,
             elements: self.rows.extent(step) * self.width as f64,
         }
     }

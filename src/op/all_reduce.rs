@@ -2,7 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
-use super::{Exchange, Operand, Operator, Pattern, Target, Work};
+use super::{Exchange, MeshAxis, Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 
 /// `y = sum_r x_r` on every rank `r` of `R`.
@@ -45,6 +45,7 @@ impl Operator for AllReduce {
         Pattern::Collective {
             exchange: Exchange::AllReduce,
             ranks: self.ranks,
+            along: MeshAxis::Tensor,
             elements: self.rows.extent(step) * self.width as f64,
         }
     }

@@ -3,24 +3,20 @@
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
 use super::split::{Found, Layout, Place, Split, SplitError};
-use super::{ExpertLoad, Held, Operand, Operator, Pattern, Target, Work};
-use crate::tensor::{Dim, Step, TensorType};
+use super::{Choices, Operand, Operator, Pattern, Target, Work};
+use crate::tensor::{Step, TensorType};
 
 /// `y[t, :] = sum_j weight[t, j] x[t k + j, :]`.
 ///
 /// Shapes: `x: [T k, D]`, `routes: [T, 2 k]`, `y: [T, D]`. Work: `2 k` vector operations per element
 /// of the result. On a rank that holds some of the experts, `x` has summands of their rows, and so has
-/// the result.
+/// the result; of tokens that come from other ranks, those that did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Combine {
-    /// The experts to choose from (E) whose results are held here.
-    pub held: Held,
-    /// Experts per token (k).
-    pub active: u64,
+    /// The choices whose results are held here.
+    pub choices: Choices,
     /// Features (D).
     pub width: u64,
-    /// Which experts a step touches.
-    pub load: ExpertLoad,
 }
 
 impl Operator for Combine {
@@ -30,22 +26,23 @@ impl Operator for Combine {
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let expected = [
-            ("x", TensorType::activation(Dim::Routed(self.active), self.width)),
-            ("routes", TensorType::activation(Dim::Tokens, 2 * self.active)),
+            ("x", TensorType::activation(self.choices.rows(), self.width)),
+            ("routes", self.choices.routes()),
         ];
         check(Self::NAME, operands, &expected)?;
-        Ok(TensorType::activation(Dim::Tokens, self.width))
+        Ok(TensorType::activation(self.choices.tokens(), self.width))
     }
 
     fn work(&self, step: &Step) -> Work {
-        let (routed, width) = (step.tokens() * self.active as f64, self.width as f64);
-        let rows = self.load.rows(step.tokens());
+        let (choices, width) = (&self.choices, self.width as f64);
+        let rows = choices.computed(step);
         // The weights of the experts held here, and where some are not, the numbers of all.
-        let routes = if self.held.is_all() { rows } else { routed + rows };
+        let routes = if choices.held.is_all() { rows } else { choices.numbers(step) + rows };
+        let tokens = if choices.ranks == 1 { step.tokens() } else { choices.chosen(step) };
         Work {
             vector: 2.0 * rows * width,
             reads: [rows * width, routes, 0.0],
-            writes: step.tokens() * width,
+            writes: tokens * width,
             ..Work::default()
         }
     }
@@ -56,13 +53,14 @@ impl Operator for Combine {
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
         let (x, routes) = (&operands[0], &operands[1]);
-        let k = self.active as usize;
-        let holds = |t: usize, j: usize| {
-            let held = self.held;
-            held.is_all() || held.place(routes.at(t, j).value() as u64).is_some()
-        };
-        for t in 0..step.tokens() as usize {
+        let (choices, k) = (&self.choices, self.choices.active as usize);
+        let holds =
+            |t: usize, j: usize| choices.held.is_all() || choices.place(routes, t, j).is_some();
+        for t in 0..choices.tokens().extent(step) as usize {
             let own: Vec<usize> = (0..k).filter(|&j| holds(t, j)).collect();
+            if own.is_empty() && choices.ranks > 1 {
+                continue;
+            }
             for d in 0..self.width as usize {
                 let sum = S::on(Engine::Vector, || {
                     own.iter().fold(S::constant(0.0), |sum, &j| {
@@ -79,8 +77,7 @@ impl Operator for Combine {
         let Some(Layout::Partial) = operands[0] else {
             return Ok(Split::whole(self.clone().into(), operands.len()));
         };
-        let (held, load) = (place.held(self.held.of), self.load.dealt(place.expert_groups));
-        let op = Self { held, load, ..self.clone() };
+        let op = Self { choices: self.choices.dealt(place), ..self.clone() };
         let operands = vec![Layout::Partial, Layout::Whole];
         Ok(Split { op: op.into(), operands, result: Layout::Partial })
     }

@@ -3,8 +3,8 @@
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
 use super::split::{Cut, Found, Layout, Place, Split, SplitError, share};
-use super::{ExpertLoad, Held, Operand, Operator, Pattern, Target, Work};
-use crate::tensor::{Dim, Step, TensorType, WeightKind};
+use super::{Choices, Operand, Operator, Pattern, Target, Work};
+use crate::tensor::{Step, TensorType, WeightKind};
 
 /// `y[t k + j, :] = x[t k + j, :] + b[e, :]` with `e` the `j`-th expert of token `t`.
 ///
@@ -12,14 +12,10 @@ use crate::tensor::{Dim, Step, TensorType, WeightKind};
 /// the biases read are those of the distinct experts that the step touches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExpertBias {
-    /// The experts to choose from (E) that are held here.
-    pub held: Held,
-    /// Experts per token (k).
-    pub active: u64,
+    /// What is computed here.
+    pub choices: Choices,
     /// Elements per row (N).
     pub width: u64,
-    /// Which experts a step touches.
-    pub load: ExpertLoad,
 }
 
 impl Operator for ExpertBias {
@@ -27,22 +23,22 @@ impl Operator for ExpertBias {
     const FORMULA: &'static str = "y[t k + j,:] = x[t k + j,:] + b[e,:], e the j-th expert of token t; 1 vector operation each";
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
-        let x = TensorType::activation(Dim::Routed(self.active), self.width);
+        let x = TensorType::activation(self.choices.rows(), self.width);
         let expected = [
             ("x", x),
-            ("routes", TensorType::activation(Dim::Tokens, 2 * self.active)),
-            ("b", TensorType::weight(WeightKind::Bias, self.held.count, self.width)),
+            ("routes", self.choices.routes()),
+            ("b", TensorType::weight(WeightKind::Bias, self.choices.held.count, self.width)),
         ];
         check(Self::NAME, operands, &expected)?;
         Ok(x)
     }
 
     fn work(&self, step: &Step) -> Work {
-        let (tokens, width) = (step.tokens(), self.width as f64);
-        let (rows, routes) = (self.load.rows(tokens), tokens * self.active as f64);
+        let (choices, width) = (&self.choices, self.width as f64);
+        let rows = choices.computed(step);
         Work {
             vector: rows * width,
-            reads: [rows * width, routes, self.load.distinct(tokens) * width],
+            reads: [rows * width, choices.numbers(step), choices.distinct(step) * width],
             writes: rows * width,
             ..Work::default()
         }
@@ -54,10 +50,9 @@ impl Operator for ExpertBias {
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
         let (x, routes, bias) = (&operands[0], &operands[1], &operands[2]);
-        for row in 0..Dim::Routed(self.active).extent(step) as usize {
-            let (t, j) = (row / self.active as usize, row % self.active as usize);
-            let expert = routes.at(t, j).value() as u64;
-            let Some(place) = self.held.place(expert) else { continue };
+        let k = self.choices.active as usize;
+        for row in 0..self.choices.rows().extent(step) as usize {
+            let Some(place) = self.choices.place(routes, row / k, row % k) else { continue };
             for i in 0..self.width as usize {
                 let (x, b) = (x.at(row, i), bias.at(place as usize, i));
                 out.set(row, i, S::on(Engine::Vector, || x + b));
@@ -68,9 +63,9 @@ impl Operator for ExpertBias {
     /// As its rows lie: the biases of the experts held here, cut as the rows are; to a sum, one rank
     /// of each group adds them.
     fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
-        let (experts, groups, parts) = (self.held.of, place.expert_groups, place.ranks_of_group());
-        let (held, load) = (place.held(experts), self.load.dealt(groups));
-        let own = Self { held, load, ..self.clone() };
+        let (experts, groups) = (self.choices.held.count, place.expert_groups);
+        let parts = place.ranks_of_group();
+        let own = Self { choices: self.choices.dealt(place), ..self.clone() };
         match operands[0] {
             Some(rows @ Layout::Experts { .. }) => {
                 let op = Self { width: share(self.width, parts), ..own };

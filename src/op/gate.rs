@@ -2,8 +2,8 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
-use super::split::{Found, Place, Split, SplitError, common_columns, share};
-use super::{Activation, Operand, Operator, Pattern, Target, Work};
+use super::split::{Found, Place, Split, SplitError, elementwise, share};
+use super::{Activation, Choices, Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 
 /// `y = f(gate) * up` element by element; SwiGLU with SiLU, GeGLU with GELU.
@@ -22,6 +22,8 @@ pub struct Gate {
     pub function: Activation,
     /// Bound on both inputs (L); 1 is then added to `up`.
     pub limit: Option<f64>,
+    /// The choices whose rows are computed, where they are not all; `routes` is then the last operand.
+    pub choices: Option<Choices>,
 }
 
 impl Operator for Gate {
@@ -30,17 +32,20 @@ impl Operator for Gate {
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let x = TensorType::activation(self.rows, self.width);
-        check(Self::NAME, operands, &[("gate", x), ("up", x)])?;
+        let routes = self.choices.as_ref().map(|c| ("routes", c.routes()));
+        let expected: Vec<_> = [("gate", x), ("up", x)].into_iter().chain(routes).collect();
+        check(Self::NAME, operands, &expected)?;
         Ok(x)
     }
 
     fn work(&self, step: &Step) -> Work {
-        let elements = self.rows.extent(step) * self.width as f64;
+        let (rows, numbers) = Choices::filled(self.choices.as_ref(), self.rows, step);
+        let elements = rows * self.width as f64;
         let (vector, special) = self.function.operations();
         Work {
             vector: (vector + if self.limit.is_some() { 2.0 } else { 1.0 }) * elements,
             special: special * elements,
-            reads: [elements, elements, 0.0],
+            reads: [elements, elements, numbers],
             writes: elements,
             ..Work::default()
         }
@@ -51,7 +56,7 @@ impl Operator for Gate {
     }
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
-        for m in 0..self.rows.extent(step) as usize {
+        for m in Choices::computed_rows(self.choices.as_ref(), self.rows, step, operands) {
             for i in 0..self.width as usize {
                 let (gate, up) = (operands[0].at(m, i), operands[1].at(m, i));
                 out.set(m, i, S::on(Engine::Vector, || self.value(gate, up)));
@@ -59,10 +64,11 @@ impl Operator for Gate {
         }
     }
 
-    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
-        let layout = common_columns(operands);
+    fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let (layout, choices) = elementwise(place, &operands[..2], self.choices.as_ref());
         let width = share(self.width, layout.column_parts());
-        Ok(Split::alike(Self { width, ..self.clone() }, 2, layout))
+        let op = Self { width, choices, ..self.clone() };
+        Ok(Split::rows(op, (2, operands.len()), layout))
     }
 
     fn groups(&self, _: usize) -> Option<u64> {

@@ -2,7 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::Scalar;
-use super::{Exchange, Operand, Operator, Pattern, Target, Work};
+use super::{Exchange, MeshAxis, Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 
 /// `y = x_0 ++ x_1 ++ ...` along the tokens, on every rank, cut behind the last token.
@@ -38,6 +38,7 @@ impl Operator for GatherTokens {
         Pattern::Collective {
             exchange: Exchange::AllGather,
             ranks: self.ranks,
+            along: MeshAxis::Tensor,
             elements: step.tokens() * self.width as f64,
         }
     }

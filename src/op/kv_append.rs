@@ -4,12 +4,13 @@ use super::infer::{InferError, check};
 use super::scalar::Scalar;
 use super::split::{Found, Place, Split, SplitError, common_columns};
 use super::{Operand, Operator, Pattern, Target, Work};
-use crate::tensor::{Dim, Mask, Step, TensorType};
+use crate::tensor::{Dim, Mask, Step, Stripe, TensorType};
 
 /// The cache with the step's new rows behind each sequence's past rows.
 ///
 /// Shapes: `new: [T, Hk Dh]`, `past: [P, Hk Dh]`, result `[C, Hk Dh]`. No arithmetic; `T Hk Dh`
 /// elements read and as many written: past rows stay where they lie. Under the
+/// mask of a stripe, the rank's own positions are kept: new rows of others go elsewhere. Under the
 /// cross mask an encode step, whose source is its own tokens, writes the whole cache, `[source, Hk Dh]`: there is
 /// no past.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,17 +30,25 @@ impl Operator for KvAppend {
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let cache = |rows| TensorType::cache(rows, self.kv_heads, self.head_dim, self.mask);
+        let (past, context) = match self.mask {
+            Mask::Part { stripe, .. } => (Dim::PastPart(stripe), Dim::ContextPart(stripe)),
+            _ => (Dim::Past, Dim::Context),
+        };
         let new = TensorType::activation(Dim::Tokens, self.kv_heads * self.head_dim);
         if self.mask == Mask::Cross {
             check(Self::NAME, operands, &[("new", new)])?;
             return Ok(cache(Dim::Source));
         }
-        check(Self::NAME, operands, &[("new", new), ("past", cache(Dim::Past))])?;
-        Ok(cache(Dim::Context))
+        check(Self::NAME, operands, &[("new", new), ("past", cache(past))])?;
+        Ok(cache(context))
     }
 
     fn work(&self, step: &Step) -> Work {
-        let elements = step.tokens() * (self.kv_heads * self.head_dim) as f64;
+        let rows = match self.mask {
+            Mask::Part { stripe, .. } => step.context_part(stripe) - step.past_part(stripe),
+            _ => step.tokens(),
+        };
+        let elements = rows * (self.kv_heads * self.head_dim) as f64;
         Work { reads: [elements, 0.0, 0.0], writes: elements, ..Work::default() }
     }
 
@@ -49,17 +58,23 @@ impl Operator for KvAppend {
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
         for s in step.sequences() {
-            let first = match self.mask {
-                Mask::Cross => s.first_source,
-                _ => s.first_context + s.past,
+            let (stripe, first, first_past) = match self.mask {
+                Mask::Part { stripe, .. } => {
+                    (stripe, step.first_key(&s, self.mask), step.first_past_part(&s, stripe))
+                }
+                Mask::Cross => (Stripe::ALL, s.first_source, s.first_past),
+                _ => (Stripe::ALL, s.first_context, s.first_past),
             };
-            for i in 0..if self.mask == Mask::Cross { 0 } else { s.past } {
-                out.adopt(s.first_context + i, &operands[1], s.first_past + i);
+            let past = stripe.held(s.past as u64) as usize;
+            let kept = if self.mask == Mask::Cross { 0 } else { past };
+            for i in 0..kept {
+                out.adopt(first + i, &operands[1], first_past + i);
             }
-            for i in 0..s.new {
+            let own = (0..s.new).filter(|i| stripe.holds(s.past + i));
+            for (row, i) in (first + kept..).zip(own) {
                 for d in 0..(self.kv_heads * self.head_dim) as usize {
                     let value = operands[0].at(s.first_token + i, d);
-                    out.set(first + i, d, value);
+                    out.set(row, d, value);
                 }
             }
         }

@@ -11,12 +11,15 @@ mod activation;
 mod add;
 mod all_gather;
 mod all_reduce;
+mod choices;
 mod combine;
 mod conv1d;
+mod dispatch;
 mod embedding;
 mod expand;
 mod expert_bias;
 mod gate;
+mod gather_keys;
 mod gather_tokens;
 mod grouped_matmul;
 mod head_matmul;
@@ -24,13 +27,16 @@ mod infer;
 mod kv_append;
 mod latent_scores;
 mod matmul;
+mod merge_attention;
 pub mod meter;
 mod norm;
 mod operand;
+mod partial_softmax;
 mod position;
 mod position_keys;
 mod quantize;
 mod reduce_scatter;
+mod return_tokens;
 mod rope;
 mod route;
 mod routing;
@@ -41,6 +47,7 @@ mod scores;
 mod select;
 mod send;
 mod softmax;
+mod softmax_sums;
 pub mod split;
 mod weighted_sum;
 mod work;
@@ -49,12 +56,15 @@ pub use activation::{Activate, Activation};
 pub use add::Add;
 pub use all_gather::AllGather;
 pub use all_reduce::AllReduce;
+pub use choices::Choices;
 pub use combine::Combine;
 pub use conv1d::Conv1d;
+pub use dispatch::{Dealing, Dispatch};
 pub use embedding::Embedding;
 pub use expand::Expand;
 pub use expert_bias::ExpertBias;
 pub use gate::Gate;
+pub use gather_keys::GatherKeys;
 pub use gather_tokens::GatherTokens;
 pub use grouped_matmul::GroupedMatMul;
 pub use head_matmul::{Fold, HeadMatMul};
@@ -62,12 +72,15 @@ pub use infer::InferError;
 pub use kv_append::KvAppend;
 pub use latent_scores::LatentScores;
 pub use matmul::MatMul;
+pub use merge_attention::MergeAttention;
 pub use norm::{Norm, NormKind};
 pub use operand::{Operand, Target, Touched};
+pub use partial_softmax::PartialSoftmax;
 pub use position::Position;
 pub use position_keys::PositionKeys;
 pub use quantize::Quantize;
 pub use reduce_scatter::ReduceScatter;
+pub use return_tokens::ReturnTokens;
 pub use rope::{Pairing, Rope, RopeScaling};
 pub use route::{Groups, Route, Scoring};
 pub use routing::{ExpertLoad, Held, ParseRoutingError, Routing};
@@ -77,8 +90,9 @@ pub use scores::Scores;
 pub use select::Select;
 pub use send::Send;
 pub use softmax::Softmax;
+pub use softmax_sums::SoftmaxSums;
 pub use weighted_sum::WeightedSum;
-pub use work::{Exchange, MAX_OPERANDS, Pattern, Work};
+pub use work::{Exchange, MAX_OPERANDS, MeshAxis, Pattern, Work};
 
 use crate::tensor::{Step, TensorType};
 use scalar::Scalar;
@@ -195,5 +209,6 @@ operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
     Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
     AllReduce, AllGather, Send, Conv1d, Expand, HeadMatMul, LatentScores,
-    ReduceScatter, GatherTokens, PositionKeys, Quantize,
+    ReduceScatter, GatherTokens, PositionKeys, Quantize, Dispatch, ReturnTokens,
+    GatherKeys, PartialSoftmax, SoftmaxSums, MergeAttention,
 }

@@ -62,6 +62,11 @@ impl<'a, S: Scalar> Operand<'a, S> {
         self.data[index]
     }
 
+    /// Whether anything was written to a row; no read, since who receives rows knows which came.
+    pub fn is_filled(&self, row: usize) -> bool {
+        !self.data[self.index_of(row, 0)].value().is_nan()
+    }
+
     /// Element `(row, 0)` as an index.
     pub fn index(&self, row: usize) -> usize {
         self.at(row, 0).value() as usize

@@ -3,7 +3,7 @@
 use super::infer::{InferError, check};
 use super::scalar::Scalar;
 use super::{Operand, Operator, Pattern, Target, Work};
-use crate::tensor::{Dim, Step, TensorType, WeightKind};
+use crate::tensor::{Dim, Step, Stripe, TensorType, WeightKind};
 
 /// `y[t, :] = table[position(t) + offset, :]`.
 ///
@@ -17,6 +17,8 @@ pub struct Position {
     pub offset: u64,
     /// Features (D).
     pub width: u64,
+    /// Positions of the tokens.
+    pub stripe: Stripe,
 }
 
 impl Operator for Position {
@@ -45,7 +47,7 @@ impl Operator for Position {
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
         for s in step.sequences() {
             for i in 0..s.new {
-                let row = s.past + i + self.offset as usize;
+                let row = self.stripe.position(s.past + i) + self.offset as usize;
                 for d in 0..self.width as usize {
                     out.set(s.first_token + i, d, operands[0].at(row, d));
                 }

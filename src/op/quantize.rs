@@ -2,8 +2,8 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
-use super::split::{Found, Place, Split, SplitError, common_columns, share};
-use super::{Operand, Operator, Pattern, Target, Work};
+use super::split::{Found, Place, Split, SplitError, elementwise, share};
+use super::{Choices, Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 
 /// `q = x / s` and back, `s` the largest magnitude of each group of `G` elements of a row.
@@ -23,6 +23,8 @@ pub struct Quantize {
     pub width: u64,
     /// Neighbours of a row that share a scale (G); the last group may be shorter.
     pub group: u64,
+    /// The choices whose rows are computed, where they are not all; `routes` is then the last operand.
+    pub choices: Option<Choices>,
 }
 
 impl Quantize {
@@ -38,17 +40,19 @@ impl Operator for Quantize {
 
     fn infer(&self, operands: &[TensorType]) -> Result<TensorType, InferError> {
         let x = TensorType::activation(self.rows, self.width);
-        check(Self::NAME, operands, &[("x", x)])?;
+        let routes = self.choices.as_ref().map(|c| ("routes", c.routes()));
+        let expected: Vec<_> = [("x", x)].into_iter().chain(routes).collect();
+        check(Self::NAME, operands, &expected)?;
         Ok(x)
     }
 
     fn work(&self, step: &Step) -> Work {
-        let rows = self.rows.extent(step);
+        let (rows, numbers) = Choices::filled(self.choices.as_ref(), self.rows, step);
         let elements = rows * self.width as f64;
         Work {
             vector: 2.0 * elements,
             special: rows * self.width.div_ceil(self.group) as f64,
-            reads: [elements, 0.0, 0.0],
+            reads: [elements, numbers, 0.0],
             writes: elements,
             ..Work::default()
         }
@@ -61,7 +65,7 @@ impl Operator for Quantize {
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
         // A group of zeros has a scale too.
         let least = S::constant(f64::from(f32::MIN_POSITIVE));
-        for m in 0..self.rows.extent(step) as usize {
+        for m in Choices::computed_rows(self.choices.as_ref(), self.rows, step, operands) {
             for first in (0..self.width).step_by(self.group as usize) {
                 let group = first as usize..(first + self.group).min(self.width) as usize;
                 S::on(Engine::Vector, || {
@@ -77,11 +81,12 @@ impl Operator for Quantize {
     }
 
     /// A rank that holds columns finds the scales of what it holds.
-    fn split(&self, _: Place, operands: &[Found]) -> Result<Split, SplitError> {
-        let layout = common_columns(operands);
+    fn split(&self, place: Place, operands: &[Found]) -> Result<Split, SplitError> {
+        let (layout, choices) = elementwise(place, &operands[..1], self.choices.as_ref());
         let width = share(self.width, layout.column_parts());
         let group = self.group.min(width);
-        Ok(Split::alike(Self { width, group, ..self.clone() }, 1, layout))
+        let op = Self { width, group, choices, ..self.clone() };
+        Ok(Split::rows(op, (1, operands.len()), layout))
     }
 
     fn groups(&self, _: usize) -> Option<u64> {

@@ -2,7 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
-use super::{Exchange, Operand, Operator, Pattern, Target, Work};
+use super::{Exchange, MeshAxis, Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 
 /// `y[m, :] = sum_q x_q[r S + m, :]` on rank `r` of `R`, for its `S = ceil(T / R)` tokens; zeros behind the
@@ -44,6 +44,7 @@ impl Operator for ReduceScatter {
         Pattern::Collective {
             exchange: Exchange::ReduceScatter,
             ranks: self.ranks,
+            along: MeshAxis::Tensor,
             elements: step.tokens() * self.width as f64,
         }
     }

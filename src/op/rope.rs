@@ -4,7 +4,7 @@ use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
 use super::split::{Found, Place, Split, SplitError, common_columns};
 use super::{Operand, Operator, Pattern, Target, Work};
-use crate::tensor::{Dim, Step, TensorType};
+use crate::tensor::{Dim, Step, Stripe, TensorType};
 use std::f64::consts::PI;
 
 /// Which two elements of a head turn together.
@@ -81,6 +81,8 @@ pub struct Rope {
     pub pairing: Pairing,
     /// Stretching of frequencies.
     pub scaling: Option<RopeScaling>,
+    /// Positions of the tokens.
+    pub stripe: Stripe,
 }
 
 impl Rope {
@@ -181,7 +183,8 @@ impl Operator for Rope {
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
         let x = &operands[0];
         for s in step.sequences() {
-            for (t, position) in (s.first_token..).zip(s.past..s.past + s.new) {
+            for (t, own) in (s.first_token..).zip(s.past..s.past + s.new) {
+                let position = self.stripe.position(own);
                 for i in 0..self.rotary_dim as usize / 2 {
                     let (cos, sin) = self.turn::<S>(position, i);
                     let (left, right) = self.pair(i);
@@ -232,7 +235,8 @@ mod tests {
             };
             let (pairing, scaling) = (Pairing::Half, Some(scaling));
             let (heads, head_dim, rotary_dim) = (1, 64, 64);
-            let rope = Rope { heads, head_dim, rotary_dim, theta: 150_000.0, pairing, scaling };
+            let (theta, stripe) = (150_000.0, Stripe::ALL);
+            let rope = Rope { heads, head_dim, rotary_dim, theta, pairing, scaling, stripe };
             (0..32).map(|i| rope.frequency(i)).collect::<Vec<f64>>()
         };
         let base = |i: i32| 150_000f64.powf(-f64::from(i) / 32.0);

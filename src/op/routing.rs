@@ -125,11 +125,11 @@ pub enum ExpertLoad {
     /// So many, whatever the step: a routing that happened.
     Realised {
         /// Distinct experts.
-        distinct: u64,
-        /// Tokens that chose one of them.
-        tokens: u64,
+        distinct: f64,
+        /// Tokens that chose one of them; a mean where several ranks hold experts.
+        tokens: f64,
         /// Choices of them.
-        rows: u64,
+        rows: f64,
     },
 }
 
@@ -143,7 +143,7 @@ impl ExpertLoad {
                 *held as f64 * touched(*active as f64 / *experts as f64)
             }
             Self::Skewed { probabilities, .. } => probabilities.iter().map(|&p| touched(p)).sum(),
-            Self::Realised { distinct, .. } => *distinct as f64,
+            Self::Realised { distinct, .. } => *distinct,
         }
     }
 
@@ -155,7 +155,7 @@ impl ExpertLoad {
             }
             Self::Skewed { active, .. } if self.is_whole() => tokens * *active as f64,
             Self::Skewed { probabilities, .. } => tokens * probabilities.iter().rev().sum::<f64>(),
-            Self::Realised { rows, .. } => *rows as f64,
+            Self::Realised { rows, .. } => *rows,
         }
     }
 
@@ -168,7 +168,7 @@ impl ExpertLoad {
                 .product(),
             Self::Skewed { .. } if self.is_whole() => 0.0,
             Self::Skewed { probabilities, .. } => probabilities.iter().map(|p| 1.0 - p).product(),
-            Self::Realised { tokens, .. } => return *tokens as f64,
+            Self::Realised { tokens, .. } => return *tokens,
         };
         tokens * (1.0 - none)
     }

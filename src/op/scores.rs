@@ -103,7 +103,7 @@ impl Operator for Scores {
             Some(ScoreBias::Relative(buckets)) => (1.0, (buckets.count * self.heads) as f64),
             Some(ScoreBias::PositionKeys) => (0.0, step.context() * self.heads as f64 * dim),
         };
-        let queries = step.tokens() * self.heads as f64 * dim;
+        let queries = step.queries(self.mask) * self.heads as f64 * dim;
         let keys = step.visible_context(self.mask) * self.kv_heads as f64 * dim;
         Work {
             matrix: 2.0 * dim * products * scores,
@@ -132,9 +132,12 @@ impl Operator for Scores {
         let positions = operands.get(2).filter(|_| self.has_position_keys());
         let mut pair = 0;
         for s in step.sequences() {
+            let first_key = step.first_key(&s, self.mask);
             for i in 0..s.new {
                 for key in s.visible(i, self.mask) {
-                    let (query, row) = (s.first_token + i, s.first_key(self.mask) + key);
+                    let (query, row) = (s.first_token + i, first_key + key);
+                    let (from, to) =
+                        (s.query_position(i, self.mask), s.key_position(key, self.mask));
                     for h in 0..self.heads as usize {
                         let kv = h / (self.heads / self.kv_heads) as usize;
                         let dot = S::on(Engine::Matrix, || {
@@ -149,7 +152,7 @@ impl Operator for Scores {
                             })
                         });
                         let score = S::on(Engine::Vector, || {
-                            self.finish(dot, h as u64, (s.past + i) as f64 - key as f64, &table)
+                            self.finish(dot, h as u64, from as f64 - to as f64, &table)
                         });
                         out.set(pair, h, score);
                     }

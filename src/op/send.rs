@@ -2,7 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::Scalar;
-use super::{Exchange, Operand, Operator, Pattern, Target, Work};
+use super::{Exchange, MeshAxis, Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 
 /// `y = x`, on another device.
@@ -36,6 +36,7 @@ impl Operator for Send {
         Pattern::Collective {
             exchange: Exchange::Send,
             ranks: 1,
+            along: MeshAxis::Pipeline,
             elements: self.rows.extent(step) * self.width as f64,
         }
     }

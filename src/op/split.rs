@@ -4,7 +4,7 @@
 //! its operands and how its result lies. The rewrite in `graph::shard` walks a graph with these
 //! rules and puts a collective wherever a value lies otherwise than its reader wants.
 
-use super::{Held, Op};
+use super::{Choices, Held, Op};
 
 /// One of the ranks of a group that runs a graph together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,11 +118,11 @@ impl Place {
         self.rank.of / self.expert_groups
     }
 
-    /// The experts that the rank holds of `experts`.
-    pub const fn held(&self, experts: u64) -> Held {
-        let count = experts / self.expert_groups;
+    /// The experts that the rank holds of those dealt to its group.
+    pub const fn held(&self, all: Held) -> Held {
+        let count = all.count / self.expert_groups;
         let group = self.rank.index / self.ranks_of_group();
-        Held { first: group * count, count, of: experts }
+        Held { first: all.first + group * count, count, of: all.of }
     }
 }
 
@@ -157,6 +157,27 @@ impl Split {
     pub fn alike(op: impl Into<Op>, operands: usize, layout: Layout) -> Self {
         Self { op: op.into(), operands: vec![layout; operands], result: layout }
     }
+}
+
+impl Split {
+    /// An operator on rows that lie alike, as does its result, with further operands that are whole.
+    pub fn rows(op: impl Into<Op>, (rows, all): (usize, usize), layout: Layout) -> Self {
+        let mut operands = vec![layout; rows];
+        operands.resize(all, Layout::Whole);
+        Self { op: op.into(), operands, result: layout }
+    }
+}
+
+/// The layout of an operator on each element of its activations, and the choices that it computes.
+pub(super) fn elementwise(
+    place: Place,
+    activations: &[Found],
+    choices: Option<&Choices>,
+) -> (Layout, Option<Choices>) {
+    let layout = common_columns(activations);
+    let dealt = matches!(layout, Layout::Experts { .. });
+    let own = |c: &Choices| if dealt { c.dealt(place) } else { c.clone() };
+    (layout, choices.map(own))
 }
 
 /// How an operand lies; a weight or a cache lies as its reader wants, which is `None`.

@@ -64,6 +64,7 @@ impl Operator for WeightedSum {
         let dim = self.head_dim as usize;
         let mut first = 0;
         for s in step.sequences() {
+            let first_key = step.first_key(&s, self.mask);
             for i in 0..s.new {
                 let keys = s.visible(i, self.mask);
                 for h in 0..self.heads as usize {
@@ -71,8 +72,7 @@ impl Operator for WeightedSum {
                     for d in 0..dim {
                         let sum = S::on(Engine::Matrix, || {
                             (first..).zip(keys.clone()).fold(S::constant(0.0), |sum, (row, key)| {
-                                sum + p.at(row, h)
-                                    * values.at(s.first_key(self.mask) + key, kv * dim + d)
+                                sum + p.at(row, h) * values.at(first_key + key, kv * dim + d)
                             })
                         });
                         out.set(s.first_token + i, h * dim + d, sum);

@@ -54,9 +54,24 @@ pub enum Pattern {
         exchange: Exchange,
         /// Ranks that take part.
         ranks: u64,
+        /// Along which axis of the devices.
+        along: MeshAxis,
         /// Elements that it is over: see [`Exchange`].
         elements: f64,
     },
+}
+
+/// An axis of the devices that share the work of a model, neighbours first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MeshAxis {
+    /// Ranks that cut a layer.
+    Tensor,
+    /// Ranks that hold a part of the positions of every sequence.
+    Context,
+    /// Stages of a pipeline.
+    Pipeline,
+    /// Replicas.
+    Data,
 }
 
 /// An exchange between the ranks of a group.
@@ -68,7 +83,7 @@ pub enum Exchange {
     AllGather,
     /// Every rank gets its piece of the sum of all; the elements are those of one summand.
     ReduceScatter,
-    /// Every rank gets its piece of what each other holds; the elements are those of one rank.
+    /// Every rank gets its piece of what each other holds; the elements are those that one rank gets.
     AllToAll,
     /// One rank hands its value on to another; the elements are those of the value.
     Send,

@@ -152,6 +152,7 @@ fn speculative((found, best): (Speculation, Optimum)) -> SpeculativeJson {
 struct ParallelJson {
     devices: u64,
     tp: u64,
+    cp: u64,
     pp: u64,
     ep: u64,
     dp: u64,
@@ -179,6 +180,7 @@ fn parallel(report: &CostReport, context: &EstimateContext<'_>) -> ParallelJson 
     ParallelJson {
         devices: degrees.devices(),
         tp: degrees.tensor,
+        cp: degrees.context,
         pp: degrees.pipeline,
         ep: degrees.expert,
         dp: degrees.data,

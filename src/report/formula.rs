@@ -110,7 +110,7 @@ fn pattern(pattern: &Pattern) -> String {
             "attention: {heads} heads, {kv_heads} KV heads, head dim {head_dim}, {pairs} visible pairs"
         ),
         Pattern::Stream => "stream: every element once".to_owned(),
-        Pattern::Collective { exchange, ranks, elements } => {
+        Pattern::Collective { exchange, ranks, elements, .. } => {
             format!("{} of {elements} elements over {ranks} ranks", exchange.name())
         }
         Pattern::Gather => "gather: rows by index".to_owned(),

@@ -11,6 +11,7 @@ mod shape;
 mod sharing;
 mod source;
 mod step;
+mod stripe;
 
 pub use mask::Mask;
 pub use phase::{Phase, Phases};
@@ -19,3 +20,4 @@ pub use shape::{Dim, Role, TensorType, WeightKind};
 pub use sharing::{Branching, Sharing, Slots, Span};
 pub use source::{TensorName, TensorSource};
 pub use step::{Group, Logits, Sequence, Step, StepError};
+pub use stripe::Stripe;

@@ -3,6 +3,7 @@
 use super::mask::Mask;
 use super::placement::Kept;
 use super::step::Step;
+use super::stripe::Stripe;
 use std::fmt;
 
 /// A row count that a [`Step`] resolves.
@@ -17,12 +18,20 @@ pub enum Dim {
     /// One row for each token and each expert that it is routed to: `k` behind one another per
     /// token.
     Routed(u64),
+    /// The new tokens of so many ranks, as many of each, rank after rank.
+    Gathered(u64),
     /// Rows that get logits: the last token of each sequence, or all tokens in a verify step.
     Logits,
     /// Tokens that were in the KV cache before the step.
     Past,
     /// Tokens in the KV cache after the step.
     Context,
+    /// Tokens of a stripe that were in the KV cache before the step.
+    PastPart(Stripe),
+    /// Tokens of a stripe in the KV cache after the step.
+    ContextPart(Stripe),
+    /// Tokens in the KV caches of so many ranks after the step, as many in each.
+    AllContext(u64),
     /// Positions that the encoder kept keys and values of, over all sequences.
     Source,
     /// Audio frames: this many for each new token.
@@ -38,10 +47,13 @@ impl Dim {
             Self::Fixed(n) => n as f64,
             Self::Tokens => step.tokens(),
             Self::Share(parts) => (step.tokens() / parts as f64).ceil(),
-            Self::Routed(experts) => experts as f64 * step.tokens(),
+            Self::Routed(n) | Self::Gathered(n) => n as f64 * step.tokens(),
             Self::Logits => step.logit_rows(),
             Self::Past => step.past(),
             Self::Context => step.context(),
+            Self::PastPart(stripe) => step.past_part(stripe),
+            Self::ContextPart(stripe) => step.context_part(stripe),
+            Self::AllContext(ranks) => ranks as f64 * step.context(),
             Self::Source => step.source(),
             Self::Frames(per_token) => step.tokens() * per_token as f64,
             Self::Pairs(mask) => step.pairs(mask),
@@ -55,10 +67,13 @@ impl fmt::Display for Dim {
             Self::Fixed(n) => write!(f, "{n}"),
             Self::Tokens => f.write_str("tokens"),
             Self::Share(parts) => write!(f, "tokens / {parts}"),
-            Self::Routed(experts) => write!(f, "{experts} tokens"),
+            Self::Routed(n) | Self::Gathered(n) => write!(f, "{n} tokens"),
             Self::Logits => f.write_str("logit rows"),
             Self::Past => f.write_str("past"),
             Self::Context => f.write_str("context"),
+            Self::PastPart(stripe) => write!(f, "past / {}", stripe.of),
+            Self::ContextPart(stripe) => write!(f, "context / {}", stripe.of),
+            Self::AllContext(ranks) => write!(f, "{ranks} context"),
             Self::Source => f.write_str("source"),
             Self::Frames(n) => write!(f, "{n} x tokens"),
             Self::Pairs(_) => f.write_str("pairs"),
@@ -134,13 +149,20 @@ impl TensorType {
     }
 
     /// Keys or values that attention under a mask reads: those of the step itself in an encoder,
-    /// those that the encoder kept in cross-attention, else the cache after the step.
+    /// those that the encoder kept in cross-attention, those brought together for the queries of a stripe,
+    /// else the cache after the step.
     pub const fn keys(kv_heads: u64, head_dim: u64, mask: Mask) -> Self {
         match mask {
             Mask::Full => Self::activation(Dim::Tokens, kv_heads * head_dim),
             Mask::Cross => Self::cache(Dim::Source, kv_heads, head_dim, mask),
             Mask::Causal | Mask::Sliding { .. } => {
                 Self::cache(Dim::Context, kv_heads, head_dim, mask)
+            }
+            Mask::Striped { stripe, .. } => {
+                Self::activation(Dim::AllContext(stripe.of), kv_heads * head_dim)
+            }
+            Mask::Part { stripe, .. } => {
+                Self::cache(Dim::ContextPart(stripe), kv_heads, head_dim, mask)
             }
         }
     }
@@ -150,6 +172,9 @@ impl TensorType {
         match (self.role, self.rows) {
             (Role::Weight(_), _) => Kept::Weight,
             (Role::KvCache { .. }, Dim::Source) => Kept::Cache(Mask::Cross),
+            (Role::KvCache { window, .. }, Dim::PastPart(stripe) | Dim::ContextPart(stripe)) => {
+                Kept::Cache(Mask::Part { stripe, window })
+            }
             (Role::KvCache { window: Some(window), .. }, _) => {
                 Kept::Cache(Mask::Sliding { window })
             }

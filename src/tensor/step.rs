@@ -1,6 +1,7 @@
 //! One forward pass of the model: which sequences take part, with how many new and past tokens.
 
 use super::mask::Mask;
+use super::stripe::Stripe;
 use smallvec::SmallVec;
 use std::num::NonZeroU64;
 
@@ -187,6 +188,16 @@ impl Step {
         self.sum(|g| g.count as f64 * (g.past + g.new) as f64)
     }
 
+    /// Tokens of a stripe cached before the step, over all sequences.
+    pub fn past_part(&self, stripe: Stripe) -> f64 {
+        self.sum(|g| g.count as f64 * stripe.held(g.past) as f64)
+    }
+
+    /// Tokens of a stripe cached after the step, over all sequences.
+    pub fn context_part(&self, stripe: Stripe) -> f64 {
+        self.sum(|g| g.count as f64 * stripe.held(g.past + g.new) as f64)
+    }
+
     /// Positions that the encoder kept, over all sequences.
     pub fn source(&self) -> f64 {
         self.sum(|g| g.count as f64 * g.source as f64)
@@ -200,6 +211,15 @@ impl Step {
         self.sum(|g| g.count as f64 * pairs(g, mask))
     }
 
+    /// New tokens that see a key: all, but for those before the first of a stripe.
+    pub fn queries(&self, mask: Mask) -> f64 {
+        let Mask::Part { stripe, window } = mask else { return self.tokens() };
+        let sees = |own: &u64| {
+            stripe.held(*own) > stripe.held(window.map_or(0, |w| own.saturating_sub(w)))
+        };
+        self.sum(|g| g.count as f64 * (g.past + 1..=g.past + g.new).filter(sees).count() as f64)
+    }
+
     /// Rows of keys that at least one new query sees: all of the context, under a window `w` the
     /// last `new + w - 1`, in an encoder the new tokens, in cross-attention the source.
     pub fn visible_context(&self, mask: Mask) -> f64 {
@@ -210,6 +230,19 @@ impl Step {
                 Mask::Cross => g.source,
                 Mask::Causal => context,
                 Mask::Sliding { window } => context.min(g.new + window - 1),
+                Mask::Striped { stripe, window } => {
+                    let first = stripe.position(g.past as usize) as u64 + 1;
+                    let last = first + (g.new - 1) * stripe.of;
+                    match window {
+                        // Windows that do not meet.
+                        Some(w) if w <= stripe.of => return g.count as f64 * pairs(g, mask),
+                        window => last - first.saturating_sub(window.unwrap_or(first)),
+                    }
+                }
+                Mask::Part { stripe, window } => {
+                    let (first, end) = part(g, stripe, window);
+                    end - first
+                }
             };
             g.count as f64 * seen as f64
         })
@@ -224,7 +257,13 @@ impl Step {
                 Mask::Cross => (0, g.source),
                 Mask::Causal => (0, g.past + g.new),
                 Mask::Sliding { window } => ((g.past + 1).saturating_sub(window), g.past + g.new),
+                // Brought together, keys lie in one run.
+                Mask::Striped { .. } => return 0.0,
+                Mask::Part { stripe, window } => part(g, stripe, window),
             };
+            if first == end {
+                return 0.0;
+            }
             g.count as f64 * (end.div_ceil(block.get()) - first / block.get()) as f64
         })
     }
@@ -268,29 +307,63 @@ impl Step {
         })
     }
 
+    /// Row of a sequence's first key in the keys that attention under a mask reads.
+    pub fn first_key(&self, sequence: &Sequence, mask: Mask) -> usize {
+        match mask {
+            Mask::Full => sequence.first_token,
+            Mask::Cross => sequence.first_source,
+            Mask::Causal | Mask::Sliding { .. } => sequence.first_context,
+            Mask::Striped { stripe, .. } => sequence.first_context * stripe.of as usize,
+            Mask::Part { stripe, .. } => {
+                let before = |s: &Sequence| s.first_token < sequence.first_token;
+                let rows = |s: Sequence| stripe.held((s.past + s.new) as u64) as usize;
+                self.sequences().take_while(before).map(rows).sum()
+            }
+        }
+    }
+
+    /// Row of a sequence's first key of a stripe in what is cached of it before the step.
+    pub fn first_past_part(&self, sequence: &Sequence, stripe: Stripe) -> usize {
+        let before = |s: &Sequence| s.first_token < sequence.first_token;
+        let rows = |s: Sequence| stripe.held(s.past as u64) as usize;
+        self.sequences().take_while(before).map(rows).sum()
+    }
+
     fn sum(&self, f: impl Fn(&Group) -> f64) -> f64 {
         self.groups.iter().map(f).sum()
     }
 }
 
 impl Sequence {
-    /// Positions of the keys that new token `i` sees.
+    /// Numbers of the keys that new token `i` sees, among those that attention under the mask reads:
+    /// positions, but for the keys of a stripe.
     pub fn visible(&self, i: usize, mask: Mask) -> std::ops::Range<usize> {
-        let own = self.past + i + 1;
+        let own = self.query_position(i, mask) + 1;
+        let first = |window: Option<u64>| window.map_or(0, |w| own.saturating_sub(w as usize));
         match mask {
             Mask::Full => 0..self.new,
             Mask::Cross => 0..self.source,
-            Mask::Causal => 0..own,
-            Mask::Sliding { window } => own.saturating_sub(window as usize)..own,
+            Mask::Causal | Mask::Sliding { .. } | Mask::Striped { .. } => first(mask.window())..own,
+            Mask::Part { stripe, window } => {
+                let held = |positions: usize| stripe.held(positions as u64) as usize;
+                held(first(window))..held(own)
+            }
         }
     }
 
-    /// Row of its first key in the keys that attention under a mask reads.
-    pub fn first_key(&self, mask: Mask) -> usize {
+    /// Position of new token `i` in its sequence.
+    pub const fn query_position(&self, i: usize, mask: Mask) -> usize {
         match mask {
-            Mask::Full => self.first_token,
-            Mask::Cross => self.first_source,
-            Mask::Causal | Mask::Sliding { .. } => self.first_context,
+            Mask::Striped { stripe, .. } => stripe.position(self.past + i),
+            _ => self.past + i,
+        }
+    }
+
+    /// Position of a key in its sequence.
+    pub const fn key_position(&self, key: usize, mask: Mask) -> usize {
+        match mask {
+            Mask::Part { stripe, .. } => stripe.position(key),
+            _ => key,
         }
     }
 }
@@ -306,7 +379,32 @@ fn pairs(g: &Group, mask: Mask) -> f64 {
             let growing = new.min((window as f64 - past).max(0.0));
             causal(growing) + (new - growing) * window as f64
         }
+        Mask::Striped { stripe, window } => {
+            let first = stripe.position(g.past as usize) as u64 + 1;
+            // Queries that see all before them, and the others, that see a window each.
+            let growing = match window {
+                None => g.new,
+                Some(w) if w < first => 0,
+                Some(w) => g.new.min((w - first) / stripe.of + 1),
+            };
+            let n = growing as f64;
+            let rising = n * first as f64 + stripe.of as f64 * n * (n - 1.0) / 2.0;
+            rising + (g.new - growing) as f64 * window.unwrap_or(0) as f64
+        }
+        Mask::Part { stripe, window } => {
+            let seen = |own: u64| {
+                let first = window.map_or(0, |w| own.saturating_sub(w));
+                (stripe.held(own) - stripe.held(first)) as f64
+            };
+            (g.past + 1..=g.past + g.new).map(seen).sum()
+        }
     }
+}
+
+/// Keys of a stripe that new tokens see: from the first, up to one behind the last.
+fn part(g: &Group, stripe: Stripe, window: Option<u64>) -> (u64, u64) {
+    let first = window.map_or(0, |w| (g.past + 1).saturating_sub(w));
+    (stripe.held(first), stripe.held(g.past + g.new))
 }
 
 fn check(group: &Group, what: &'static str) -> Result<(), StepError> {
@@ -333,18 +431,26 @@ mod tests {
             groups in prop::collection::vec((1..4u64, 1..9u64, 0..9u64, 0..7u64), 1..4),
             window in 1..12u64,
             block in 1..6u64,
+            (of, rank) in (1..5u64, 0..5u64),
+            within: bool,
         ) {
+            let stripe = Stripe { rank: rank % of, of };
+            let bound = within.then_some(window);
+            let [striped, part] =
+                [Mask::Striped { stripe, window: bound }, Mask::Part { stripe, window: bound }];
             let block = NonZeroU64::new(block).expect("above zero");
             let groups = groups.iter().map(|&(count, new, past, source)| Group { count, new, past, source });
             let step = Step::mixed(groups).expect("valid");
-            for mask in [Mask::Full, Mask::Cross, Mask::Causal, Mask::Sliding { window }] {
+            let plain = [Mask::Full, Mask::Cross, Mask::Causal, Mask::Sliding { window }];
+            for mask in plain.into_iter().chain([striped, part]) {
                 let mut pairs = 0;
                 let mut seen = 0;
-                let mut blocks = 0;
+                let (mut blocks, mut queries) = (0, 0);
                 for s in step.sequences() {
-                    let mut touched = vec![false; (s.past + s.new).max(s.source)];
+                    let mut touched = vec![false; ((s.past + s.new) * of as usize).max(s.source)];
                     for i in 0..s.new {
                         pairs += s.visible(i, mask).len();
+                        queries += usize::from(!s.visible(i, mask).is_empty());
                         touched[s.visible(i, mask)].fill(true);
                     }
                     seen += touched.iter().filter(|t| **t).count();
@@ -353,7 +459,10 @@ mod tests {
                 }
                 prop_assert_eq!(step.pairs(mask), pairs as f64);
                 prop_assert_eq!(step.visible_context(mask), seen as f64);
-                if mask != Mask::Full {
+                if mask != Mask::Cross {
+                    prop_assert_eq!(step.queries(mask), queries as f64);
+                }
+                if mask != Mask::Full && mask != striped {
                     prop_assert_eq!(step.visible_blocks(mask, block), blocks as f64);
                 }
             }

@@ -86,6 +86,7 @@ const PATHS: &[&str] = &[
     "kv_cache.beams",
     "offload",
     "parallel.tp",
+    "parallel.cp",
     "parallel.pp",
     "parallel.ep",
     "parallel.dp",

@@ -12,6 +12,8 @@ const MOST: u64 = 1 << 16;
 pub enum Degree {
     /// TP.
     Tensor,
+    /// CP.
+    Context,
     /// PP.
     Pipeline,
     /// EP.
@@ -26,8 +28,9 @@ pub enum Degree {
 
 impl Degree {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Tensor,
+        Self::Context,
         Self::Pipeline,
         Self::Expert,
         Self::Data,
@@ -39,6 +42,7 @@ impl Degree {
     pub const fn path(self) -> &'static str {
         match self {
             Self::Tensor => "parallel.tp",
+            Self::Context => "parallel.cp",
             Self::Pipeline => "parallel.pp",
             Self::Expert => "parallel.ep",
             Self::Data => "parallel.dp",
@@ -91,6 +95,7 @@ impl DegreeSetting {
     pub const fn apply(self, parallel: &mut Parallel) {
         match self.degree {
             Degree::Tensor => parallel.tensor = self.value,
+            Degree::Context => parallel.context = self.value,
             Degree::Pipeline => parallel.pipeline = self.value,
             Degree::Expert => parallel.expert = self.value,
             Degree::Data => parallel.data = self.value,
@@ -111,6 +116,19 @@ pub fn parse_degree(name: &str, text: &str) -> Result<u64, Diagnostic> {
         let message = format!("{name} is `{found}`; expected a whole number from 1 to {MOST}");
         Diagnostic::new(message).hint("1 is one device")
     })
+}
+
+/// What keeps the positions of a model's sequences in one place, and what to do instead.
+fn undealt(model: &Architecture) -> Option<(&'static str, &'static str)> {
+    if model.attention.latent.is_some() {
+        let hint = "--dp keeps a sequence in one place: its latent cache is small";
+        return Some(("the latent cache", hint));
+    }
+    if model.encoder.is_some() {
+        return Some(("the cross-attention", "--tp and --dp cut a model with an encoder"));
+    }
+    let keys = model.position == crate::model::Position::TransformerXl;
+    keys.then_some(("the keys of positions", "--tp, --pp and --dp cut such a model"))
 }
 
 /// Degrees that a model goes over.
@@ -135,6 +153,15 @@ pub fn checked(parallel: Parallel, model: &Architecture) -> Result<Parallel, Dia
         let message = "sequence parallelism shares out what tensor parallelism leaves whole";
         return Err(Diagnostic::new(message).hint("it needs tp above 1"));
     }
+    if parallel.context > 1
+        && let Some((what, hint)) = undealt(model)
+    {
+        let message = format!(
+            "context parallelism over {} groups does not deal out {} of {}",
+            parallel.context, what, model.id
+        );
+        return Err(Diagnostic::new(message).hint(hint));
+    }
     if pipeline > model.layers {
         let message = format!(
             "{pipeline} pipeline stages are more than the {} layers of {}",
@@ -157,15 +184,19 @@ pub fn checked(parallel: Parallel, model: &Architecture) -> Result<Parallel, Dia
         );
         return Err(Diagnostic::new(message).hint("a group holds at least one expert"));
     }
-    if !experts.count.is_multiple_of(expert) || !tensor.is_multiple_of(expert) {
+    let deals = |n: u64| {
+        let replicas = Parallel { expert: n, ..parallel }.expert_replicas();
+        experts.count.is_multiple_of(n) && parallel.data.is_multiple_of(replicas)
+    };
+    if !deals(expert) {
         let message = format!(
-            "expert parallelism over {expert} groups must divide the {} experts of {} and the \
-             {tensor} ranks of a tensor-parallel group",
-            experts.count, model.id
+            "expert parallelism over {expert} groups must divide the {} experts of {}, and go over \
+             {tensor} ranks of a tensor-parallel group, then over replicas, of which there are {}",
+            experts.count, model.id, parallel.data
         );
-        let legal = |n: &u64| experts.count.is_multiple_of(*n) && tensor.is_multiple_of(*n);
-        let legal: Vec<String> = (1..=tensor).filter(legal).map(|n| n.to_string()).collect();
-        return Err(Diagnostic::new(message).hint(format!("one of {}", legal.join(", "))));
+        let legal = (1..=experts.count).filter(|n| deals(*n)).map(|n| n.to_string());
+        let legal = legal.collect::<Vec<_>>().join(", ");
+        return Err(Diagnostic::new(message).hint(format!("one of {legal}")));
     }
     Ok(parallel)
 }

@@ -132,10 +132,13 @@ pub struct RawDegrees {
     /// Devices that each layer is cut over.
     #[schemars(with = "Option<u64>")]
     pub tp: Option<Spanned<Scalar>>,
+    /// Groups of devices that the positions of a sequence are dealt to.
+    #[schemars(with = "Option<u64>")]
+    pub cp: Option<Spanned<Scalar>>,
     /// Stages that the layers are cut into.
     #[schemars(with = "Option<u64>")]
     pub pp: Option<Spanned<Scalar>>,
-    /// Groups of the TP devices that experts are dealt to.
+    /// Groups of devices that experts are dealt to: of the TP devices, beyond those over the replicas.
     #[schemars(with = "Option<u64>")]
     pub ep: Option<Spanned<Scalar>>,
     /// Replicas that the batch is cut over.
@@ -162,7 +165,7 @@ impl<'de> Visitor<'de> for ParallelVisitor {
     type Value = RawParallel;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`none`, or {tp, pp, ep, dp, sp, micro_batches}")
+        f.write_str("`none`, or {tp, cp, pp, ep, dp, sp, micro_batches}")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {

@@ -253,6 +253,7 @@ fn parallel(raw: &RawScenario, source: &Source) -> Result<Parallel, Diagnostic> 
     let Some(RawParallel::Degrees(written)) = &raw.parallel else { return Ok(parallel) };
     let fields = [
         (Degree::Tensor, &written.tp),
+        (Degree::Context, &written.cp),
         (Degree::Pipeline, &written.pp),
         (Degree::Expert, &written.ep),
         (Degree::Data, &written.dp),

@@ -128,7 +128,7 @@ impl TensorSource<f64> for Three {
 fn an_activation() {
     let mut builder = Builder::new();
     let x = builder.source("x", Value::Input, TensorType::activation(Dim::Tokens, 3));
-    let op = Activate { rows: Dim::Tokens, width: 3, function: Activation::Relu };
+    let op = Activate::new(Dim::Tokens, 3, Activation::Relu);
     let y = builder.apply("y", op, &[x]).expect("types");
     let graph = builder.finish(&[y], &[]);
     let step = Step::prefill(1, 1).expect("valid");

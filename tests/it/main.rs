@@ -2,8 +2,10 @@
 
 mod bad_input;
 mod cli;
+mod context_parallel;
 mod documents;
 mod encoders;
+mod expert_parallel;
 mod extending;
 mod kv_cache;
 mod kv_sharing;

@@ -4,7 +4,7 @@
 use cosim::op::meter::{Metered, metered};
 use cosim::op::scalar::Scalar;
 use cosim::op::*;
-use cosim::tensor::{Dim, Group, Mask, Role, Step, TensorType, WeightKind};
+use cosim::tensor::{Dim, Group, Mask, Role, Step, Stripe, TensorType, WeightKind};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -23,12 +23,25 @@ struct Sizes {
     scaling: Option<RopeScaling>,
 }
 
+fn stripes() -> impl Strategy<Value = Stripe> {
+    (1..4u64).prop_flat_map(|of| (0..of).prop_map(move |rank| Stripe { rank, of }))
+}
+
+/// The positions of the tokens of a case.
+fn stripe(s: &Sizes) -> Stripe {
+    Stripe { rank: s.groups - 1, of: s.groups }
+}
+
 fn sizes() -> impl Strategy<Value = Sizes> {
     let mask = prop_oneof![
         Just(Mask::Full),
         Just(Mask::Cross),
         Just(Mask::Causal),
-        (1..6u64).prop_map(|window| Mask::Sliding { window })
+        (1..6u64).prop_map(|window| Mask::Sliding { window }),
+        (stripes(), prop::option::of(1..6u64))
+            .prop_map(|(stripe, window)| Mask::Striped { stripe, window }),
+        (stripes(), prop::option::of(1..6u64))
+            .prop_map(|(stripe, window)| Mask::Part { stripe, window })
     ];
     let function = prop_oneof![
         Just(Activation::Silu),
@@ -104,17 +117,31 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
     let dim = 2 * s.half_dim;
     let kv = s.kv_heads * dim;
     let keys = TensorType::keys(s.kv_heads, dim, s.mask);
-    let past =
-        (s.mask != Mask::Cross).then(|| TensorType::cache(Dim::Past, s.kv_heads, dim, s.mask));
+    // What is brought together is appended to under the mask of a stripe.
+    let kept = match s.mask {
+        Mask::Striped { stripe, window } => Mask::Part { stripe, window },
+        mask => mask,
+    };
+    let past = match kept {
+        Mask::Cross => None,
+        Mask::Part { stripe, .. } => Some(Dim::PastPart(stripe)),
+        _ => Some(Dim::Past),
+    };
+    let past = past.map(|rows| TensorType::cache(rows, s.kv_heads, dim, kept));
     let buckets = Buckets { count: 8, max_distance: 6, bidirectional: s.flag };
     let score_bias = match s.mask {
-        Mask::Sliding { .. } => Some(ScoreBias::Alibi),
-        Mask::Full | Mask::Causal => Some(ScoreBias::Relative(buckets)),
+        Mask::Sliding { .. } | Mask::Part { .. } => Some(ScoreBias::Alibi),
+        Mask::Full | Mask::Causal | Mask::Striped { .. } => Some(ScoreBias::Relative(buckets)),
         Mask::Cross => None,
     };
     let table = matches!(score_bias, Some(ScoreBias::Relative(_)))
         .then(|| weight(WeightKind::Position, 8, heads));
     let pairs = act(Dim::Pairs(s.mask), heads);
+    // Over a part of the keys a softmax is a partial one.
+    let whole = match s.mask {
+        Mask::Part { .. } => Mask::Causal,
+        mask => mask,
+    };
     let bias = |width| s.flag.then(|| weight(WeightKind::Bias, 1, width));
     let norm = |kind| {
         let op = Norm {
@@ -151,8 +178,8 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             vec![ids, weight(WeightKind::Embedding, s.outputs + 4, s.width)],
         ),
         (
-            Position { positions: 16, offset: 2, width: s.width }.into(),
-            vec![weight(WeightKind::Position, 16, s.width)],
+            Position { positions: 64, offset: 2, width: s.width, stripe: stripe(s) }.into(),
+            vec![weight(WeightKind::Position, 64, s.width)],
         ),
         norm(NormKind::Rms),
         norm(NormKind::Layer),
@@ -164,12 +191,13 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
                 theta: 10_000.0,
                 pairing: s.pairing,
                 scaling: s.scaling,
+                stripe: stripe(s),
             }
             .into(),
             vec![act(Dim::Tokens, heads * (dim + 2 * u64::from(s.flag)))],
         ),
         (
-            KvAppend { kv_heads: s.kv_heads, head_dim: dim, mask: s.mask }.into(),
+            KvAppend { kv_heads: s.kv_heads, head_dim: dim, mask: kept }.into(),
             [act(Dim::Tokens, kv)].into_iter().chain(past).collect(),
         ),
         (
@@ -203,8 +231,11 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             ],
         ),
         (
-            Softmax { heads, mask: s.mask, sinks: s.flag }.into(),
-            [pairs].into_iter().chain(s.flag.then(|| weight(WeightKind::Bias, 1, heads))).collect(),
+            Softmax { heads, mask: whole, sinks: s.flag }.into(),
+            [act(Dim::Pairs(whole), heads)]
+                .into_iter()
+                .chain(s.flag.then(|| weight(WeightKind::Bias, 1, heads)))
+                .collect(),
         ),
         (
             WeightedSum {
@@ -223,14 +254,12 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
                 width: s.width,
                 function: s.function,
                 limit: s.flag.then_some(0.5),
+                choices: None,
             }
             .into(),
             vec![act(Dim::Tokens, s.width), act(Dim::Tokens, s.width)],
         ),
-        (
-            Activate { rows: Dim::Logits, width: s.width, function: s.function }.into(),
-            vec![act(Dim::Logits, s.width)],
-        ),
+        (Activate::new(Dim::Logits, s.width, s.function).into(), vec![act(Dim::Logits, s.width)]),
         (
             ReduceScatter { width: s.width, ranks: s.groups + 1 }.into(),
             vec![act(Dim::Tokens, s.width)],
@@ -263,7 +292,7 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
         ),
         (Send { rows: Dim::Tokens, width: s.width }.into(), vec![act(Dim::Tokens, s.width)]),
         (
-            Quantize { rows: Dim::Tokens, width: s.width, group: s.outputs }.into(),
+            Quantize { rows: Dim::Tokens, width: s.width, group: s.outputs, choices: None }.into(),
             vec![act(Dim::Tokens, s.width)],
         ),
         (
@@ -280,6 +309,25 @@ fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
                 weight(WeightKind::Convolution, s.outputs, 3 * s.width),
                 weight(WeightKind::Bias, 1, s.outputs),
             ],
+        ),
+        (
+            GatherKeys {
+                kv_heads: s.kv_heads,
+                head_dim: dim,
+                mask: Mask::Causal,
+                ranks: s.groups + 1,
+            }
+            .into(),
+            vec![TensorType::keys(s.kv_heads, dim, Mask::Causal)],
+        ),
+        (PartialSoftmax { heads, mask: s.mask }.into(), vec![pairs]),
+        (SoftmaxSums { heads, mask: s.mask }.into(), vec![pairs, pairs]),
+        (
+            MergeAttention { heads, head_dim: dim, ranks: s.groups + 1, sinks: s.flag }.into(),
+            [act(Dim::Tokens, heads * dim), act(Dim::Tokens, 2 * heads)]
+                .into_iter()
+                .chain(s.flag.then(|| weight(WeightKind::Bias, 1, heads)))
+                .collect(),
         ),
         (Select { width: s.width }.into(), vec![act(Dim::Tokens, s.width)]),
         (
@@ -332,34 +380,47 @@ fn expert(t: u64, j: u64, experts: u64) -> u64 {
     (t * 3 + j) % experts
 }
 
+/// Experts of the cases of a mixture, held in thirds where they are not held together.
+const fn experts(s: &Sizes) -> u64 {
+    3 * (s.groups + s.kv_heads)
+}
+
+/// The load that tokens `0..tokens` of [`routes`] put on the experts `held`; of `ranks` alike a mean.
+fn realised(tokens: u64, active: u64, held: &[Held], ranks: u64) -> ExpertLoad {
+    let choices = (0..tokens).flat_map(|t| (0..active).map(move |j| (t, j)));
+    let numbered = choices.map(|(t, j)| (t, expert(t, j, held[0].of)));
+    let own: Vec<(u64, usize, u64)> = numbered
+        .flat_map(|(t, e)| {
+            let holders = held.iter().enumerate().filter(move |(_, h)| h.place(e).is_some());
+            holders.map(move |(q, _)| (t, q, e))
+        })
+        .collect();
+    let distinct: BTreeSet<u64> = own.iter().map(|(_, _, e)| *e).collect();
+    let chosen: BTreeSet<(u64, usize)> = own.iter().map(|(t, q, _)| (*t, *q)).collect();
+    let mean = |n: usize| n as f64 / ranks as f64;
+    let (distinct, tokens, rows) = (mean(distinct.len()), mean(chosen.len()), mean(own.len()));
+    ExpertLoad::Realised { distinct, tokens, rows }
+}
+
 /// The operators of a mixture of experts, with the load that [`values`] realises.
 fn expert_cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
     let act = TensorType::activation;
     let weight = TensorType::weight;
-    let (active, best) = (s.groups, s.kv_heads);
+    let (active, best, of) = (s.groups, s.kv_heads, experts(s));
     let groups = s.flag.then_some(Groups { count: 3, active: 2, best });
-    let experts = 3 * (active + best);
-    let choices = (0..step.tokens() as u64).flat_map(|t| (0..active).map(move |j| (t, j)));
     let held = match s.outputs % 4 {
-        0 => Held { first: 0, count: experts / 3, of: experts },
-        1 => Held { first: experts / 3, count: experts / 3, of: experts },
-        _ => Held::all(experts),
+        0 => Held { first: 0, count: of / 3, of },
+        1 => Held { first: of / 3, count: of / 3, of },
+        _ => Held::all(of),
     };
-    let own: Vec<(u64, u64)> = choices
-        .map(|(t, j)| (t, expert(t, j, experts)))
-        .filter(|(_, e)| held.place(*e).is_some())
-        .collect();
-    let load = ExpertLoad::Realised {
-        distinct: own.iter().map(|(_, e)| e).collect::<BTreeSet<_>>().len() as u64,
-        tokens: own.iter().map(|(t, _)| t).collect::<BTreeSet<_>>().len() as u64,
-        rows: own.len() as u64,
-    };
-    let (width, routed) = (s.width, Dim::Routed(active));
-    let routes = act(Dim::Tokens, 2 * active);
+    let ranks = if s.width.is_multiple_of(2) && !held.is_all() { 3 } else { 1 };
+    let load = realised(ranks * step.tokens() as u64, active, &[held], 1);
+    let choices = Choices { active, ranks, held, load };
+    let (width, routed, routes) = (s.width, choices.rows(), choices.routes());
     let scorings = [Scoring::Softmax, Scoring::TopKSoftmax, Scoring::Sigmoid].into_iter();
     let route = scorings.map(|scoring| {
         let route = Route {
-            experts,
+            experts: of,
             active,
             scoring,
             normalise: s.outputs.is_multiple_of(2),
@@ -367,33 +428,95 @@ fn expert_cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             scaling: if s.width.is_multiple_of(2) { 2.5 } else { 1.0 },
             correction: s.flag,
         };
-        let correction = s.flag.then(|| weight(WeightKind::Bias, 1, experts));
-        (route.into(), [act(Dim::Tokens, experts)].into_iter().chain(correction).collect())
+        let correction = s.flag.then(|| weight(WeightKind::Bias, 1, of));
+        (route.into(), [act(Dim::Tokens, of)].into_iter().chain(correction).collect())
     });
-    let product = [Dim::Tokens, routed].into_iter().map(|rows| {
-        let (inputs, outputs, load) = (width, s.outputs, load.clone());
-        let product = GroupedMatMul { rows, held, active, inputs, outputs, load };
+    let product = [choices.tokens(), routed].into_iter().map(|rows| {
+        let (inputs, outputs, choices) = (width, s.outputs, choices.clone());
+        let product = GroupedMatMul { rows, choices, inputs, outputs };
         let w = weight(WeightKind::Projection, held.count * outputs, inputs);
         (product.into(), vec![act(rows, inputs), routes, w])
     });
-    let bias = ExpertBias { held, active, width, load: load.clone() }.into();
+    let rows = act(routed, width);
     let biases = weight(WeightKind::Bias, held.count, width);
-    let combine = Combine { held, active, width, load: load.clone() };
+    let (function, limit) = (s.function, s.flag.then_some(0.5));
+    let some = Some(choices.clone());
+    let gate = Gate { rows: routed, width, function, limit, choices: some.clone() };
+    let activate = Activate { rows: routed, width, function, choices: some.clone() };
+    let quantize = Quantize { rows: routed, width, group: s.outputs, choices: some };
     let others = [
-        (bias, vec![act(routed, width), routes, biases]),
-        (combine.into(), vec![act(routed, width), routes]),
+        (ExpertBias { choices: choices.clone(), width }.into(), vec![rows, routes, biases]),
+        (Combine { choices: choices.clone(), width }.into(), vec![rows, routes]),
+        (gate.into(), vec![rows, rows, routes]),
+        (activate.into(), vec![rows, routes]),
+        (quantize.into(), vec![rows, routes]),
     ];
-    route.chain(product).chain(others).collect()
+    route.chain(product).chain(others).chain(sent_cases(s, step)).collect()
 }
 
-/// Routes as [`Route`] makes them: expert numbers, then weights.
-fn routes(ty: &TensorType, step: &Step, experts: u64) -> Vec<Metered> {
-    let k = ty.width / 2;
-    let row = |t: u64| {
-        let experts = (0..k).map(move |j| expert(t, j, experts) as f64);
-        experts.chain((0..k).map(|j| 1.0 / (j + 1) as f64)).map(Metered::constant)
+/// The way of tokens to three ranks and back; of a rank's experts some may be held by its neighbours.
+fn sent_cases(s: &Sizes, step: &Step) -> [(Op, Vec<TensorType>); 2] {
+    let (active, of, ranks, width) = (s.groups, experts(s), 3, s.width);
+    let count = if s.flag { of / ranks } else { 1 };
+    let first = Held { first: of / ranks - count, count, of };
+    let held: Vec<Held> =
+        (0..ranks).map(|q| Held { first: first.first + q * of / ranks, count, of }).collect();
+    let tokens = ranks * step.tokens() as u64;
+    let ExpertLoad::Realised { distinct, rows, tokens: received } =
+        realised(tokens, active, &held, ranks)
+    else {
+        unreachable!("it happened")
     };
-    (0..step.tokens() as u64).flat_map(row).collect()
+    let chosen = (0..tokens)
+        .filter(|&t| (0..active).any(|j| held.iter().any(|h| h.place(expert(t, j, of)).is_some())));
+    let sent = chosen.count() as f64 / ranks as f64;
+    let one = ExpertLoad::Realised { distinct, rows, tokens: received };
+    let all = ExpertLoad::Realised { distinct, rows, tokens: sent };
+    let dealing = Dealing { active, ranks, first, one, all };
+    let routes = TensorType::activation(Dim::Tokens, 2 * active);
+    let [own, gathered] =
+        [Dim::Tokens, Dim::Gathered(ranks)].map(|rows| TensorType::activation(rows, width));
+    [
+        (Dispatch { width, dealing: dealing.clone() }.into(), vec![own, routes]),
+        (ReturnTokens { width, dealing }.into(), vec![gathered, routes]),
+    ]
+}
+
+/// What an operator computes of the choices of experts.
+fn choices(op: &Op) -> Option<&Choices> {
+    match op {
+        Op::GroupedMatMul(GroupedMatMul { choices, .. })
+        | Op::ExpertBias(ExpertBias { choices, .. })
+        | Op::Combine(Combine { choices, .. }) => Some(choices),
+        Op::Gate(Gate { choices, .. })
+        | Op::Activate(Activate { choices, .. })
+        | Op::Quantize(Quantize { choices, .. }) => choices.as_ref(),
+        _ => None,
+    }
+}
+
+/// Routes as [`Route`] makes them: expert numbers, then weights; empty for a token that did not come.
+fn routes(op: &Op, step: &Step) -> Option<Vec<Metered>> {
+    let (k, of, rows) = match (choices(op), op) {
+        (Some(choices), _) => (choices.active, choices.held.of, choices.tokens()),
+        (_, Op::Dispatch(Dispatch { dealing, .. }))
+        | (_, Op::ReturnTokens(ReturnTokens { dealing, .. })) => {
+            (dealing.active, dealing.first.of, Dim::Gathered(dealing.ranks))
+        }
+        _ => return None,
+    };
+    let came = |t: u64| {
+        let Some(choices) = choices(op) else { return true };
+        let held = |j| choices.held.place(expert(t, j, of)).is_some();
+        choices.ranks == 1 || (0..k).any(held)
+    };
+    let row = |t: u64| {
+        let experts = (0..k).map(move |j| expert(t, j, of) as f64);
+        let row = experts.chain((0..k).map(|j| 1.0 / (j + 1) as f64));
+        let came = came(t);
+        row.map(move |v| Metered::constant(if came { v } else { f64::NAN }))
+    };
+    Some((0..rows.extent(step) as u64).flat_map(row).collect())
 }
 
 /// Reproducible values in (0, 1); token ids run through the vocabulary so that as many distinct
@@ -420,13 +543,12 @@ fn compare(op: &Op, operands: &[TensorType], step: &Step) -> Result<(), TestCase
         _ => 1,
     };
     let mut data: Vec<_> = operands.iter().map(|o| values(o, step, vocabulary, ranks)).collect();
-    match op {
-        Op::GroupedMatMul(GroupedMatMul { held, .. })
-        | Op::Combine(Combine { held, .. })
-        | Op::ExpertBias(ExpertBias { held, .. }) => {
-            data[1] = routes(&operands[1], step, held.of);
-        }
-        _ => {}
+    if let Some(routes) = routes(op, step) {
+        let at = match op {
+            Op::Gate(_) | Op::Activate(_) | Op::Quantize(_) => operands.len() - 1,
+            _ => 1,
+        };
+        data[at] = routes;
     }
     let touched: Vec<_> = data.iter().map(|d| Touched::none(d.len())).collect();
     let views: Vec<_> = operands
@@ -457,12 +579,11 @@ fn compare(op: &Op, operands: &[TensorType], step: &Step) -> Result<(), TestCase
     }
     prop_assert_eq!(work.reads.map(all), reads, "elements read by {:?}", op);
     prop_assert_eq!(all(work.writes), written.count() as f64, "elements written by {:?}", op);
-    // Rows of experts that other ranks hold stay as they are; every other row is written.
-    let elsewhere = match op {
-        Op::GroupedMatMul(GroupedMatMul { held, .. }) | Op::ExpertBias(ExpertBias { held, .. }) => {
-            !held.is_all()
-        }
-        _ => false,
+    // Rows of experts that other ranks hold stay empty; every other row is written.
+    let elsewhere = match (op, choices(op)) {
+        (Op::Combine(_), Some(choices)) => choices.ranks > 1,
+        (_, Some(choices)) => !choices.held.is_all(),
+        (op, None) => matches!(op, Op::Dispatch(_)),
     };
     let holes = out.iter().filter(|v| v.value().is_nan()).count();
     let expected = if elsewhere { out.len() - written.count() } else { 0 };

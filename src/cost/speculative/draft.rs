@@ -82,6 +82,11 @@ impl Speculated {
             let hint = "use --tp and --dp with a draft, not --pp";
             return Err(Diagnostic::new(message).hint(hint).at(choice.place.clone()));
         }
+        if target.parallel.context > 1 {
+            let message = "speculation with context parallelism is not modelled";
+            let hint = "use --tp and --dp with a draft, not --cp";
+            return Err(Diagnostic::new(message).hint(hint).at(choice.place.clone()));
+        }
         let draft = DraftPlan::new(drafter, target, load).map_err(|d| match d.place {
             Some(_) => d,
             None => d.at(choice.place.clone()),

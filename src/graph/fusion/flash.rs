@@ -13,7 +13,10 @@ fn find(graph: &Graph) -> Vec<Vec<NodeId>> {
     scores
         .map(|scores| {
             let softmax = graph.readers(scores);
-            let weighted: Vec<NodeId> = softmax.iter().flat_map(|&s| graph.readers(s)).collect();
+            let mut weighted: Vec<NodeId> =
+                softmax.iter().flat_map(|&s| graph.readers(s)).collect();
+            // Parts of several devices are put together outside.
+            weighted.retain(|&w| !matches!(graph.op(w), Some(Op::MergeAttention(_))));
             let quantizes = quantize::of_blocks(graph, &weighted);
             [vec![scores], softmax, weighted, quantizes].concat()
         })

@@ -21,7 +21,8 @@ fn find(graph: &Graph, is_activation: fn(&Op) -> bool) -> Vec<Vec<NodeId>> {
     let activations = nodes.filter(|&id| graph.op(id).is_some_and(is_activation));
     activations
         .filter_map(|activation| {
-            let operands = graph.operands(activation);
+            let mut operands = graph.operands(activation);
+            operands.retain(|&o| !is_routes(graph, o));
             let parts: Vec<[Option<NodeId>; 2]> =
                 operands.iter().map(|&o| product(graph, o, activation)).collect::<Option<_>>()?;
             let products = parts.iter().filter_map(|p| p[0]);
@@ -46,6 +47,11 @@ fn product(graph: &Graph, value: NodeId, reader: NodeId) -> Option<[Option<NodeI
         }
         _ => None,
     }
+}
+
+/// Whether a value tells which rows of choices are computed.
+fn is_routes(graph: &Graph, value: NodeId) -> bool {
+    matches!(graph.op(value), Some(Op::Route(_) | Op::Dispatch(_)))
 }
 
 fn biased(graph: &Graph) -> Vec<Vec<NodeId>> {

@@ -4,6 +4,7 @@
 //! marks evaluates to the same values. To add one: a file here and a name in a list below.
 
 mod add_norm;
+mod dispatch;
 mod flash;
 mod gate_up;
 mod qkv;
@@ -34,6 +35,7 @@ pub const DEFAULT: &[&Fusion] = &[
     &add_norm::FUSION,
     &quantize::NORM,
     &qkv::FUSION,
+    &dispatch::FUSION,
 ];
 
 /// Scores, softmax and weighted sum as one kernel: what FlashAttention is to the cost model.

@@ -1,6 +1,6 @@
 //! First pass: how every value lies over the ranks, by the operators' own rules.
 
-use super::{ShardError, Ways};
+use super::{ShardError, Ways, gcd};
 use crate::graph::{Graph, Kind, NodeId, Source};
 use crate::op::split::{Found, Layout, Rank, Split};
 
@@ -83,8 +83,4 @@ fn groups(graph: &Graph, value: NodeId) -> Option<u64> {
         }
     };
     graph.readers(value).into_iter().filter_map(of_reader).reduce(gcd)
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }

@@ -1,15 +1,21 @@
 //! A graph cut for several devices: what each of them runs, with the exchanges between them.
 //!
-//! [`tensor_parallel`] gives the graph of one rank of a group, [`pipeline`] that of one stage. Each is a
+//! [`tensor_parallel`] gives the graph of one rank of a group, [`pipeline`] that of one stage,
+//! [`expert_parallel`] that of one of several replicas that share their experts, [`context_parallel`] that of
+//! one of several ranks that share the positions of a sequence. Each is a
 //! rewrite: graph in, graph out,
 //! well-typed by construction, and the executor holds it to the values of the graph that it came
 //! from.
 
+mod context_parallel;
+mod expert_parallel;
 mod layouts;
 mod parallel;
 mod pipeline;
 mod tensor_parallel;
 
+pub use context_parallel::context_parallel;
+pub use expert_parallel::expert_parallel;
 pub use parallel::Parallel;
 pub use pipeline::pipeline;
 pub use tensor_parallel::tensor_parallel;
@@ -48,6 +54,20 @@ pub enum ShardError {
         /// Layers of the model.
         layers: u64,
     },
+    /// Experts that do not go over the groups that they are to be dealt to.
+    #[error("{experts} experts are not dealt to {groups} groups of devices")]
+    Experts {
+        /// Experts of a layer.
+        experts: u64,
+        /// Groups.
+        groups: u64,
+    },
+    /// Attention whose keys are not dealt to ranks by position.
+    #[error("node `{node}`: its keys are not dealt to devices by position")]
+    Context {
+        /// The node.
+        node: String,
+    },
     /// A pipeline of an encoder and its decoder.
     #[error("a model with an encoder is not cut into pipeline stages")]
     Encoder,
@@ -59,7 +79,7 @@ pub enum ShardError {
 /// How ranks cut a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ways {
-    /// Groups of ranks that experts are dealt to; divides experts and ranks.
+    /// Groups of ranks that a replica's experts are dealt to; divides experts and ranks.
     pub expert_groups: u64,
     /// Whether the residual stream lies in shares of the tokens.
     pub sequence: bool,
@@ -77,6 +97,11 @@ impl Ways {
         let Self { expert_groups, sequence } = self;
         Place { rank, groups, expert_groups, sequence }
     }
+}
+
+/// Greatest common divisor.
+const fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl Graph {

@@ -1,20 +1,24 @@
 //! How many devices share the work of a model, and in which ways.
 
-use super::Ways;
+use super::{Ways, gcd};
+use crate::op::MeshAxis;
 use std::fmt;
 
-/// Degrees of parallelism. Ranks of a tensor-parallel group are neighbours, then the stages of a
-/// pipeline, then the replicas.
+/// Degrees of parallelism. Ranks of a tensor-parallel group are neighbours, then the groups that share
+/// the positions of a sequence, then the stages of a pipeline, then the replicas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Parallel {
     /// Ranks that a layer is cut over (TP).
     pub tensor: u64,
+    /// Tensor-parallel groups that the positions of a sequence are dealt to (CP).
+    pub context: u64,
     /// Stages that the layers are cut into (PP).
     pub pipeline: u64,
     /// Replicas that the batch is cut over (DP).
     pub data: u64,
-    /// Groups of a tensor-parallel group's ranks that the experts are dealt to (EP); the ranks of a
-    /// group cut each of its experts.
+    /// Groups of ranks that the experts are dealt to (EP); the ranks of a group cut each of its
+    /// experts. As many as divide the ranks of a tensor-parallel group lie in one, the rest over
+    /// replicas: see [`Self::ways`] and [`Self::expert_replicas`].
     pub expert: u64,
     /// Whether the residual stream between a group's cut layers lies in shares of the tokens (SP).
     pub sequence: bool,
@@ -24,8 +28,15 @@ pub struct Parallel {
 
 impl Parallel {
     /// One device.
-    pub const ONE: Self =
-        Self { tensor: 1, pipeline: 1, data: 1, expert: 1, sequence: false, micro_batches: 0 };
+    pub const ONE: Self = Self {
+        tensor: 1,
+        context: 1,
+        pipeline: 1,
+        data: 1,
+        expert: 1,
+        sequence: false,
+        micro_batches: 0,
+    };
 
     /// Every way to spread over exactly so many devices, experts dealt or not.
     pub fn spread(devices: u64, has_experts: bool) -> Vec<Self> {
@@ -34,7 +45,12 @@ impl Parallel {
         for tensor in divisors(devices) {
             for pipeline in divisors(devices / tensor) {
                 let data = devices / tensor / pipeline;
-                for expert in divisors(tensor).filter(|e| *e == 1 || has_experts) {
+                let mut dealt: Vec<u64> =
+                    divisors(tensor).filter(|e| *e == 1 || has_experts).collect();
+                if has_experts {
+                    dealt.extend(divisors(data).skip(1).map(|replicas| tensor * replicas));
+                }
+                for expert in dealt {
                     all.push(Self { tensor, pipeline, data, expert, ..Self::ONE });
                 }
             }
@@ -44,12 +60,27 @@ impl Parallel {
 
     /// How the ranks of a tensor-parallel group cut a layer.
     pub const fn ways(&self) -> Ways {
-        Ways { expert_groups: self.expert, sequence: self.sequence }
+        Ways { expert_groups: gcd(self.expert, self.tensor), sequence: self.sequence }
+    }
+
+    /// Replicas that share one set of experts, neighbours among the replicas; they run in step (A86).
+    pub const fn expert_replicas(&self) -> u64 {
+        self.expert / gcd(self.expert, self.tensor)
+    }
+
+    /// Devices between one and its neighbour along an axis.
+    pub const fn stride(&self, along: MeshAxis) -> u64 {
+        match along {
+            MeshAxis::Tensor => 1,
+            MeshAxis::Context => self.tensor,
+            MeshAxis::Pipeline => self.tensor * self.context,
+            MeshAxis::Data => self.tensor * self.context * self.pipeline,
+        }
     }
 
     /// Devices in all.
     pub const fn devices(&self) -> u64 {
-        self.tensor * self.pipeline * self.data
+        self.tensor * self.context * self.pipeline * self.data
     }
 
     /// Sequences of a replica.
@@ -96,6 +127,7 @@ impl fmt::Display for Parallel {
         let degrees = [
             ("tp", self.tensor),
             ("ep", self.expert),
+            ("cp", self.context),
             ("pp", self.pipeline),
             ("mb", self.micro_batches.max(1)),
             ("dp", self.data),
@@ -147,7 +179,10 @@ mod tests {
         let dense = Parallel::spread(8, false);
         assert_eq!(dense.len(), 10);
         assert!(dense.iter().all(|p| p.devices() == 8 && p.expert == 1));
-        assert!(Parallel::spread(8, true).iter().any(|p| p.expert == 8));
+        let experts = Parallel::spread(8, true);
+        assert!(experts.iter().any(|p| (p.tensor, p.expert) == (8, 8)));
+        assert!(experts.iter().any(|p| (p.data, p.expert_replicas()) == (8, 4)));
+        assert!(experts.iter().all(|p| p.data.is_multiple_of(p.expert_replicas())));
         assert_eq!(Parallel::spread(7, false).len(), 3);
     }
 
@@ -155,8 +190,22 @@ mod tests {
     fn the_name_tells_what_differs_from_one_device() {
         assert_eq!(Parallel::ONE.to_string(), "none");
         let (sequence, micro_batches) = (true, 4);
-        let all = Parallel { tensor: 8, expert: 4, pipeline: 2, data: 3, sequence, micro_batches };
+        let all = Parallel {
+            tensor: 8,
+            expert: 4,
+            pipeline: 2,
+            data: 3,
+            sequence,
+            micro_batches,
+            ..Parallel::ONE
+        };
         assert_eq!(all.to_string(), "tp8-ep4-pp2-mb4-dp3-sp");
         assert_eq!(all.devices(), 48);
+        for (tensor, expert, dealt) in
+            [(8, 4, (4, 1)), (8, 16, (8, 2)), (1, 4, (1, 4)), (2, 3, (1, 3))]
+        {
+            let parallel = Parallel { tensor, expert, ..Parallel::ONE };
+            assert_eq!((parallel.ways().expert_groups, parallel.expert_replicas()), dealt);
+        }
     }
 }

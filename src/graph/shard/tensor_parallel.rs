@@ -104,6 +104,7 @@ impl Rewrite<'_> {
             return self.builder.source(node.name.clone(), source, ty);
         }
         let share = Share { layout, rank: self.rank, whole };
+        let share = node.share.map_or(share, |block| share.of_block(block));
         self.builder.share(node.name.clone(), source, ty, share)
     }
 

@@ -4,7 +4,7 @@ use super::Wiring;
 use crate::graph::{GraphError, NodeId, Source};
 use crate::model::architecture::{Attention, Position};
 use crate::op::{Buckets, KvAppend, PositionKeys, Rope, ScoreBias, Scores, Softmax, WeightedSum};
-use crate::tensor::{Dim, Mask, TensorType, WeightKind};
+use crate::tensor::{Dim, Mask, Stripe, TensorType, WeightKind};
 
 /// What the queries of an attention see, and in how many heads.
 pub(super) struct Seen {
@@ -102,7 +102,15 @@ impl Wiring<'_> {
                     Some(local) => (local, None),
                     None => (theta, scaling),
                 };
-                let rope = Rope { heads, head_dim, rotary_dim, theta, pairing, scaling };
+                let rope = Rope {
+                    heads,
+                    head_dim,
+                    rotary_dim,
+                    theta,
+                    pairing,
+                    scaling,
+                    stripe: Stripe::ALL,
+                };
                 self.builder.apply(name, rope, &[x])
             }
         }

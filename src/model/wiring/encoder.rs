@@ -5,7 +5,7 @@ use super::{BuildOptions, Wiring};
 use crate::graph::{Graph, GraphError, NodeId, Source};
 use crate::model::architecture::{Activation, Architecture, Encoder, EncoderInput, Position};
 use crate::op::{self, Activate, Add, Buckets, Conv1d, Embedding, ScoreBias};
-use crate::tensor::{Dim, Mask, Role, TensorType, WeightKind};
+use crate::tensor::{Dim, Mask, Role, Stripe, TensorType, WeightKind};
 
 /// Taps of the convolutions of an audio stem.
 const TAPS: u64 = 3;
@@ -54,7 +54,7 @@ impl Wiring<'_> {
         let x = self.convolution("encoder.conv2", x, (width, width), (1, FRAMES))?;
         let kind = WeightKind::Position;
         let table = self.weight("encoder.embed.positions.weight", kind, positions, width);
-        let position = op::Position { positions, offset: 0, width };
+        let position = op::Position { positions, offset: 0, width, stripe: Stripe::ALL };
         let rows = self.builder.apply("encoder.embed.positions", position, &[table])?;
         self.builder.apply("encoder.embed.add", Add { rows: Dim::Tokens, width }, &[x, rows])
     }
@@ -73,7 +73,7 @@ impl Wiring<'_> {
         let op = Conv1d { per_token, inputs, outputs, kernel: TAPS, stride };
         let y = self.builder.apply(name, op, &[x, weight, bias])?;
         let rows = if per_token == 1 { Dim::Tokens } else { Dim::Frames(per_token) };
-        let gelu = Activate { rows, width: outputs, function: Activation::GeluErf };
+        let gelu = Activate::new(rows, outputs, Activation::GeluErf);
         self.builder.apply(format!("{name}.activation"), gelu, &[y])
     }
 

@@ -3,15 +3,13 @@
 use super::Wiring;
 use crate::graph::{GraphError, NodeId};
 use crate::model::architecture::Experts;
-use crate::op::{
-    Activate, Add, Combine, ExpertBias, ExpertLoad, GroupedMatMul, Held, MatMul, Route,
-};
+use crate::op::{Activate, Add, Choices, Combine, ExpertBias, GroupedMatMul, Held, MatMul, Route};
 use crate::tensor::{Dim, WeightKind};
 
 /// The experts of one layer under construction.
 struct Routed {
     experts: Experts,
-    load: ExpertLoad,
+    choices: Choices,
     routes: NodeId,
 }
 
@@ -20,7 +18,9 @@ impl Wiring<'_> {
     pub(super) fn experts(&mut self, x: NodeId, experts: &Experts) -> Result<NodeId, GraphError> {
         let (hidden, width) = (self.arch.hidden, experts.inner);
         let load = self.options.routing.load(experts.count, experts.active);
-        let routed = Routed { experts: *experts, load, routes: self.route(x, experts)? };
+        let held = Held::all(experts.count);
+        let choices = Choices { active: experts.active, ranks: 1, held, load };
+        let routed = Routed { experts: *experts, choices, routes: self.route(x, experts)? };
         let (rows, ffn) = (Dim::Routed(experts.active), self.arch.ffn);
         let up = |w: &mut Self, name| w.grouped(name, (Dim::Tokens, x), (hidden, width), &routed);
         let inner = if ffn.gated {
@@ -28,12 +28,11 @@ impl Wiring<'_> {
             self.gate("experts.activation", rows, width, [gate, up])?
         } else {
             let up = up(self, "experts.up")?;
-            let op = Activate { rows, width, function: ffn.activation };
+            let op = Activate::new(rows, width, ffn.activation);
             self.builder.apply("experts.activation", op, &[up])?
         };
         let down = self.grouped("experts.down", (rows, inner), (width, hidden), &routed)?;
-        let (held, load) = (Held::all(experts.count), routed.load.clone());
-        let combine = Combine { held, active: experts.active, width: hidden, load };
+        let combine = Combine { choices: routed.choices.clone(), width: hidden };
         let sum = self.builder.apply("experts.combine", combine, &[down, routed.routes])?;
         let Some(shared) = experts.shared else { return Ok(sum) };
         let shared = self.ffn("shared", x, shared)?;
@@ -75,18 +74,17 @@ impl Wiring<'_> {
         (inputs, outputs): (u64, u64),
         routed: &Routed,
     ) -> Result<NodeId, GraphError> {
-        let Experts { count: experts, active, .. } = routed.experts;
-        let (load, routes) = (routed.load.clone(), routed.routes);
+        let (experts, routes) = (routed.experts.count, routed.routes);
+        let choices = routed.choices.clone();
         let kind = WeightKind::Projection;
         let weight = self.weight(&format!("{name}.weight"), kind, experts * outputs, inputs);
-        let held = Held::all(experts);
-        let product = GroupedMatMul { rows, held, active, inputs, outputs, load: load.clone() };
+        let product = GroupedMatMul { rows, choices: choices.clone(), inputs, outputs };
         let y = self.builder.apply(name, product, &[x, routes, weight])?;
         if !self.arch.ffn.bias {
             return Ok(y);
         }
         let bias = self.weight(&format!("{name}.bias"), WeightKind::Bias, experts, outputs);
-        let add = ExpertBias { held, active, width: outputs, load };
+        let add = ExpertBias { choices, width: outputs };
         self.builder.apply(format!("{name}_bias"), add, &[y, routes, bias])
     }
 }

@@ -17,7 +17,7 @@ impl Wiring<'_> {
             self.gate(&node("activation"), Dim::Tokens, width, [gate, up])?
         } else {
             let up = up(self, "up")?;
-            let op = Activate { rows: Dim::Tokens, width, function: ffn.activation };
+            let op = Activate::new(Dim::Tokens, width, ffn.activation);
             self.builder.apply(node("activation"), op, &[up])?
         };
         self.project(&node("down"), inner, (width, hidden), ffn.bias)
@@ -33,6 +33,6 @@ impl Wiring<'_> {
     ) -> Result<NodeId, GraphError> {
         let function = self.arch.ffn.activation;
         let limit = self.arch.experts.and_then(|experts| experts.limit);
-        self.builder.apply(name, Gate { rows, width, function, limit }, &operands)
+        self.builder.apply(name, Gate { rows, width, function, limit, choices: None }, &operands)
     }
 }

@@ -18,7 +18,7 @@ impl Architecture {
         let hidden = TensorType::activation(Dim::Tokens, width);
         let hidden = wiring.builder.source("hidden", Source::Input, hidden);
         let inner = wiring.project("medusa.block", hidden, (width, width), false)?;
-        let silu = Activate { rows: Dim::Tokens, width, function: Activation::Silu };
+        let silu = Activate::new(Dim::Tokens, width, Activation::Silu);
         let inner = wiring.builder.apply("medusa.silu", silu, &[inner])?;
         let x = wiring.builder.apply(
             "medusa.add",

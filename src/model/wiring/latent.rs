@@ -10,7 +10,7 @@ use super::Wiring;
 use crate::graph::{GraphError, NodeId, Source};
 use crate::model::architecture::{Latent, LatentForm, Position};
 use crate::op::{Expand, Fold, HeadMatMul, KvAppend, LatentScores, Rope, Softmax, WeightedSum};
-use crate::tensor::{Dim, Mask, TensorType, WeightKind};
+use crate::tensor::{Dim, Mask, Stripe, TensorType, WeightKind};
 
 impl Wiring<'_> {
     /// Projections to latents and heads, cache append, attention in one of its forms, output.
@@ -98,7 +98,8 @@ impl Wiring<'_> {
         let Position::Rope { theta, rotary_dim, pairing, scaling, .. } = self.arch.position else {
             return Ok(x);
         };
-        let rope = Rope { heads, head_dim, rotary_dim, theta, pairing, scaling };
+        let rope =
+            Rope { heads, head_dim, rotary_dim, theta, pairing, scaling, stripe: Stripe::ALL };
         self.builder.apply(name, rope, &[x])
     }
 

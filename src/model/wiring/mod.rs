@@ -18,7 +18,7 @@ use crate::graph::{Builder, Graph, GraphError, NodeId, Source};
 use crate::op::{
     self, Activate, Activation, Add, Embedding, MatMul, Routing, Sample, Sampler, Select,
 };
-use crate::tensor::{Dim, Role, TensorType, WeightKind};
+use crate::tensor::{Dim, Role, Stripe, TensorType, WeightKind};
 
 /// Which attention kernel runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -183,7 +183,7 @@ impl<'a> Wiring<'a> {
             return Ok((x, table));
         };
         let rows = self.weight("embed.positions.weight", WeightKind::Position, positions, width);
-        let op = op::Position { positions, offset, width };
+        let op = op::Position { positions, offset, width, stripe: Stripe::ALL };
         let positions = self.builder.apply("embed.positions", op, &[rows])?;
         let x =
             self.builder.apply("embed.add", Add { rows: Dim::Tokens, width }, &[x, positions])?;
@@ -204,7 +204,7 @@ impl<'a> Wiring<'a> {
         let normed = match head.scale {
             Some(scale) => {
                 let function = Activation::Scale(scale);
-                let scale = Activate { rows: Dim::Logits, width: hidden, function };
+                let scale = Activate::new(Dim::Logits, hidden, function);
                 self.builder.apply("head.scale", scale, &[normed])?
             }
             None => normed,
@@ -218,7 +218,7 @@ impl<'a> Wiring<'a> {
         let mut logits = self.builder.apply("head.logits", product, &operands)?;
         if let Some(cap) = head.softcap {
             let function = Activation::SoftCap(cap);
-            let cap = Activate { rows: Dim::Logits, width: vocabulary, function };
+            let cap = Activate::new(Dim::Logits, vocabulary, function);
             logits = self.builder.apply("head.softcap", cap, &[logits])?;
         }
         let mut operands = vec![logits];

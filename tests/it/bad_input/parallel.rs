@@ -27,8 +27,13 @@ fn degrees_that_do_not_divide() {
      = help: a group holds at least one expert
     ");
     assert_snapshot!(refused("--model mixtral-8x7b --hardware h100-sxm --tp 2 --ep 4"), @"
-    error: expert parallelism over 4 groups must divide the 8 experts of mixtral-8x7b and the 2 ranks of a tensor-parallel group
+    error: expert parallelism over 4 groups must divide the 8 experts of mixtral-8x7b, and go over 2 ranks of a tensor-parallel group, then over replicas, of which there are 1
      = help: one of 1, 2
+    ");
+    let over_replicas = "--model mixtral-8x7b --hardware h100-sxm --tp 2 --dp 6 --ep 8";
+    assert_snapshot!(refused(over_replicas), @"
+    error: expert parallelism over 8 groups must divide the 8 experts of mixtral-8x7b, and go over 2 ranks of a tensor-parallel group, then over replicas, of which there are 6
+     = help: one of 1, 2, 4
     ");
     assert_snapshot!(refused("--model llama-3-8b --hardware h100-sxm --sp"), @"
     error: sequence parallelism shares out what tensor parallelism leaves whole
@@ -41,6 +46,39 @@ fn degrees_that_do_not_divide() {
     ");
     assert_snapshot!(refused("--model llama-3-8b --hardware h100-sxm --micro-batches 0"), @"
     error: invalid value '0' for '--micro-batches <N>': expected at least 1
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn positions_that_are_not_dealt() {
+    let cut = |model: &str| refused(&format!("--model {model} --hardware h100-sxm --cp 2"));
+    assert_snapshot!(cut("deepseek-v2-lite"), @"
+    error: context parallelism over 2 groups does not deal out the latent cache of deepseek-v2-lite
+     = help: --dp keeps a sequence in one place: its latent cache is small
+    ");
+    assert_snapshot!(cut("t5-large"), @"
+    error: context parallelism over 2 groups does not deal out the cross-attention of t5-large
+     = help: --tp and --dp cut a model with an encoder
+    ");
+    assert_snapshot!(cut("chinchilla-70b"), @"
+    error: context parallelism over 2 groups does not deal out the keys of positions of chinchilla-70b
+     = help: --tp, --pp and --dp cut such a model
+    ");
+    assert_snapshot!(cut("llama-3-8b --speculate prompt-lookup --acceptance 0.5"), @"
+    error: speculation with context parallelism is not modelled
+     = help: use --tp and --dp with a draft, not --cp
+    ");
+    assert_snapshot!(refused("--model llama-3-8b --hardware h100-sxm --cp 0"), @"
+    error: invalid value '0' for '--cp <N>': the degree is `0`; expected a whole number from 1 to 65536
+
+    For more information, try '--help'.
+    ");
+    assert_snapshot!(cut("llama-3-8b --devices 4 --optimize latency"), @"
+    error: the argument '--devices <N>' cannot be used with '--cp <N>'
+
+    Usage: cosim estimate --model <MODEL> --hardware <HARDWARE> --batch <BATCH> --output <OUTPUT> --devices <N> --optimize <OPTIMIZE> <--prompt <PROMPT>|--phase <PHASE>>
 
     For more information, try '--help'.
     ");
@@ -97,7 +135,7 @@ fn topologies_and_degrees_in_files() {
     ");
     desk.write("t.yaml", scenario.replace("\n  tp: 0", " sideways").as_bytes());
     assert_snapshot!(desk.refused(&words("sweep t.yaml --hardware h100-sxm")), @r#"
-    error: parallel: invalid value: string "sideways", expected `none`, or {tp, pp, ep, dp, sp, micro_batches}
+    error: parallel: invalid value: string "sideways", expected `none`, or {tp, cp, pp, ep, dp, sp, micro_batches}
      --> t.yaml:3:1
       |
     3 | parallel: sideways
@@ -111,7 +149,7 @@ fn topologies_and_degrees_in_files() {
     4 |   tq: 2
       |   ^^^
       |
-      = help: expected one of: tp, pp, ep, dp, sp, micro_batches
+      = help: expected one of: tp, cp, pp, ep, dp, sp, micro_batches
     ");
 }
 

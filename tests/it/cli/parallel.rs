@@ -52,6 +52,45 @@ fn the_least_latency_is_no_more_than_that_of_any_plan() {
 }
 
 #[test]
+fn experts_are_dealt_to_devices_and_over_replicas() {
+    let case = "--model mixtral-8x7b --hardware h100-sxm --prompt 512 --output 64 --batch 64";
+    let search = format!("estimate --json {case} --devices 8 --optimize throughput");
+    let found = Desk::new().json(&words(&search));
+    let plans = found["plans"].as_array().expect("a list");
+    let plan = |name: &str| plans.iter().find(|p| p["plan"] == name).expect("tried");
+    let (held, dealt) = (plan("dp8"), plan("ep8-dp8"));
+    assert_eq!(held["refused"], "out of memory");
+    assert_eq!((&dealt["ep"], &dealt["dp"], &dealt["tp"]), (&8.into(), &8.into(), &1.into()));
+    assert!(number(&dealt["throughput_tok_s"]) > 0.0);
+    assert!(plan("tp2-ep8-dp4")["refused"].is_null() && plan("tp8-ep8")["refused"].is_null());
+    assert_eq!(plans[0]["throughput_tok_s"], found["throughput_tok_s"]);
+    let sweep = "sweep chat --hardware h100-sxm --out out --csv-only --set model=mixtral-8x7b";
+    let desk = Desk::new();
+    desk.ok(&words(&format!("{sweep} --set parallel.dp=8 --set parallel.ep=1,8")));
+    assert!(desk.read("out/sweep.csv").contains("ep8-dp8"));
+}
+
+#[test]
+fn positions_of_a_long_prompt_are_dealt_to_devices() {
+    let case = "--model llama-3-8b --hardware h100-sxm --prompt 100000 --output 100 --batch 1";
+    let desk = Desk::new();
+    let of = |rest: &str| desk.json(&words(&format!("estimate --json {case} {rest}")));
+    let (one, four) = (of(""), of("--cp 4"));
+    let faster = |key: &str| number(&one[key]) / number(&four[key]);
+    assert!(faster("ttft_s") > 3.0 && faster("ttft_s") < 4.0, "{}", faster("ttft_s"));
+    assert!(faster("tpot_s") > 1.2, "{}", faster("tpot_s"));
+    let kv = |found: &Value| number(&found["memory"]["kv_bytes"]);
+    assert_eq!(kv(&one), 4.0 * kv(&four));
+    assert_eq!((&four["parallel"]["cp"], &four["parallel"]["devices"]), (&4.into(), &4.into()));
+    let explained =
+        desk.ok(&words(&format!("explain {case} --cp 4 --operator attn.append_k.gather")));
+    assert!(explained.contains("all-gather") && explained.contains("over 4 ranks"), "{explained}");
+    let sweep = "sweep chat --hardware h100-sxm --out out --csv-only";
+    desk.ok(&words(&format!("{sweep} --set parallel.cp=1,2 --set parallel.tp=1,2")));
+    assert!(desk.read("out/sweep.csv").contains("tp2-cp2"));
+}
+
+#[test]
 fn a_pareto_front_is_drawn() {
     let desk = Desk::new();
     let rest = "--batch 1 --devices 4 --optimize throughput -o front.svg";
