@@ -237,7 +237,7 @@ impl Search {
         };
         let time = |t: Option<crate::units::Seconds>| t.map_or_else(String::new, |t| t.to_string());
         let gib = |b: Bytes| format!("{:.1}", b.get() / f64::from(1 << 30));
-        let cost = d.economics.per_million.map_or_else(String::new, |c| dollars(c));
+        let cost = d.economics.per_million.map_or_else(String::new, dollars);
         vec![
             name,
             d.batch.to_string(),
