@@ -138,7 +138,10 @@ pub fn nearest_hint(found: &str, valid: &[&str]) -> String {
     }
     if close.is_empty() {
         let shown: Vec<&str> = valid.iter().copied().take(12).collect();
-        let more = if valid.len() > shown.len() { ", ..." } else { "" };
+        let more = match valid.len() - shown.len() {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
         return format!("expected one of: {}{more}", shown.join(", "));
     }
     let quoted: Vec<String> = close.iter().map(|n| format!("`{n}`")).collect();

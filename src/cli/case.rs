@@ -138,7 +138,7 @@ impl ModelArgs {
         let Some(sparsity) = &self.sparsity else { return Ok(scheme) };
         scheme.with_sparsity(sparsity).map_err(|e| {
             let hint = "`dense`, `2:4`, or a density such as 0.5";
-            Diagnostic::new(format!("--sparsity: {}", e.why)).hint(hint)
+            Diagnostic::new(format!("--sparsity {}: {}", clip(sparsity), e.why)).hint(hint)
         })
     }
 

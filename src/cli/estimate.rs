@@ -329,7 +329,7 @@ fn sharing_rows(case: &Case, memory: &Memory) -> Vec<Line> {
         rows.push(line(
             "  requests",
             layout.requests(case.request.batch()),
-            format!("of {n} {kind} each, with one prompt"),
+            format!("of up to {n} {kind}, with one prompt each"),
         ));
     }
     rows

@@ -54,15 +54,15 @@ impl Override {
     }
 }
 
-/// Whether a text fits a pattern in which `*` stands for any text.
+/// Whether a text fits a pattern in which `*` stands for any text: what is between two of them is
+/// sought from the left, which finds it if any place does.
 fn fits(pattern: &str, text: &str) -> bool {
     let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(text) = text.strip_prefix(head) else { return false };
-    if rest.is_empty() {
-        return true;
-    }
-    let mut ends = text.char_indices().map(|(i, _)| i).chain([text.len()]);
-    ends.any(|i| fits(rest, &text[i..]))
+    let (middle, tail) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let between = text.strip_prefix(head).and_then(|t| t.strip_suffix(tail));
+    let mut parts = middle.split('*');
+    let left = between.and_then(|text| parts.try_fold(text, |t, part| Some(t.split_once(part)?.1)));
+    left.is_some()
 }
 
 #[cfg(test)]
@@ -74,6 +74,8 @@ mod tests {
         assert!(fits("attn.*", "attn.q") && fits("*.down", "ffn.down") && fits("*", ""));
         assert!(fits("*experts*", "experts.up.weight") && !fits("attn.*", "ffn.up"));
         assert!(!fits("*q", "attn.k") && fits("a*b*c", "a1b2b3c"));
+        assert!(!fits("ab*ba", "aba") && fits("**", "") && fits("*a**b*", "xaxbx"));
+        assert!(!fits("*a*b", "ba") && !fits(&"*q".repeat(60), "attn.qk"));
         let last = Layers { from: -2, to: -1 };
         assert!(last.contains(31, 32) && last.contains(30, 32) && !last.contains(29, 32));
         assert!(Layers { from: 0, to: 3 }.contains(3, 32));

@@ -139,7 +139,15 @@ impl Scheme {
     /// # Errors
     /// What is no sparsity, and weights whose layout has no place for it.
     pub fn with_sparsity(&self, sparsity: &str) -> Result<Self, ParseSchemeError> {
-        let flag = if sparsity == "dense" { String::new() } else { format!("-s{sparsity}") };
+        if sparsity == "dense" {
+            return self.flagged(is_sparsity, "");
+        }
+        let kept = sparsity.parse::<Sparsity>().map_err(|why| ParseSchemeError {
+            name: crate::diagnostic::clip(sparsity),
+            why,
+            hint: "`dense`, `2:4`, or a density such as 0.5".to_owned(),
+        })?;
+        let flag = format!("-s{kept}");
         self.flagged(is_sparsity, &flag)
     }
 
@@ -150,11 +158,11 @@ impl Scheme {
         added: &str,
     ) -> Result<Self, ParseSchemeError> {
         let change = |name: &str| {
-            let name = join_formats(name);
             let others: Vec<&str> = name.split('-').filter(|flag| !removed(flag)).collect();
-            format!("{}{added}", others.join("-").replace("_e", "-e").replace("_pc", "-pc"))
+            format!("{}{added}", others.join("-"))
         };
-        let scheme: Self = change(&self.base).parse()?;
+        let base = change(&join_formats(&self.base)).replace("_e", "-e").replace("_pc", "-pc");
+        let scheme: Self = base.parse()?;
         if self.overrides.is_empty() {
             return Ok(scheme);
         }

@@ -130,15 +130,15 @@ fn overrides_are_for_layers_and_tensors_that_exist() {
 #[test]
 fn sparsity_is_two_of_four_or_a_density() {
     assert_snapshot!(sparse("--sparsity 2:8"), @"
-    error: --sparsity: `-s2:8`: expected 2:4, or the density of the weights, above 0 and at most 1
+    error: --sparsity 2:8: expected 2:4, or the density of the weights, above 0 and at most 1
      = help: `dense`, `2:4`, or a density such as 0.5
     ");
     assert_snapshot!(sparse("--sparsity 0"), @"
-    error: --sparsity: `-s0`: expected 2:4, or the density of the weights, above 0 and at most 1
+    error: --sparsity 0: expected 2:4, or the density of the weights, above 0 and at most 1
      = help: `dense`, `2:4`, or a density such as 0.5
     ");
     assert_snapshot!(sparse("--quant mxfp4 --sparsity 2:4"), @"
-    error: --sparsity: `-s2:4` needs weights in plain formats or dense groups
+    error: --sparsity 2:4: `-s2:4` needs weights in plain formats or dense groups
      = help: `dense`, `2:4`, or a density such as 0.5
     ");
     assert_snapshot!(sparse("--quant bf16-static"), @"

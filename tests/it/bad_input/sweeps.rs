@@ -40,7 +40,7 @@ fn axes_have_a_path_and_values() {
     ");
     assert_snapshot!(set("quant=w9a9"), @"
     error: unknown quantization scheme `w9a9`: it does not start with a format or w<bits>a<bits>
-     = help: expected one of: 16bit, bf16, fp16, fp32, tf32, fp8, fp8-e5m2, w8a8, w8a8-static, w8a16, w4a16, w4a16-g128, ...
+     = help: expected one of: 16bit, bf16, fp16, fp32, tf32, fp8, fp8-e5m2, w8a8, w8a8-static, w8a16, w4a16, w4a16-g128 and 17 more
     ");
     assert_snapshot!(set("attention=paged"), @"
     error: unknown attention `paged`

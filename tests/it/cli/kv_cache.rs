@@ -81,7 +81,7 @@ fn sequences_share_a_prefix_and_a_prompt() {
     assert!(bytes(&json, "max_batch") > 2.0 * bytes(&plain, "max_batch"), "{json}");
     assert!(number(&json["ttft_s"]) < number(&plain["ttft_s"]) / 5.0, "{json}");
     let table = desk.ok(&words(&format!("{case} --samples 4 --shared-prefix 512")));
-    for text in ["prefix", "512 tokens that no prompt computes", "of 4 samples each"] {
+    for text in ["prefix", "512 tokens that no prompt computes", "of up to 4 samples"] {
         assert!(table.contains(text), "{table}");
     }
     let axes = "sweep chat --hardware h100-sxm --csv-only --out out --set traffic.batch=8 \
