@@ -8,7 +8,9 @@ use cosim::cost::{Estimator, Request};
 use cosim::dtype::Scheme;
 use cosim::exec::{Mesh, Values, run, run_mesh};
 use cosim::graph::Graph;
-use cosim::graph::shard::{Parallel, ShardError, Ways, context_parallel, tensor_parallel};
+use cosim::graph::shard::{
+    Parallel, ShardError, Ways, context_parallel, expert_parallel, tensor_parallel,
+};
 use cosim::hardware::Fidelity;
 use cosim::mapping::Plan;
 use cosim::model::{Architecture, BuildOptions, Position, load_bundled};
@@ -201,6 +203,66 @@ proptest! {
                 let held: usize = found.iter().map(|values| values.kept[key].len()).sum();
                 prop_assert_eq!(held, whole.len());
             }
+        }
+    }
+}
+
+/// The graphs of two replicas that share experts, each of two groups of two ranks.
+fn in_all_ways(graph: &Graph, phase: Phase) -> Vec<Graph> {
+    let ways = Ways { expert_groups: 2, sequence: true };
+    let mut all = vec![];
+    for rank in 0..8 {
+        let two = |place: u64| Rank { index: rank / place % 2, of: 2 };
+        let part = context_parallel(graph, two(2), phase).expect("dealt by position");
+        let part = expert_parallel(&part, two(4), ways).expect("experts dealt");
+        all.push(tensor_parallel(&part, two(1), ways).expect("divides"));
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(cases(32))]
+
+    #[test]
+    fn all_ways_together_compute_what_one_device_does(
+        model in architectures(&tiny()).prop_filter("a mixture of experts", |model| {
+            model.experts.is_some() && model.position != Position::TransformerXl
+        }),
+        seed: u64, (new, past) in (1..3u64, 0..3u64), prefill: bool,
+    ) {
+        let mut model = widened(model, 2);
+        if let Some(experts) = &mut model.experts {
+            experts.count *= 4;
+        }
+        let graph = model.graph(&BuildOptions::default()).expect("types");
+        let step = |of: u64| {
+            let group = Group { count: 1, new: new * of, past: past * of, source: 0 };
+            Step::mixed([group]).expect("valid")
+        };
+        let (phase, whole) = if prefill { (Phase::Prefill, step(2)) } else { (Phase::Decode, step(1)) };
+        let graphs = in_all_ways(&graph, phase);
+        let inputs: Vec<Inputs> =
+            (0..2).map(|replica| inputs(&model, seed ^ (replica * 5), &whole)).collect();
+        let inputs: Vec<Inputs> = inputs.into_iter().map(|i| Inputs { seed, ..i }).collect();
+        let dealt: Vec<Dealt<'_>> = (0..4)
+            .map(|group| {
+                let stripe = Stripe { rank: group % 2, of: 2 };
+                Dealt { inputs: &inputs[group as usize / 2], step: &whole, stripe, prefill }
+            })
+            .collect();
+        let sources: Vec<&dyn TensorSource<f64>> = dealt.iter().map(|d| d as _).collect();
+        let mesh = Mesh { tensor: 2, context: 2, data: 2 };
+        let (name, own) = (hidden(&graph), hidden(&graphs[0]));
+        let found = run_mesh(&graphs, mesh, &step(1), &sources, &|n| n == own);
+        for (rank, values) in found.iter().enumerate() {
+            let dealt = &dealt[rank / 2];
+            let alone = run::<f64>(&graph, &whole, dealt.inputs, &|n| n == name);
+            let expected = last(&alone, &name);
+            let width = expected.len() / whole.tokens() as usize;
+            let rows = if prefill { dealt.rows(false) } else { (0..new as usize).collect() };
+            let share: Vec<f64> =
+                rows.into_iter().flat_map(|r| expected[r * width..(r + 1) * width].to_vec()).collect();
+            close(last(values, &own), &share)?;
         }
     }
 }
