@@ -10,7 +10,7 @@ use crate::cost::{Economics, Estimator, Request};
 use crate::diagnostic::Diagnostic;
 use crate::graph::shard::Parallel;
 use crate::report::comparison::{ComparisonChart, ComparisonPoint};
-use crate::report::{Axis, Better, Column, Prefixes, Table, describe};
+use crate::report::{Axis, Better, Column, Prefixes, Table, describe, dollars};
 use crate::sweep::deployment::{Deployment, Goal, Refused, Slo, Tried, best, throughput};
 use crate::units::Bytes;
 use clap::{Args, ValueEnum};
@@ -237,7 +237,7 @@ impl Search {
         };
         let time = |t: Option<crate::units::Seconds>| t.map_or_else(String::new, |t| t.to_string());
         let gib = |b: Bytes| format!("{:.1}", b.get() / f64::from(1 << 30));
-        let cost = d.economics.per_million.map_or_else(String::new, |c| format!("{:.3}", c.get()));
+        let cost = d.economics.per_million.map_or_else(String::new, |c| dollars(c));
         vec![
             name,
             d.batch.to_string(),

@@ -8,9 +8,9 @@ use super::terminal;
 use crate::cost::Request;
 use crate::diagnostic::Diagnostic;
 use crate::graph::shard::Parallel;
-use crate::report::{Column, Table, describe};
+use crate::report::{Column, Table, describe, dollars};
 use crate::sweep::deployment::{Deployment, Goal, Slo, best};
-use crate::units::Bytes;
+use crate::units::{Bytes, Dollars, Joules};
 use std::fmt::Write;
 
 /// Arguments of `cosim distill`; `--model` is the teacher.
@@ -160,13 +160,13 @@ const FIGURES: &[Figure] = &[
         name: "cost / M tokens",
         key: "usd_per_mtok",
         of: |s| s.at.economics.per_million.map(|c| c.get()),
-        show: |v| format!("{v:.3} $"),
+        show: |v| format!("{} $", dollars(Dollars::new(v))),
     },
     Figure {
         name: "energy / token",
         key: "joules_per_token",
         of: |s| s.at.economics.energy_per_token.map(|e| e.get()),
-        show: |v| format!("{v:.3} J"),
+        show: |v| Joules::new(v).to_string(),
     },
 ];
 

@@ -11,7 +11,7 @@ use crate::cost::{ApiCost, ApiPrice, CostReport, Economics, Memory, Remedy, Requ
 use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
 use crate::mapping::Plan;
-use crate::report::{Column, EstimateContext, Table, describe, estimate_json};
+use crate::report::{Column, EstimateContext, Table, describe, dollars, estimate_json};
 use crate::tensor::{KvLayout, Placement};
 use crate::units::{Bytes, Dollars, DollarsPerHour, Seconds, Watts};
 use std::fmt::Write;
@@ -345,9 +345,11 @@ fn cost_rows(case: &Case, context: &EstimateContext<'_>) -> Vec<Line> {
         None => line("energy", "-", "no TDP: no figure"),
     }];
     let money =
-        |value: Option<Dollars>| value.map_or("-".to_owned(), |v| format!("{:.3} $", v.get()));
+        |value: Option<Dollars>| value.map_or("-".to_owned(), |v| format!("{} $", dollars(v)));
+    let devices = case.plan.parallel.devices();
+    let all = if devices > 1 { format!("{devices} x ") } else { String::new() };
     let source = match &case.price {
-        Ok((name, price)) => format!("at {name}, {price}"),
+        Ok((name, price)) => format!("at {name}, {all}{price}"),
         Err(reason) => reason.clone(),
     };
     rows.push(line("cost / M tokens", money(economics.per_million), source));

@@ -7,6 +7,7 @@ use crate::par::Pool;
 use crate::report::html::{Card, Cell, Figure, SweepPage};
 use crate::report::{Column, Table};
 use crate::sweep::{Grid, Row};
+use crate::units::three_digits;
 use crate::workload::Scenario;
 
 /// Rows that the page and the terminal show; the CSV has all.
@@ -190,11 +191,5 @@ fn cells(row: &Row<'_>) -> Vec<Cell> {
 /// Three significant digits or more, blank where there is no value.
 fn number(value: Option<f64>) -> Cell {
     let Some(value) = value else { return Cell::default() };
-    let text = match value.abs() {
-        v if v >= 100.0 => format!("{value:.0}"),
-        v if v >= 10.0 => format!("{value:.1}"),
-        v if v >= 1.0 => format!("{value:.2}"),
-        _ => format!("{value:.3}"),
-    };
-    Cell::number(text, value)
+    Cell::number(three_digits(value), value)
 }

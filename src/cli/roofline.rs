@@ -4,7 +4,7 @@ use super::case::{Case, CaseArgs};
 use super::error::Error;
 use super::estimate::evaluate;
 use super::files;
-use crate::cost::CostReport;
+use crate::cost::{CostReport, Memory};
 use crate::diagnostic::Diagnostic;
 use crate::report::memory::{MemoryChart, MemoryStack};
 use crate::report::{CaseCharts, EstimateContext, describe};
@@ -72,15 +72,27 @@ fn timed(
     }))
 }
 
+/// A bar per device that holds other bytes than the rest: one per stage of a pipeline.
 fn memory(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> MemoryChart {
+    let (id, parallel) = (&case.machine.id, &context.parallel);
+    let alike = parallel.devices() / parallel.pipeline;
+    let each = if alike > 1 { format!(", each of {alike}") } else { String::new() };
+    let stack = |label: String, memory: &Memory| MemoryStack {
+        label,
+        parts: memory.parts(),
+        capacity: report.capacity.capacity,
+    };
+    let stacks = match context.stages.as_slice() {
+        [] | [_] => vec![stack(format!("{id}{each}"), &report.summary.memory)],
+        stages => {
+            let of = |(i, memory)| stack(format!("{id}, stage {}{each}", i + 1), memory);
+            stages.iter().enumerate().map(of).collect()
+        }
+    };
     MemoryChart {
         title: format!("{} on {}: memory", case.architecture.name, case.hardware.name),
         subtitle: format!("{}, {}", context.quant, describe(&case.request)),
-        stacks: vec![MemoryStack {
-            label: case.machine.id.to_string(),
-            parts: report.summary.memory.parts(),
-            capacity: report.capacity.capacity,
-        }],
+        stacks,
         notes: vec![],
     }
 }

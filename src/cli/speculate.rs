@@ -54,7 +54,7 @@ impl SpeculateArgs {
         let (architecture, scheme) = (&case.architecture, &case.plan.scheme);
         let (parallel, placement) = (case.plan.parallel, case.plan.placement);
         let target = Target { architecture, options, scheme, parallel, placement };
-        let choice = Speculative { drafter, gamma, acceptance };
+        let choice = Speculative { drafter, gamma, acceptance, place: None };
         Ok(Speculated::new(&choice, target, &catalog::architecture)?)
     }
 }

@@ -14,6 +14,7 @@ pub mod kv;
 mod legend;
 mod logplot;
 pub mod memory;
+mod money;
 mod page;
 #[cfg(test)]
 mod pictures;
@@ -31,5 +32,6 @@ pub use axis::{Axis, Better, Prefixes};
 pub use case::{CaseCharts, describe};
 pub use estimate_json::{EstimateContext, estimate_json};
 pub use formula::formula;
+pub use money::dollars;
 pub use step::Limit;
 pub use table::{Column, ColumnKind, Table, Terminal, share_bar};

@@ -34,8 +34,8 @@ const ENERGY: &[(f64, &str)] =
     &[(1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"), (1e-12, "p")];
 const PLAIN: &[(f64, &str)] = &[(1.0, "")];
 
-/// Three significant digits without exponent: `0.123`, `1.23`, `12.3`, `1235`.
-fn three_digits(value: f64) -> String {
+/// Three significant digits without exponent: `0.00123`, `0.123`, `1.23`, `12.3`, `1235`.
+pub fn three_digits(value: f64) -> String {
     let size = value.abs();
     let digits = match size {
         0.0 => 0,
@@ -43,7 +43,7 @@ fn three_digits(value: f64) -> String {
         s if s >= 9.995 => 1,
         s if s >= 0.9995 => 2,
         s if s >= 0.09995 => 3,
-        _ => 4,
+        s => (2.0 - (s * 1.0005).log10().floor()).min(12.0) as usize,
     };
     format!("{value:.digits$}")
 }

@@ -8,6 +8,7 @@ mod display;
 mod parse;
 mod quantity;
 
+pub use display::three_digits;
 pub use parse::{Dimension, ParseQuantityError};
 pub use quantity::Quantity;
 pub use quantity::{

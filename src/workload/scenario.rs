@@ -109,7 +109,10 @@ impl Scenario {
             }
             Setting::Cache(setting) => self.cache.set(*setting),
             Setting::Offload(offload) => self.offload = *offload,
-            Setting::Drafter(drafter) => self.speculative.drafter.clone_from(drafter),
+            Setting::Drafter(drafter) => {
+                self.speculative.drafter.clone_from(drafter);
+                self.speculative.place = None;
+            }
             Setting::Gamma(gamma) => self.speculative.gamma = *gamma,
             Setting::Acceptance(rate) => self.speculative.acceptance = Some(rate.clone()),
             Setting::Parallel(set) => set.apply(&mut self.parallel),
@@ -212,7 +215,8 @@ fn speculative(raw: &RawScenario, source: &Source) -> Result<Speculative, Diagno
         .map_or(Ok(Gamma::Auto), |text| text.value.0.parse().map_err(|d| at(text, d)))?;
     let rate = &mapping.acceptance;
     let acceptance = rate.value.0.replace('/', ",").parse().map_err(|d| at(rate, d))?;
-    let choice = Speculative { drafter, gamma, acceptance: Some(acceptance) };
+    let place = place(&mapping.draft);
+    let choice = Speculative { drafter, gamma, acceptance: Some(acceptance), place };
     choice.checked().map_err(|d| at(&mapping.draft, d))?;
     Ok(choice)
 }

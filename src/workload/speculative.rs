@@ -1,7 +1,7 @@
 //! The choices of speculative decoding: who drafts, how much, and how often it is accepted.
 
 use super::acceptance::Acceptance;
-use crate::diagnostic::{Diagnostic, clip};
+use crate::diagnostic::{Diagnostic, Place, clip};
 use std::fmt;
 use std::str::FromStr;
 
@@ -38,11 +38,14 @@ pub struct Speculative {
     pub gamma: Gamma,
     /// How often they are accepted.
     pub acceptance: Option<Acceptance>,
+    /// Where the drafter is named in a file.
+    pub place: Option<Place>,
 }
 
 impl Speculative {
     /// Plain decoding.
-    pub const NONE: Self = Self { drafter: None, gamma: Gamma::Auto, acceptance: None };
+    pub const NONE: Self =
+        Self { drafter: None, gamma: Gamma::Auto, acceptance: None, place: None };
 
     /// Drafter, gamma and acceptance, where there is a drafter.
     ///
@@ -201,6 +204,7 @@ mod tests {
             drafter: Some(drafter),
             gamma: Gamma::Fixed(gamma),
             acceptance: rates.parse().ok(),
+            place: None,
         };
         assert!(choice(Drafter::Medusa(3), 4, "0.8").checked().is_err());
         assert!(choice(Drafter::PromptLookup, 4, "0.8,0.7").checked().is_err());

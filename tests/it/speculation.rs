@@ -38,7 +38,7 @@ fn both(case: &Case, fidelity: Fidelity, choice: &Speculative, request: &Request
 }
 
 fn choice(drafter: Drafter, gamma: Gamma, rates: &str) -> Speculative {
-    Speculative { drafter: Some(drafter), gamma, acceptance: rates.parse().ok() }
+    Speculative { drafter: Some(drafter), gamma, acceptance: rates.parse().ok(), place: None }
 }
 
 proptest! {

@@ -79,13 +79,18 @@ impl Speculated {
         let Some((drafter, gamma, acceptance)) = choice.checked()? else { return Ok(None) };
         if target.parallel.pipeline > 1 {
             let message = "speculation over the stages of a pipeline is not modelled";
-            return Err(Diagnostic::new(message).hint("use --tp and --dp with a draft, not --pp"));
+            let hint = "use --tp and --dp with a draft, not --pp";
+            return Err(Diagnostic::new(message).hint(hint).at(choice.place.clone()));
         }
         if target.parallel.context > 1 {
             let message = "speculation with context parallelism is not modelled";
-            return Err(Diagnostic::new(message).hint("use --tp and --dp with a draft, not --cp"));
+            let hint = "use --tp and --dp with a draft, not --cp";
+            return Err(Diagnostic::new(message).hint(hint).at(choice.place.clone()));
         }
-        let draft = DraftPlan::new(drafter, target, load)?;
+        let draft = DraftPlan::new(drafter, target, load).map_err(|d| match d.place {
+            Some(_) => d,
+            None => d.at(choice.place.clone()),
+        })?;
         Ok(Some(Self { draft, gamma, acceptance: acceptance.clone() }))
     }
 }

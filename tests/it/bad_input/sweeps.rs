@@ -193,7 +193,12 @@ fn scenario_files_show_the_place() {
     ");
     assert_snapshot!(scenario("speculative: {draft: llama-2-7b, acceptance: 0.8}"), @"
     error: draft llama-2-7b has a vocabulary of 32000 tokens, target gpt2 one of 50257
-     = help: a draft proposes tokens of the target: both need the same vocabulary
+     --> mine.yaml:3:22
+      |
+    3 | speculative: {draft: llama-2-7b, acceptance: 0.8}
+      |                      ^^^^^^^^^^^
+      |
+      = help: a draft proposes tokens of the target: both need the same vocabulary
     ");
     assert_snapshot!(scenario("model: gpt2"), @"
     error: duplicate key `model`

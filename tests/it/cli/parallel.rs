@@ -142,3 +142,23 @@ fn a_sweep_and_a_waterfall_go_over_devices() {
     let gain = number(&fall["steps"][1]["together_gain"]);
     assert!(gain > 1.0 && gain < 2.0, "{fall}");
 }
+
+#[test]
+fn memory_has_a_bar_per_stage_and_money_counts_every_device() {
+    let desk = Desk::new();
+    let case = format!("{CASE} --batch 8 --tp 2 --pp 4");
+    desk.ok(&words(&format!("roofline {case} --chart memory -o memory.svg")));
+    let svg = desk.read("memory.svg");
+    let json = estimate(&desk, "--batch 8 --tp 2 --pp 4");
+    let stages = json["parallel"]["stages"].as_array().expect("a list");
+    assert_eq!(stages.len(), 4);
+    for stage in 1..=4 {
+        let bar = format!("h100-sxm, stage {stage}, each of 2");
+        assert!(svg.contains(&format!(">{bar}<")), "{svg}");
+    }
+    assert!(!svg.contains("stage 5"));
+    desk.ok(&words(&format!("roofline {CASE} --batch 8 --tp 4 --chart memory -o memory.svg")));
+    assert!(desk.read("memory.svg").contains(">h100-sxm, each of 4<"));
+    let table = desk.ok(&words(&format!("estimate {case}")));
+    assert!(table.contains("at cloud-low, 8 x 2.29 $/h"), "{table}");
+}
