@@ -71,12 +71,9 @@ fn positions_that_are_not_dealt() {
 
     For more information, try '--help'.
     ");
-    assert_snapshot!(cut("llama-3-8b --devices 4 --optimize latency"), @"
-    error: the argument '--devices <N>' cannot be used with '--cp <N>'
-
-    Usage: cosim estimate --model <MODEL> --hardware <HARDWARE> --batch <BATCH> --output <OUTPUT> --devices <N> --optimize <OPTIMIZE> <--prompt <PROMPT>|--phase <PHASE>>
-
-    For more information, try '--help'.
+    assert_snapshot!(cut("llama-3-8b --devices 3 --optimize latency"), @"
+    error: --cp 2 does not divide 3 devices
+     = help: every plan shares positions among so many
     ");
 }
 
