@@ -19,9 +19,9 @@ use std::path::PathBuf;
 /// A number of devices to plan for.
 #[derive(Debug, Args)]
 pub struct DeployArgs {
-    /// Devices to find the best plan for: all ways of TP, PP, EP and DP are tried
+    /// Devices to find the best plan for: all ways of TP, PP, EP and DP are tried, of --cp the given one
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = devices,
-          requires = "optimize", conflicts_with_all = ["tp", "cp", "pp", "ep", "dp"])]
+          requires = "optimize", conflicts_with_all = ["tp", "pp", "ep", "dp"])]
     devices: Option<u64>,
     /// What the best plan has: the least time of --batch, or the most throughput from --batch on
     #[arg(long, value_enum, requires = "devices")]
@@ -83,11 +83,18 @@ impl DeployArgs {
         }
         speculate.load(&one, &args.model.options())?;
         let micro_batches = args.parallel.micro_batches.unwrap_or(0);
-        let all = Parallel::spread(devices, one.architecture.experts.is_some());
+        let context = args.parallel.cp.unwrap_or(1);
+        if !devices.is_multiple_of(context) {
+            let message = format!("--cp {context} does not divide {devices} devices");
+            return Err(Diagnostic::new(message)
+                .hint("every plan shares positions among so many")
+                .into());
+        }
+        let all = Parallel::spread(devices / context, one.architecture.experts.is_some());
         let sequence = args.parallel.sp;
         let all = all.into_iter().map(|plan| {
             let sequence = sequence && plan.tensor > 1;
-            Parallel { micro_batches, sequence, ..plan }
+            Parallel { micro_batches, sequence, context, ..plan }
         });
         let mut tried = vec![];
         for parallel in all {
@@ -258,7 +265,7 @@ impl Search {
             let of = |f: fn(&Deployment) -> Option<f64>| best.ok().and_then(f);
             serde_json::json!({
                 "plan": p.to_string(),
-                "tp": p.tensor, "pp": p.pipeline, "ep": p.expert, "dp": p.data,
+                "tp": p.tensor, "cp": p.context, "pp": p.pipeline, "ep": p.expert, "dp": p.data,
                 "batch": best.ok().map(|d| d.batch),
                 "ttft_s": of(|d| d.summary.prefill.map(|t| t.get())),
                 "tpot_s": of(|d| d.summary.decode_step.map(|t| t.get())),

@@ -7,6 +7,7 @@ use super::files;
 use super::speculate::{self, SpeculateArgs};
 use super::surface;
 use super::terminal;
+use crate::cost::speculative::Speculator;
 use crate::cost::{ApiCost, ApiPrice, CostReport, Economics, Memory, Remedy, Request};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
@@ -100,7 +101,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         placement: case.plan.placement,
         kv_slots: kv_slots(case),
         parallel: case.plan.parallel,
-        stages: stages(case)?,
+        stages: stages(case, speculation.as_ref().map(|(found, _)| found.cycle.gamma))?,
         heads: case.architecture.head_form().to_string(),
         window: case.architecture.window_pattern(),
         options: case.options,
@@ -120,8 +121,13 @@ fn kv_slots(case: &Case) -> Option<u64> {
     case.request.kv_slots(start, layout, 0).ok()
 }
 
-/// What a device of each stage needs.
-fn stages(case: &Case) -> Result<Vec<Memory>, Error> {
+/// What a device of each stage needs, with the draft of so many tokens beside it.
+fn stages(case: &Case, gamma: Option<u64>) -> Result<Vec<Memory>, Error> {
+    if let (Some(what), Some(gamma)) = (&case.speculated, gamma) {
+        let speculator = Speculator::new(case.estimator()?, what)?;
+        let stages = speculator.stages(&case.request, gamma)?;
+        return Ok(stages.into_iter().map(|(memory, _)| memory).collect());
+    }
     let parallel = &case.plan.parallel;
     let stages = case.plan.footprints().map(|f| Memory::on(f, parallel, &case.request));
     Ok(stages.collect::<Result<_, _>>()?)

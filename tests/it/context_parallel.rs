@@ -8,7 +8,9 @@ use cosim::cost::{Estimator, Request};
 use cosim::dtype::Scheme;
 use cosim::exec::{Mesh, Values, run, run_mesh};
 use cosim::graph::Graph;
-use cosim::graph::shard::{Parallel, ShardError, Ways, context_parallel, tensor_parallel};
+use cosim::graph::shard::{
+    Parallel, ShardError, Ways, context_parallel, expert_parallel, tensor_parallel,
+};
 use cosim::hardware::Fidelity;
 use cosim::mapping::Plan;
 use cosim::model::{Architecture, BuildOptions, Position, load_bundled};
@@ -70,12 +72,17 @@ fn hidden(graph: &Graph) -> String {
 }
 
 /// The graphs of all ranks, tensor-parallel groups of `of` one behind the other.
-fn ranks(graph: &Graph, context: u64, of: u64, phase: Phase) -> Result<Vec<Graph>, ShardError> {
+fn ranks(
+    graph: &Graph,
+    (context, of, sequence): (u64, u64, bool),
+    phase: Phase,
+) -> Result<Vec<Graph>, ShardError> {
+    let ways = Ways { sequence: sequence && of > 1, ..Ways::default() };
     let mut all = vec![];
     for index in 0..context {
         let part = context_parallel(graph, Rank { index, of: context }, phase)?;
         for index in 0..of {
-            all.push(tensor_parallel(&part, Rank { index, of }, Ways::default())?);
+            all.push(tensor_parallel(&part, Rank { index, of }, ways)?);
         }
     }
     Ok(all)
@@ -98,6 +105,12 @@ fn close(found: &[f64], expected: &[f64]) -> Result<(), TestCaseError> {
 fn inputs(model: &Architecture, seed: u64, step: &Step) -> Inputs {
     let tokens = (0..step.tokens() as u64).map(|t| (seed ^ (t * 7)) % model.vocabulary);
     Inputs { seed, tokens: tokens.collect(), ..Inputs::default() }
+}
+
+/// A value that was kept, of the last layer that has one of its name.
+fn last<'a>(values: &'a Values<f64>, name: &str) -> &'a [f64] {
+    let mut kept = values.kept.iter().rev();
+    kept.find(|(key, _)| key.1 == name).map(|(_, value)| value).expect("kept")
 }
 
 /// Runs all ranks on their shares of a step.
@@ -125,7 +138,7 @@ proptest! {
 
     #[test]
     fn a_prompt_over_ranks_computes_what_one_device_does(
-        model in architectures(&tiny()), seed: u64, context in 2..5u64, of in 1..3u64,
+        model in architectures(&tiny()), seed: u64, context in 2..5u64, of in 1..3u64, sequence: bool,
         groups in prop::collection::vec((1..3u64, 0..3u64), 1..3),
     ) {
         let model = widened(model, of);
@@ -137,7 +150,7 @@ proptest! {
         let inputs = inputs(&model, seed, &whole);
         for options in all_options() {
             let graph = model.graph(&options).expect("types");
-            let graphs = match ranks(&graph, context, of, Phase::Prefill) {
+            let graphs = match ranks(&graph, (context, of, sequence), Phase::Prefill) {
                 Ok(graphs) => graphs,
                 Err(ShardError::Context { .. }) => {
                     prop_assert_eq!(&model.position, &Position::TransformerXl);
@@ -147,25 +160,24 @@ proptest! {
             };
             let name = hidden(&graph);
             let alone = run::<f64>(&graph, &whole, &inputs, &|n| n == name);
-            let key = (None, name.clone());
-            let key = alone.kept.keys().rfind(|k| k.1 == name).cloned().unwrap_or(key);
-            let expected = &alone.kept[&key];
+            let expected = last(&alone, &name);
             let width = expected.len() / whole.tokens() as usize;
-            let found = together(&graphs, (context, of), (&whole, &own), &inputs, &name);
+            let own_name = hidden(&graphs[0]);
+            let found = together(&graphs, (context, of), (&whole, &own), &inputs, &own_name);
             for (rank, values) in found.iter().enumerate() {
                 let stripe = Stripe { rank: rank as u64 / of, of: context };
                 let dealt = Dealt { inputs: &inputs, step: &whole, stripe, prefill: true };
                 let rows = dealt.rows(false).into_iter();
                 let share: Vec<f64> =
                     rows.flat_map(|r| expected[r * width..(r + 1) * width].to_vec()).collect();
-                close(&values.kept[&key], &share)?;
+                close(last(values, &own_name), &share)?;
             }
         }
     }
 
     #[test]
     fn decoding_over_parts_of_the_cache_computes_what_one_device_does(
-        model in architectures(&tiny()), seed: u64, context in 2..5u64, of in 1..3u64,
+        model in architectures(&tiny()), seed: u64, context in 2..5u64, of in 1..3u64, sequence: bool,
         groups in prop::collection::vec((1..4u64, 0..9u64), 1..4),
     ) {
         let model = widened(model, of);
@@ -174,16 +186,16 @@ proptest! {
         let inputs = inputs(&model, seed, &step);
         for options in all_options() {
             let graph = model.graph(&options).expect("types");
-            let Ok(graphs) = ranks(&graph, context, of, Phase::Decode) else {
+            let Ok(graphs) = ranks(&graph, (context, of, sequence), Phase::Decode) else {
                 prop_assert_eq!(&model.position, &Position::TransformerXl);
                 return Ok(());
             };
             let name = hidden(&graph);
             let alone = run::<f64>(&graph, &step, &inputs, &|n| n == name);
-            let found = together(&graphs, (context, of), (&step, &step), &inputs, &name);
-            let hidden = alone.kept.iter().filter(|(key, _)| key.1 == name);
-            for ((key, expected), values) in hidden.flat_map(|e| found.iter().map(move |v| (e, v))) {
-                close(&values.kept[key], expected)?;
+            let own_name = hidden(&graphs[0]);
+            let found = together(&graphs, (context, of), (&step, &step), &inputs, &own_name);
+            for values in &found {
+                close(last(values, &own_name), last(&alone, &name))?;
             }
             // Every cached row lies on one rank.
             let caches = alone.kept.iter().filter(|(key, _)| key.1 != name);
@@ -191,6 +203,66 @@ proptest! {
                 let held: usize = found.iter().map(|values| values.kept[key].len()).sum();
                 prop_assert_eq!(held, whole.len());
             }
+        }
+    }
+}
+
+/// The graphs of two replicas that share experts, each of two groups of two ranks.
+fn in_all_ways(graph: &Graph, phase: Phase) -> Vec<Graph> {
+    let ways = Ways { expert_groups: 2, sequence: true };
+    let mut all = vec![];
+    for rank in 0..8 {
+        let two = |place: u64| Rank { index: rank / place % 2, of: 2 };
+        let part = context_parallel(graph, two(2), phase).expect("dealt by position");
+        let part = expert_parallel(&part, two(4), ways).expect("experts dealt");
+        all.push(tensor_parallel(&part, two(1), ways).expect("divides"));
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(cases(32))]
+
+    #[test]
+    fn all_ways_together_compute_what_one_device_does(
+        model in architectures(&tiny()).prop_filter("a mixture of experts", |model| {
+            model.experts.is_some() && model.position != Position::TransformerXl
+        }),
+        seed: u64, (new, past) in (1..3u64, 0..3u64), prefill: bool,
+    ) {
+        let mut model = widened(model, 2);
+        if let Some(experts) = &mut model.experts {
+            experts.count *= 4;
+        }
+        let graph = model.graph(&BuildOptions::default()).expect("types");
+        let step = |of: u64| {
+            let group = Group { count: 1, new: new * of, past: past * of, source: 0 };
+            Step::mixed([group]).expect("valid")
+        };
+        let (phase, whole) = if prefill { (Phase::Prefill, step(2)) } else { (Phase::Decode, step(1)) };
+        let graphs = in_all_ways(&graph, phase);
+        let inputs: Vec<Inputs> =
+            (0..2).map(|replica| inputs(&model, seed ^ (replica * 5), &whole)).collect();
+        let inputs: Vec<Inputs> = inputs.into_iter().map(|i| Inputs { seed, ..i }).collect();
+        let dealt: Vec<Dealt<'_>> = (0..4)
+            .map(|group| {
+                let stripe = Stripe { rank: group % 2, of: 2 };
+                Dealt { inputs: &inputs[group as usize / 2], step: &whole, stripe, prefill }
+            })
+            .collect();
+        let sources: Vec<&dyn TensorSource<f64>> = dealt.iter().map(|d| d as _).collect();
+        let mesh = Mesh { tensor: 2, context: 2, data: 2 };
+        let (name, own) = (hidden(&graph), hidden(&graphs[0]));
+        let found = run_mesh(&graphs, mesh, &step(1), &sources, &|n| n == own);
+        for (rank, values) in found.iter().enumerate() {
+            let dealt = &dealt[rank / 2];
+            let alone = run::<f64>(&graph, &whole, dealt.inputs, &|n| n == name);
+            let expected = last(&alone, &name);
+            let width = expected.len() / whole.tokens() as usize;
+            let rows = if prefill { dealt.rows(false) } else { (0..new as usize).collect() };
+            let share: Vec<f64> =
+                rows.into_iter().flat_map(|r| expected[r * width..(r + 1) * width].to_vec()).collect();
+            close(last(values, &own), &share)?;
         }
     }
 }
@@ -257,7 +329,7 @@ fn each_layer_gathers_in_a_prompt_and_merges_in_a_step() {
     };
     assert_eq!(
         (count(Phase::Prefill, "gather_keys"), count(Phase::Decode, "gather_keys")),
-        (48, 0)
+        (24, 0)
     );
     assert_eq!(
         (count(Phase::Prefill, "merge_attention"), count(Phase::Decode, "merge_attention")),

@@ -2,8 +2,9 @@
 
 use crate::support::case::{Case, any_case};
 use crate::support::cases;
+use crate::support::machines::machine;
 use cosim::cost::speculative::{Speculated, Speculator, Target};
-use cosim::cost::{Request, Summary};
+use cosim::cost::{Estimator, Request, Summary};
 use cosim::diagnostic::Diagnostic;
 use cosim::dtype::Scheme;
 use cosim::graph::shard::Parallel;
@@ -113,4 +114,53 @@ fn a_module_of_latent_attention_has_a_form_for_each_phase() {
     };
     assert!(runs(Phase::Prefill, "attn.k_up") && !runs(Phase::Decode, "attn.k_up"));
     assert!(runs(Phase::Decode, "attn.absorb_q") && !runs(Phase::Prefill, "attn.absorb_q"));
+}
+
+/// Plain and speculative summary of a bundled target with a draft of its family, over devices.
+fn over(parallel: Parallel, drafter: &Drafter, gamma: u64, rate: &str) -> [Summary; 2] {
+    let [target, draft] =
+        ["llama-3-70b", "llama-3-8b"].map(|id| load_bundled(id).expect("bundled"));
+    let (options, scheme) = (BuildOptions::default(), Scheme::sixteen_bit());
+    let graphs = target.graphs(&options).expect("types");
+    let plan = Plan::parallel(graphs.parts(), &scheme, parallel).expect("divides");
+    let h100 = machine("h100-sxm", Fidelity::Ideal);
+    let estimator = Estimator::new(&plan, &h100).expect("runs");
+    let placement = Placement::default();
+    let of =
+        Target { architecture: &target, options: &options, scheme: &scheme, parallel, placement };
+    let load = |_: &str| Ok(draft.clone());
+    let choice = choice(drafter.clone(), Gamma::Fixed(gamma), rate);
+    let what = Speculated::new(&choice, of, &load).expect("compiles").expect("a drafter");
+    let request = Request::Generation { batch: 8, prompt: 1000, output: 100 };
+    let plain = estimator.summary(&request).expect("valid");
+    let speculator = Speculator::new(estimator, &what).expect("runs");
+    let (speculative, _) = speculator.summary(&request).expect("valid");
+    let stages = speculator.stages(&request, gamma).expect("valid");
+    let most = stages.iter().map(|(memory, _)| memory.total().get()).fold(0.0, f64::max);
+    assert_eq!((stages.len() as u64, most), (parallel.pipeline, speculative.memory.total().get()));
+    [plain, speculative]
+}
+
+#[test]
+fn drafts_go_over_stages_and_positions_as_their_targets() {
+    let cut = [
+        Parallel { pipeline: 2, ..Parallel::ONE },
+        Parallel { pipeline: 4, micro_batches: 2, ..Parallel::ONE },
+        Parallel { context: 4, ..Parallel::ONE },
+        Parallel { tensor: 2, context: 2, pipeline: 2, ..Parallel::ONE },
+    ];
+    let drafters = [Drafter::PromptLookup, Drafter::Model("llama-3-8b".to_owned())];
+    for (parallel, drafter) in cut.iter().flat_map(|p| drafters.iter().map(move |d| (*p, d))) {
+        for gamma in [1, 3, 8] {
+            let [plain, never] = over(parallel, drafter, gamma, "0");
+            assert!(plain.decode_step <= never.decode_step, "{parallel} {drafter:?} {gamma}");
+            assert!(plain.memory.total() <= never.memory.total());
+            let [_, always] = over(parallel, drafter, gamma, "1");
+            let speed_up = plain.total / always.total;
+            assert!(
+                speed_up > 1.0 && speed_up < (gamma + 1) as f64,
+                "{parallel} {drafter:?} {gamma}"
+            );
+        }
+    }
 }

@@ -77,14 +77,10 @@ impl Speculated {
         load: &dyn Fn(&str) -> Result<Architecture, Diagnostic>,
     ) -> Result<Option<Self>, Diagnostic> {
         let Some((drafter, gamma, acceptance)) = choice.checked()? else { return Ok(None) };
-        if target.parallel.pipeline > 1 {
-            let message = "speculation over the stages of a pipeline is not modelled";
-            let hint = "use --tp and --dp with a draft, not --pp";
-            return Err(Diagnostic::new(message).hint(hint).at(choice.place.clone()));
-        }
-        if target.parallel.context > 1 {
-            let message = "speculation with context parallelism is not modelled";
-            let hint = "use --tp and --dp with a draft, not --cp";
+        let heads = matches!(drafter, Drafter::Medusa(_) | Drafter::Mtp(_));
+        if target.parallel.pipeline > 1 && heads {
+            let message = "heads that draft over the stages of a pipeline are not modelled";
+            let hint = "use --tp and --dp with them, or a draft model, which is cut as its target";
             return Err(Diagnostic::new(message).hint(hint).at(choice.place.clone()));
         }
         let draft = DraftPlan::new(drafter, target, load).map_err(|d| match d.place {

@@ -34,7 +34,7 @@ pub struct Speculation {
     pub break_even: Option<f64>,
     /// The draft's prefill.
     pub draft_prefill: Seconds,
-    /// Weights of the draft.
+    /// Weights of the draft, with a pipeline on a device of the first stage.
     pub draft_weights: Bytes,
     /// KV cache of the draft.
     pub draft_kv: Bytes,
@@ -63,7 +63,8 @@ impl<'a> Speculator<'a> {
     }
 
     /// Times, bounds and memory of a request, and what speculation does to its decode phase;
-    /// without a decode phase there is none.
+    /// without a decode phase there is none. Every draft step goes round the stages of a pipeline as the verify
+    /// step does (A88).
     ///
     /// # Errors
     /// Zero or absurdly large numbers.
@@ -86,7 +87,7 @@ impl<'a> Speculator<'a> {
         let per_token = cycle.per_token(&self.what.acceptance);
         let steps = decode.span.steps() as f64;
         let prefill = plain.prefill.map(|t| t + draft_prefill.unwrap_or(Seconds::ZERO));
-        let (memory, draft_kv) = self.memory(request, &plain.memory, gamma)?;
+        let (memory, draft_kv) = self.memory(request, gamma)?;
         let drafted = self.draft.as_ref().map(|d| d.span_time(&decode.span).seen);
         let bounds = plain.bounds.union(verify.seen).union(drafted.unwrap_or_default());
         let summary = Summary {
@@ -184,13 +185,36 @@ impl<'a> Speculator<'a> {
         self.target.plan.footprint.start()
     }
 
-    /// Memory of target and draft together, and the draft's cache. Both keep the drafted tokens of
-    /// a loop; their activations take turns.
-    fn memory(
+    /// Memory of target and draft together on a device of each stage, and the draft's cache there.
+    ///
+    /// # Errors
+    /// Zero or absurdly large numbers.
+    pub fn stages(
         &self,
         request: &Request,
-        plain: &Memory,
         gamma: u64,
+    ) -> Result<Vec<(Memory, Bytes)>, RequestError> {
+        let drafts = self.what.draft.plan.iter().flat_map(|plan| plan.footprints().map(Some));
+        let drafts = drafts.chain(std::iter::repeat(None));
+        let stages = self.target.plan.footprints().zip(drafts);
+        stages.map(|(target, draft)| self.stage(request, gamma, target, draft)).collect()
+    }
+
+    /// The same of the stage that needs most.
+    fn memory(&self, request: &Request, gamma: u64) -> Result<(Memory, Bytes), RequestError> {
+        let mut stages = self.stages(request, gamma)?.into_iter();
+        let first = stages.next().expect("invariant: a plan has a stage");
+        Ok(stages.fold(first, |most, s| if s.0.total() > most.0.total() { s } else { most }))
+    }
+
+    /// The same on a device of one stage. Both keep the drafted tokens of a loop; their activations take
+    /// turns.
+    fn stage(
+        &self,
+        request: &Request,
+        gamma: u64,
+        target: &Footprint,
+        draft: Option<&Footprint>,
     ) -> Result<(Memory, Bytes), RequestError> {
         let start = self.start();
         let tokens = request.longest_context(start).saturating_add(gamma);
@@ -200,10 +224,13 @@ impl<'a> Speculator<'a> {
             (parallel.replica_batch(request.batch()), parallel.micro_batch(request.batch()));
         let verify = Step::verify(running, gamma + 1, tokens - gamma - 1)?.with_source(source)?;
         let kept = |f: &Footprint| Cache::of(f, request, held, gamma);
-        let target = &self.target.plan.footprint;
+        let plain = Memory::on(target, parallel, request)?;
         let (offload, cache) = (target.placement.offload, kept(target)?);
         let part = |there: bool, bytes| if there { bytes } else { Bytes::ZERO };
-        let weights = self.what.draft.weights;
+        let weights = match (parallel.pipeline, draft) {
+            (1, _) => self.what.draft.weights,
+            (_, draft) => draft.map_or(Bytes::ZERO, |draft| draft.weights.total),
+        };
         let mut memory = Memory {
             weights: plain.weights + part(!offload.weights, weights),
             kv: part(!offload.kv, cache.held),
@@ -213,15 +240,16 @@ impl<'a> Speculator<'a> {
                 + part(offload.kv, cache.held),
             activations: plain.activations.max(target.activations(Phase::Decode, &verify)),
         };
-        let Some(draft) = &self.what.draft.plan else { return Ok((memory, Bytes::ZERO)) };
-        let cache = kept(&draft.footprint)?;
+        let Some(draft) = draft else { return Ok((memory, Bytes::ZERO)) };
+        let cache = kept(draft)?;
         let caches = self.what.draft.caches as f64;
         let kv = cache.held * caches;
         memory.kv += part(!offload.kv, kv);
         memory.kv_unused += cache.unused * caches;
         memory.kv_common += cache.common * caches;
         memory.offloaded += part(offload.kv, kv);
-        memory.activations = memory.activations.max(Memory::of(draft, request)?.activations);
+        let drafting = Memory::on(draft, parallel, request)?.activations;
+        memory.activations = memory.activations.max(drafting);
         Ok((memory, kv))
     }
 }

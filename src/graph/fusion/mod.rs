@@ -7,6 +7,7 @@ mod add_norm;
 mod dispatch;
 mod flash;
 mod gate_up;
+mod gather;
 mod qkv;
 mod quantize;
 mod rope_kv_append;
@@ -36,6 +37,7 @@ pub const DEFAULT: &[&Fusion] = &[
     &quantize::NORM,
     &qkv::FUSION,
     &dispatch::FUSION,
+    &gather::FUSION,
 ];
 
 /// Scores, softmax and weighted sum as one kernel: what FlashAttention is to the cost model.

@@ -24,8 +24,13 @@ fn group(graph: &Graph, scores: NodeId) -> Vec<NodeId> {
     let is_append = |&id: &NodeId| matches!(graph.op(id), Some(Op::KvAppend(_)));
     let is_rope = |&id: &NodeId| matches!(graph.op(id), Some(Op::Rope(_)));
     let weighted = graph.readers(scores).into_iter().flat_map(|softmax| graph.readers(softmax));
-    let values = weighted.flat_map(|w| graph.operands(w)).filter(is_append);
-    let keys = graph.operands(scores).into_iter().filter(is_append);
+    // Keys of other devices are gathered behind the append.
+    let appended = |id: NodeId| match graph.op(id) {
+        Some(Op::GatherKeys(_)) => graph.operands(id)[0],
+        _ => id,
+    };
+    let values = weighted.flat_map(|w| graph.operands(w)).map(appended).filter(is_append);
+    let keys = graph.operands(scores).into_iter().map(appended).filter(is_append);
     let mut group: Vec<NodeId> = keys.chain(values).collect();
     let rotated: Vec<NodeId> = group
         .iter()

@@ -102,6 +102,9 @@ impl Rewrite<'_> {
             }
             Op::Scores(scores) if scores.bias != Some(ScoreBias::PositionKeys) => {
                 made[1] = self.keys(operands[1])?;
+                if let Some(values) = self.values(id) {
+                    self.keys(values)?;
+                }
                 let mask = self.attended(scores.mask).ok_or_else(refused)?;
                 Scores { mask, ..scores }.into()
             }
@@ -162,6 +165,15 @@ impl Rewrite<'_> {
         let gathered = self.builder.apply(name, op, &[made])?;
         self.gathered.insert(cache, gathered);
         Ok(gathered)
+    }
+
+    /// The values that are summed with the weights of these scores: gathered with the keys, before both
+    /// are read.
+    fn values(&self, scores: NodeId) -> Option<NodeId> {
+        let weights = self.graph.readers(scores).into_iter();
+        let sums = weights.flat_map(|weights| self.graph.readers(weights));
+        let mut sums = sums.filter(|s| matches!(self.graph.op(*s), Some(Op::WeightedSum(_))));
+        sums.next().map(|sum| self.graph.operands(sum)[1])
     }
 
     /// The part of a softmax over the rank's keys, with its sums.

@@ -85,6 +85,10 @@ fn positions_of_a_long_prompt_are_dealt_to_devices() {
     let explained =
         desk.ok(&words(&format!("explain {case} --cp 4 --operator attn.append_k.gather")));
     assert!(explained.contains("all-gather") && explained.contains("over 4 ranks"), "{explained}");
+    let best = of("--devices 4 --cp 2 --optimize latency");
+    let plans = best["plans"].as_array().expect("a list");
+    assert!(plans.len() == 3 && plans.iter().all(|p| p["cp"] == 2), "{best}");
+    assert!(number(&best["ttft_s"]) < number(&one["ttft_s"]));
     let sweep = "sweep chat --hardware h100-sxm --out out --csv-only";
     desk.ok(&words(&format!("{sweep} --set parallel.cp=1,2 --set parallel.tp=1,2")));
     assert!(desk.read("out/sweep.csv").contains("tp2-cp2"));
