@@ -9,6 +9,7 @@ mod file;
 mod format;
 mod gguf;
 mod overrides;
+mod scaled;
 mod scheme;
 mod sparsity;
 mod storage;
@@ -18,9 +19,10 @@ pub use file::{Lookup, RawScheme};
 pub use format::{Format, FormatKind};
 pub use gguf::{MIXES, Mix, ModelFacts, Part, Weight};
 pub use overrides::{Layers, Override};
+pub use scaled::{Group, Packing, Scaled};
 pub use scheme::{Compute, ParseSchemeError, Scheme};
 pub use sparsity::{Index, Sparse, Sparsity};
-pub use storage::{Group, Packing, Scaled, Storage};
+pub use storage::Storage;
 
 /// The JSON Schema of scheme files.
 pub fn schema() -> serde_json::Value {

@@ -1,7 +1,7 @@
 //! Weights with zeros that are not stored: 2:4 structured, or any share of elements with an index.
 
 use super::format::Format;
-use super::storage::{Scaled, Storage};
+use super::scaled::Scaled;
 use std::fmt;
 
 /// Which elements of a row are kept.
@@ -78,23 +78,11 @@ impl fmt::Display for Sparsity {
 }
 
 impl Sparse {
-    /// A dense storage with zeros left out; `None` where its layout has no place for that: blocks,
-    /// and elements packed into words.
-    pub fn of(dense: &Storage, kept: Sparsity) -> Option<Self> {
-        match dense {
-            Storage::Plain(element) => Some(Self { element: *element, scaled: None, kept }),
-            Storage::Scaled(scaled) if scaled.packing == super::Packing::Dense => {
-                Some(Self { element: scaled.element, scaled: Some(*scaled), kept })
-            }
-            Storage::Scaled(_) | Storage::Block(_) | Storage::Sparse(_) => None,
-        }
-    }
-
-    /// The matrix with its zeros.
-    pub const fn dense(&self) -> Storage {
+    /// Vector operations that turn one stored element into a number.
+    pub(super) const fn conversion_ops(&self) -> f64 {
         match self.scaled {
-            Some(scaled) => Storage::Scaled(scaled),
-            None => Storage::Plain(self.element),
+            Some(scaled) => scaled.conversion_ops(),
+            None => 0.0,
         }
     }
 
@@ -126,7 +114,8 @@ impl Sparse {
     /// Exact bits of a tensor of `rows x columns` elements.
     pub fn total_bits(&self, rows: u64, columns: u64) -> f64 {
         let bits = f64::from(self.element.bits());
-        let scales = self.dense().total_bits(rows, columns) - rows as f64 * columns as f64 * bits;
+        let elements = rows as f64 * columns as f64 * bits;
+        let scales = self.scaled.map_or(0.0, |s| s.total_bits(rows, columns) - elements);
         self.elements(rows, columns) * bits + scales + self.index(rows, columns).1
     }
 }
@@ -134,10 +123,13 @@ impl Sparse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dtype::Group;
+    use crate::dtype::{Group, Storage};
 
     fn sparse(dense: Storage, kept: &str) -> Sparse {
-        Sparse::of(&dense, kept.parse().expect("a sparsity")).expect("has a sparse form")
+        match dense.sparse(kept.parse().expect("a sparsity")) {
+            Some(Storage::Sparse(sparse)) => sparse,
+            other => panic!("{other:?} is not sparse"),
+        }
     }
 
     #[test]

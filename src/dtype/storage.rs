@@ -2,51 +2,9 @@
 
 use super::block::Block;
 use super::format::Format;
-use super::sparsity::Sparse;
+use super::scaled::{Group, Packing, Scaled};
+use super::sparsity::{Sparse, Sparsity};
 use std::fmt;
-
-/// The elements that share one scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Group {
-    /// The whole tensor.
-    Tensor,
-    /// One row: an output channel of a weight, a token of an activation, a head of a KV entry.
-    Row,
-    /// This many neighbours of a row; the last group of a row may be shorter.
-    Size(u32),
-    /// One column: a channel of a KV cache, with a scale fixed before (A21).
-    Column,
-}
-
-/// How elements and zero points lie in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Packing {
-    /// Bit behind bit.
-    Dense,
-    /// GPTQ (AutoGPTQ's tensors): elements in 32-bit words along a row, zero points in 32-bit words
-    /// along the channels.
-    Gptq {
-        /// Columns in the order of their activations: a 32-bit group index per column.
-        act_order: bool,
-    },
-    /// AWQ (AutoAWQ's tensors): elements and zero points in 32-bit words along the channels.
-    Awq,
-}
-
-/// Elements in groups that share a scale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Scaled {
-    /// Format of one element.
-    pub element: Format,
-    /// Format of a group's scale.
-    pub scale: Format,
-    /// Which elements share it.
-    pub group: Group,
-    /// Whether a group also carries a zero point, of the element's width.
-    pub zero_point: bool,
-    /// How it lies in memory.
-    pub packing: Packing,
-}
 
 /// How a tensor is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,47 +19,6 @@ pub enum Storage {
     Sparse(Sparse),
 }
 
-/// Bits in 32-bit words that `values` of `bits` each take, packed without gaps.
-fn words(values: u64, bits: u32) -> f64 {
-    32.0 * (values * u64::from(bits)).div_ceil(32) as f64
-}
-
-impl Scaled {
-    fn groups(&self, rows: u64, columns: u64) -> f64 {
-        match self.group {
-            Group::Tensor => 1.0,
-            Group::Row => rows as f64,
-            Group::Column => columns as f64,
-            Group::Size(size) => rows as f64 * columns.div_ceil(u64::from(size.max(1))) as f64,
-        }
-    }
-
-    fn group_bits(&self) -> u32 {
-        self.scale.bits() + if self.zero_point { self.element.bits() } else { 0 }
-    }
-
-    fn total_bits(&self, rows: u64, columns: u64) -> f64 {
-        let bits = self.element.bits();
-        let groups = self.groups(rows, columns);
-        let act_order = match self.packing {
-            Packing::Dense => {
-                let elements = rows as f64 * columns as f64 * f64::from(bits);
-                return elements + groups * f64::from(self.group_bits());
-            }
-            Packing::Gptq { act_order } => act_order,
-            Packing::Awq => false,
-        };
-        let elements = match self.packing {
-            Packing::Awq => columns as f64 * words(rows, bits),
-            _ => rows as f64 * words(columns, bits),
-        };
-        let per_channel = groups / rows as f64;
-        let zeros = if self.zero_point { per_channel * words(rows, bits) } else { 0.0 };
-        let index = if act_order { 32.0 * columns as f64 } else { 0.0 };
-        elements + groups * f64::from(self.scale.bits()) + zeros + index
-    }
-}
-
 impl Storage {
     /// A format without scales.
     pub const fn plain(element: Format) -> Self {
@@ -111,6 +28,18 @@ impl Storage {
     /// Symmetric groups: a scale each, no zero point.
     pub const fn scaled(element: Format, scale: Format, group: Group) -> Self {
         Self::Scaled(Scaled { element, scale, group, zero_point: false, packing: Packing::Dense })
+    }
+
+    /// The same with zeros left out; `None` where the layout has no place for that: blocks, and
+    /// elements packed into words.
+    pub fn sparse(&self, kept: Sparsity) -> Option<Self> {
+        Some(Self::Sparse(match self {
+            Self::Plain(element) => Sparse { element: *element, scaled: None, kept },
+            Self::Scaled(scaled) if scaled.packing == Packing::Dense => {
+                Sparse { element: scaled.element, scaled: Some(*scaled), kept }
+            }
+            Self::Scaled(_) | Self::Block(_) | Self::Sparse(_) => return None,
+        }))
     }
 
     /// Exact bits of a tensor of `rows x columns` elements.
@@ -148,10 +77,9 @@ impl Storage {
     pub const fn conversion_ops(&self) -> f64 {
         match self {
             Self::Plain(_) => 0.0,
-            Self::Scaled(Scaled { zero_point: false, .. }) => 1.0,
-            Self::Scaled(Scaled { zero_point: true, .. }) => 2.0,
+            Self::Scaled(scaled) => scaled.conversion_ops(),
             Self::Block(block) => block.conversion_ops(),
-            Self::Sparse(sparse) => sparse.dense().conversion_ops(),
+            Self::Sparse(sparse) => sparse.conversion_ops(),
         }
     }
 
