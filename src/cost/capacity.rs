@@ -46,13 +46,17 @@ impl Estimator<'_> {
         let parallel = &self.plan.parallel;
         let placement = &self.plan.placement;
         let sharing = placement.layout.shared().map_or(Sharing::NONE, |(sharing, _)| sharing);
-        let requests = placement.layout.requests(parallel.replica_batch(request.batch())) as f64;
+        let held = parallel.replica_batch(request.batch());
+        // Sequences that the batch is a multiple of: where the last request lacks some, single ones,
+        // each with its share of the whole.
+        let unit = sharing.sequences.get();
+        let unit = if held.is_multiple_of(unit) { unit } else { 1 };
         let common = if placement.offload.kv { Bytes::ZERO } else { memory.kv_common };
-        let per_request = (memory.kv - common + memory.activations) / requests;
+        let per_unit = (memory.kv - common + memory.activations) / (held / unit) as f64;
         let room = (capacity - memory.weights - common).get();
         // Cache and activations are proportional to the requests, so the largest batch is a quotient.
-        let of_replica = if room > 0.0 { (room / per_request.get()).floor() as u64 } else { 0 };
-        let of_replica = of_replica.saturating_mul(sharing.sequences.get());
+        let of_replica = if room > 0.0 { (room / per_unit.get()).floor() as u64 } else { 0 };
+        let of_replica = of_replica.saturating_mul(unit);
         let max_batch = of_replica * parallel.data;
         let fits = memory.total() <= capacity;
         let most = self.machine.capacity_most;

@@ -238,13 +238,19 @@ impl Cache {
         if let Some((sharing, block)) = layout.shared() {
             let requests = sharing.requests(sequences) as f64;
             let whole = Span { prompt: request.prompt(start), tokens, window: None };
-            let held = footprint.kv_of(|window| sharing.held(Span { window, ..whole }, block));
-            let used = footprint.kv_of(|window| sharing.used(Span { window, ..whole }, block));
-            let cross = footprint.cross_kv(requests, layout.known(source));
-            let of_requests = held.1 * requests + cross;
-            let of_tokens = used.1 * requests + footprint.cross_kv(requests, source);
-            let (held, used) = (held.0 + of_requests, used.0 + of_tokens);
-            return Ok(Self { held, unused: held - used, common: held - of_requests });
+            let mut held = footprint.cross_kv(requests, layout.known(source));
+            let mut used = footprint.cross_kv(requests, source);
+            let mut common = (Bytes::ZERO, Bytes::ZERO);
+            for (count, sharing) in sharing.whole_and_rest(sequences) {
+                let of = |window| Span { window, ..whole };
+                let slots = footprint.kv_of(|window| sharing.held(of(window), block));
+                let filled = footprint.kv_of(|window| sharing.used(of(window), block));
+                held += slots.1 * count as f64;
+                used += filled.1 * count as f64;
+                common = (slots.0, filled.0);
+            }
+            let (held, used) = (held + common.0, used + common.1);
+            return Ok(Self { held, unused: held - used, common: common.0 });
         }
         let slots = request.kv_slots(start, layout, more)?;
         let sequences = sequences as f64;

@@ -76,6 +76,15 @@ impl Sharing {
         batch.div_ceil(self.sequences.get())
     }
 
+    /// Requests of a batch by their number of sequences: those that have all, and the last, which has the
+    /// rest.
+    pub fn whole_and_rest(&self, batch: u64) -> [(u64, Self); 2] {
+        let n = self.sequences.get();
+        let rest = NonZeroU64::new(batch % n);
+        let last = Self { sequences: rest.unwrap_or(NonZeroU64::MIN), ..*self };
+        [(batch / n, *self), (u64::from(rest.is_some()), last)]
+    }
+
     /// Tokens of a prompt that are there before its prefill: whole blocks of the prefix, and never
     /// the last token, whose logits are wanted.
     pub fn cached(&self, prompt: u64, block: NonZeroU64) -> u64 {

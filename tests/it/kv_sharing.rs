@@ -161,6 +161,18 @@ fn samples_prefill_once_and_decode_each_on_its_own() {
 }
 
 #[test]
+fn the_last_request_holds_the_sequences_that_it_has() {
+    let held = |batch, s| priced("llama-3-8b", s, &generation(batch, 100, 800)).0.memory.kv;
+    for sharing in [samples(0, 4), samples(64, 4), beams(4)] {
+        assert_eq!(held(1, Sharing { sequences: size(1024), ..sharing }), held(1, samples(0, 1)));
+        let (one, four) = (held(1, sharing), held(4, sharing));
+        let common = priced("llama-3-8b", sharing, &generation(1, 100, 800)).0.memory.kv_common;
+        assert_eq!(held(5, sharing), four + one - common);
+        assert!(held(5, sharing) < held(5, Sharing::NONE) && one < four);
+    }
+}
+
+#[test]
 fn what_cannot_be_shared_is_refused() {
     let memory = |model: &str, s, request: &Request| Memory::of(&plan(model, s), request);
     let beyond = memory("llama-3-8b", samples(65, 1), &generation(1, 64, 8));
