@@ -2,8 +2,8 @@
 
 use super::footprint::Footprint;
 use super::quantize::rewritten;
-use super::storage::Formats;
-use crate::dtype::{Compute, Scheme};
+use super::storage::{Formats, facts};
+use crate::dtype::{Compute, ModelFacts, Scheme};
 use crate::graph::shard::{
     Parallel, ShardError, context_parallel, expert_parallel, pipeline, tensor_parallel,
 };
@@ -90,7 +90,7 @@ impl Plan {
     pub fn of<'a>(parts: impl IntoIterator<Item = (Phases, &'a Graph)>, scheme: &Scheme) -> Self {
         let mut plan = Self::empty(scheme, Parallel::ONE);
         for (phases, graph) in parts {
-            plan.add(phases, &rewritten(graph, scheme), 0);
+            plan.add(phases, &rewritten(graph, scheme), facts(graph), 0);
         }
         plan.windows = plan.footprint.windows();
         plan
@@ -119,7 +119,8 @@ impl Plan {
                     let replica = Rank { index: 0, of: parallel.expert_replicas() };
                     let replica = expert_parallel(&part, replica, parallel.ways())?;
                     let rank = Rank { index: 0, of: parallel.tensor };
-                    plan.add(phases, &tensor_parallel(&replica, rank, parallel.ways())?, index);
+                    let part = tensor_parallel(&replica, rank, parallel.ways())?;
+                    plan.add(phases, &part, facts(graph), index);
                 }
             }
         }
@@ -156,9 +157,10 @@ impl Plan {
         std::iter::once(&self.footprint).chain(&self.later)
     }
 
-    fn add(&mut self, phases: Phases, graph: &Graph, stage: u64) {
+    /// Adds a graph, or the part of it that a device runs: `facts` are those of the whole.
+    fn add(&mut self, phases: Phases, graph: &Graph, facts: ModelFacts, stage: u64) {
         let scheme = self.scheme.clone();
-        let formats = Formats::new(graph, &scheme);
+        let formats = Formats::of_model(graph, &scheme, facts);
         let footprint = match stage {
             0 => &mut self.footprint,
             later => &mut self.later[later as usize - 1],
