@@ -233,6 +233,15 @@ impl Case {
         Some(footprint.cross_kv(self.requests() as f64, source))
     }
 
+    /// The device, and of several how many there are and how they share the work.
+    pub fn devices(&self) -> String {
+        let (name, parallel) = (&self.hardware.name, &self.plan.parallel);
+        match parallel.devices() {
+            1 => name.to_string(),
+            n => format!("{n} x {name} ({parallel})"),
+        }
+    }
+
     /// Requests that the sequences of a replica belong to.
     pub fn requests(&self) -> u64 {
         let held = self.plan.parallel.replica_batch(self.request.batch());

@@ -203,13 +203,8 @@ pub fn heading(case: &Case) -> String {
         crate::hardware::Fidelity::Ideal => " (ideal: efficiencies 1, overheads 0)",
         crate::hardware::Fidelity::Realistic => "",
     };
-    let (model, device) = (&case.architecture.name, &case.hardware.name);
-    let parallel = &case.plan.parallel;
-    let device = match parallel.devices() {
-        1 => device.to_string(),
-        n => format!("{n} x {device} ({parallel})"),
-    };
-    format!("{model}, {}, on {device}: {what}{fidelity}\n", case.plan.scheme.name())
+    let (model, devices) = (&case.architecture.name, case.devices());
+    format!("{model}, {}, on {devices}: {what}{fidelity}\n", case.plan.scheme.name())
 }
 
 type Line = [String; 3];
