@@ -138,6 +138,11 @@ fn over(parallel: Parallel, drafter: &Drafter, gamma: u64, rate: &str) -> [Summa
     let stages = speculator.stages(&request, gamma).expect("valid");
     let most = stages.iter().map(|(memory, _)| memory.total().get()).fold(0.0, f64::max);
     assert_eq!((stages.len() as u64, most), (parallel.pipeline, speculative.memory.total().get()));
+    let mut drafts = what.draft.plan.iter().flat_map(Plan::footprints);
+    for ((memory, _), own) in stages.iter().zip(plan.footprints()) {
+        let draft = drafts.next().map_or(0.0, |draft| draft.weights.total.get());
+        assert_eq!(memory.weights.get(), own.weights.total.get() + draft, "{parallel}");
+    }
     [plain, speculative]
 }
 
