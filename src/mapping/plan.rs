@@ -5,7 +5,7 @@ use super::quantize::rewritten;
 use super::storage::Formats;
 use crate::dtype::{Compute, Scheme};
 use crate::graph::shard::{
-    Parallel, ShardError, context_parallel, expert_parallel, pipeline, tensor_parallel,
+    Parallel, ShardError, broadcast, context_parallel, expert_parallel, pipeline, tensor_parallel,
 };
 use crate::graph::{Graph, Kernel, Kind, NodeId};
 use crate::op::split::Rank;
@@ -46,6 +46,8 @@ pub struct PlanKernel {
     pub name: String,
     /// The stage of the pipeline that runs it, from 0.
     pub stage: u64,
+    /// When that stage runs it.
+    pub turn: Turn,
     /// The phases that run it.
     pub phases: Phases,
     /// Its nodes.
@@ -54,6 +56,15 @@ pub struct PlanKernel {
     pub count: u64,
     /// Whether its work in a decode step changes with the context.
     pub sees_context: bool,
+}
+
+/// When a stage of a pipeline runs a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// On what the stage before hands on.
+    Through,
+    /// With all stages at once, on what the last of them has made.
+    Together,
 }
 
 /// One operator with the storage of what it moves.
@@ -90,7 +101,7 @@ impl Plan {
     pub fn of<'a>(parts: impl IntoIterator<Item = (Phases, &'a Graph)>, scheme: &Scheme) -> Self {
         let mut plan = Self::empty(scheme, Parallel::ONE);
         for (phases, graph) in parts {
-            plan.add(phases, &rewritten(graph, scheme), 0);
+            plan.add(phases, &rewritten(graph, scheme), (0, Turn::Through));
         }
         plan.windows = plan.footprint.windows();
         plan
@@ -109,17 +120,12 @@ impl Plan {
         let mut plan = Self::empty(scheme, parallel);
         let parts: Vec<(Phases, Cow<'_, Graph>)> =
             parts.into_iter().map(|(phases, graph)| (phases, rewritten(graph, scheme))).collect();
-        if parallel.pipeline > 1 && parts.iter().any(|(p, _)| p.contains(Phase::Encode)) {
-            return Err(ShardError::Encoder);
-        }
         for index in 0..parallel.pipeline {
             for (phases, graph) in &parts {
-                let stage = pipeline(graph, Rank { index, of: parallel.pipeline })?;
-                for (phases, part) in of_positions(*phases, &stage, parallel.context)? {
-                    let replica = Rank { index: 0, of: parallel.expert_replicas() };
-                    let replica = expert_parallel(&part, replica, parallel.ways())?;
-                    let rank = Rank { index: 0, of: parallel.tensor };
-                    plan.add(phases, &tensor_parallel(&replica, rank, parallel.ways())?, index);
+                let stage = Rank { index, of: parallel.pipeline };
+                plan.add_stage(*phases, &pipeline(graph, stage)?, (index, Turn::Through))?;
+                if let Some(graph) = broadcast(graph, stage)? {
+                    plan.add_stage(*phases, &graph, (index, Turn::Together))?;
                 }
             }
         }
@@ -156,7 +162,24 @@ impl Plan {
         std::iter::once(&self.footprint).chain(&self.later)
     }
 
-    fn add(&mut self, phases: Phases, graph: &Graph, stage: u64) {
+    /// Adds the graph of a stage, as the first rank of the rest runs it.
+    fn add_stage(
+        &mut self,
+        phases: Phases,
+        graph: &Graph,
+        at: (u64, Turn),
+    ) -> Result<(), ShardError> {
+        let parallel = self.parallel;
+        for (phases, part) in of_positions(phases, graph, parallel.context)? {
+            let replica = Rank { index: 0, of: parallel.expert_replicas() };
+            let replica = expert_parallel(&part, replica, parallel.ways())?;
+            let rank = Rank { index: 0, of: parallel.tensor };
+            self.add(phases, &tensor_parallel(&replica, rank, parallel.ways())?, at);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, phases: Phases, graph: &Graph, (stage, turn): (u64, Turn)) {
         let scheme = self.scheme.clone();
         let formats = Formats::new(graph, &scheme);
         let footprint = match stage {
@@ -172,7 +195,8 @@ impl Plan {
             let sees_context = self.nodes[nodes.clone()].iter().any(|n| sees_context(&n.op));
             let name = self.free_name((phases, stage), kernel.name);
             let count = kernel.count;
-            self.kernels.push(PlanKernel { name, stage, phases, nodes, count, sees_context });
+            let kernel = PlanKernel { name, stage, turn, phases, nodes, count, sees_context };
+            self.kernels.push(kernel);
         }
     }
 
