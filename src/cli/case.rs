@@ -6,7 +6,7 @@ use super::error::Error;
 use super::files;
 use super::parallel::ParallelArgs;
 use crate::cost::speculative::Speculated;
-use crate::cost::{Estimator, Request};
+use crate::cost::{Estimator, Memory, Request};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::graph::shard::Parallel;
@@ -234,6 +234,15 @@ impl Case {
             each.reduce(|most, s| if s.1.total() > most.1.total() { s } else { most })?;
         let source = self.request.source(Some(footprint.start()?));
         Some(footprint.cross_kv(self.requests() as f64, source))
+    }
+
+    /// The device, and of several how many there are and how they share the work.
+    pub fn devices(&self) -> String {
+        let (name, parallel) = (&self.hardware.name, &self.plan.parallel);
+        match parallel.devices() {
+            1 => name.to_string(),
+            n => format!("{n} x {name} ({parallel})"),
+        }
     }
 
     /// Requests that the sequences of a replica belong to.

@@ -53,6 +53,9 @@ pub struct Search {
 /// Most devices to plan for.
 const MOST: u64 = 4096;
 
+/// What the label of the best plan ends with.
+const BEST: &str = ", the best";
+
 fn devices(text: &str) -> Result<u64, String> {
     match positive(text)? {
         n if n <= MOST => Ok(n),
@@ -290,7 +293,7 @@ fn chart(case: &Case, search: &Search) -> ComparisonChart {
         }
         for d in &tried.seen {
             let Some(step) = d.summary.decode_step else { continue };
-            let chosen = if *d == search.best { ", the best" } else { "" };
+            let chosen = if *d == search.best { BEST } else { "" };
             points.push(ComparisonPoint {
                 label: format!("{}, batch {}{chosen}", tried.parallel, d.batch),
                 x: step.get(),
@@ -309,6 +312,7 @@ fn chart(case: &Case, search: &Search) -> ComparisonChart {
     };
     let by_degree = |p: &ComparisonPoint| p.group[3..].parse::<u64>().unwrap_or(0);
     points.sort_by_key(by_degree);
+    let chosen = points.iter().position(|p| p.label.ends_with(BEST));
     let mut groups: Vec<String> = points.iter().map(|p| p.group.clone()).collect();
     groups.dedup();
     ComparisonChart {
@@ -321,6 +325,7 @@ fn chart(case: &Case, search: &Search) -> ComparisonChart {
         y: Axis::new("Throughput", "tok/s", Prefixes::Si, Better::Higher),
         points,
         groups,
+        chosen,
         omitted,
         notes: vec![format!(
             "Best by the goal and within the limits: {}, batch {}.",

@@ -88,6 +88,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
     let devices = case.plan.parallel.devices();
     let power: Option<Watts> = case.machine.tdp.map(|p| p.value);
     let price: Option<DollarsPerHour> = case.price.as_ref().ok().map(|(_, price)| *price);
+    let stages = stages(case, speculation.as_ref().map(|(found, _)| found.cycle.gamma))?;
     let context = EstimateContext {
         model: &case.architecture.id,
         hardware: &case.machine.id,
@@ -101,14 +102,14 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         placement: case.plan.placement,
         kv_slots: kv_slots(case),
         parallel: case.plan.parallel,
-        stages: stages(case, speculation.as_ref().map(|(found, _)| found.cycle.gamma))?,
         heads: case.architecture.head_form().to_string(),
         window: case.architecture.window_pattern(),
         options: case.options,
         api: None,
         remedy: remedy(case, &report),
         warnings: warnings(case, &report),
-        cross_kv: case.cross_kv(),
+        cross_kv: case.cross_kv(&stages),
+        stages,
         speculation,
         shows_times: report.capacity.fits || case.allow_oom,
     };
@@ -203,13 +204,8 @@ pub fn heading(case: &Case) -> String {
         crate::hardware::Fidelity::Ideal => " (ideal: efficiencies 1, overheads 0)",
         crate::hardware::Fidelity::Realistic => "",
     };
-    let (model, device) = (&case.architecture.name, &case.hardware.name);
-    let parallel = &case.plan.parallel;
-    let device = match parallel.devices() {
-        1 => device.to_string(),
-        n => format!("{n} x {device} ({parallel})"),
-    };
-    format!("{model}, {}, on {device}: {what}{fidelity}\n", case.plan.scheme.name())
+    let (model, devices) = (&case.architecture.name, case.devices());
+    format!("{model}, {}, on {devices}: {what}{fidelity}\n", case.plan.scheme.name())
 }
 
 type Line = [String; 3];

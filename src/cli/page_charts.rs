@@ -108,6 +108,7 @@ fn against(
         y: Axis::new("Throughput", "tok/s", Prefixes::Si, Better::Higher),
         points,
         groups: groups.into_iter().collect(),
+        chosen: None,
         omitted,
         notes: vec![],
     }

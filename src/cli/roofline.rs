@@ -64,7 +64,7 @@ fn timed(
     let estimator = case.estimator()?;
     Ok(draw(&CaseCharts {
         model: &case.architecture.name,
-        device: &case.hardware.name,
+        device: &case.devices(),
         machine: &case.machine,
         estimator: &estimator,
         report,
@@ -90,7 +90,7 @@ fn memory(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> Me
         }
     };
     MemoryChart {
-        title: format!("{} on {}: memory", case.architecture.name, case.hardware.name),
+        title: format!("{} on {}: memory", case.architecture.name, case.devices()),
         subtitle: format!("{}, {}", context.quant, describe(&case.request)),
         stacks,
         notes: vec![],

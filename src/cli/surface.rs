@@ -50,10 +50,7 @@ pub fn write(
     };
     let draft = &what.draft.drafter;
     let chart = SurfaceChart {
-        title: format!(
-            "{} with {draft} on {}: speed-up",
-            case.architecture.name, case.hardware.name
-        ),
+        title: format!("{} with {draft} on {}: speed-up", case.architecture.name, case.devices()),
         subtitle: format!("{}, {}", context.quant, describe(&case.request)),
         surface: &surface,
         asked,

@@ -4,7 +4,7 @@
 //! pieces go between the domains over the network link, and inside each as before. Pieces go round
 //! in rings (Patarasuk and Yuan, 2009; Thakur et al., 2005), so a device sends `(n - 1) / n` of the
 //! bytes in an all-gather or reduce-scatter and twice that in an all-reduce. A broadcast passes all of
-//! them on, piece by piece.
+//! them on, piece by piece (A93).
 
 use crate::hardware::{LinkRate, Machine, fallback};
 use crate::op::Exchange;

@@ -103,7 +103,7 @@ impl Mesh {
 
 /// Runs one step of the graphs of all ranks of a mesh; each returns its own values. Every
 /// tensor-parallel group runs a step of that shape, on values of its own source. The graphs have the same
-/// nodes; their regions may have other counts where no exchange lies in them.
+/// nodes; the regions of stages may have other counts where no exchange between them lies inside.
 ///
 /// # Panics
 /// Other than a graph for each rank and a source for each group.
@@ -146,9 +146,12 @@ fn run_all<S: Scalar>(
             for &id in body {
                 match meeting(first, id, step) {
                     Some((along, n)) => {
-                        for group in groups(ranks.len(), mesh.stride(along), n) {
-                            rank::meet(&mut ranks, &group, id);
-                        }
+                        let mut meet = |group: Vec<usize>| {
+                            if group.iter().all(|&r| ranks[r].count(body[0]) > iteration) {
+                                rank::meet(&mut ranks, &group, id);
+                            }
+                        };
+                        groups(graphs.len(), mesh.stride(along), n).for_each(&mut meet);
                     }
                     None => {
                         ranks.iter_mut().filter(runs).for_each(|rank| rank.node(id, iteration));

@@ -11,6 +11,7 @@ pub mod fusion;
 mod kernel;
 mod node;
 mod quantize;
+mod rewrite;
 pub mod shard;
 mod stretch;
 

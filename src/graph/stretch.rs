@@ -1,7 +1,7 @@
 //! Layers told apart: a rewrite that cuts repeated regions into stretches of layers that are alike.
 
-use super::{Builder, Carry, Graph, GraphError, Kind, NodeId, Region};
-use std::collections::BTreeMap;
+use super::rewrite::Copy;
+use super::{Carry, Graph, GraphError, Kind, NodeId, Region};
 use std::ops::Range;
 
 impl Graph {
@@ -10,21 +10,19 @@ impl Graph {
     /// # Errors
     /// None for a graph that types.
     pub fn stretched<K: PartialEq>(&self, key: impl Fn(u64) -> K) -> Result<Self, GraphError> {
-        let mut cut = Cut { graph: self, builder: Builder::new(), made: BTreeMap::new() };
-        let nodes: Vec<NodeId> = self.nodes().map(|(id, _)| id).collect();
-        for body in nodes.chunk_by(|a, b| self.node(*a).region == self.node(*b).region) {
+        let mut cut = Cut { copy: Copy::new(self) };
+        for body in self.bodies() {
             let region = self.region(body[0]);
             match region.carry {
-                None => body.iter().try_for_each(|&id| cut.copy(id))?,
+                None => body.iter().try_for_each(|&id| cut.node(id))?,
                 Some(carry) => {
                     for stretch in stretches(region, &key) {
-                        cut.stretch(body, region, carry, stretch)?;
+                        cut.stretch(&body, region, carry, stretch)?;
                     }
                 }
             }
         }
-        let outputs: Vec<NodeId> = self.outputs.iter().map(|o| cut.made[o]).collect();
-        Ok(cut.builder.finish(&outputs, &self.fusions))
+        Ok(cut.copy.finish())
     }
 }
 
@@ -45,9 +43,7 @@ fn stretches<K: PartialEq>(region: &Region, key: impl Fn(u64) -> K) -> Vec<Range
 }
 
 struct Cut<'a> {
-    graph: &'a Graph,
-    builder: Builder,
-    made: BTreeMap<NodeId, NodeId>,
+    copy: Copy<'a>,
 }
 
 impl Cut<'_> {
@@ -59,35 +55,34 @@ impl Cut<'_> {
         carry: Carry,
         iterations: Range<u64>,
     ) -> Result<(), GraphError> {
-        let from = if iterations.start == 0 {
-            self.made[&self.graph.operands(carry.entry)[0]]
-        } else {
-            self.made[&carry.back]
+        let copy = &mut self.copy;
+        let from = match iterations.start {
+            0 => copy.operands(carry.entry)[0],
+            _ => copy.made[&carry.back],
         };
         let count = iterations.end - iterations.start;
-        self.builder.first_layer(region.first_layer + iterations.start * region.layers);
-        let entry = self.builder.enter(region.name.clone(), count, region.layers, from);
-        self.made.insert(carry.entry, entry);
+        copy.builder.first_layer(region.first_layer + iterations.start * region.layers);
+        let entry = copy.builder.enter(region.name.clone(), count, region.layers, from);
+        copy.made.insert(carry.entry, entry);
         for &id in body.iter().filter(|&&id| id != carry.entry) {
-            self.builder.layer(self.graph.node(id).layer);
-            self.copy(id)?;
+            self.copy.builder.layer(self.copy.graph.node(id).layer);
+            self.node(id)?;
         }
-        self.builder.leave(entry, self.made[&carry.back])?;
+        self.copy.builder.leave(entry, self.copy.made[&carry.back])?;
         Ok(())
     }
 
-    fn copy(&mut self, id: NodeId) -> Result<(), GraphError> {
-        let node = self.graph.node(id);
+    fn node(&mut self, id: NodeId) -> Result<(), GraphError> {
+        let node = self.copy.graph.node(id);
         let made = match &node.kind {
-            Kind::Source(source) => self.builder.source(node.name.clone(), *source, node.ty),
+            Kind::Source(source) => self.copy.source(id, *source),
             Kind::Carry => return Ok(()),
             Kind::Apply(op) => {
-                let operands = self.graph.operands(id);
-                let operands: Vec<NodeId> = operands.iter().map(|o| self.made[o]).collect();
-                self.builder.apply(node.name.clone(), op.clone(), &operands)?
+                let operands = self.copy.operands(id);
+                self.copy.builder.apply(node.name.clone(), op.clone(), &operands)?
             }
         };
-        self.made.insert(id, made);
+        self.copy.made.insert(id, made);
         Ok(())
     }
 }

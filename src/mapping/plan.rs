@@ -2,8 +2,8 @@
 
 use super::footprint::Footprint;
 use super::quantize::rewritten;
-use super::storage::Formats;
-use crate::dtype::{Compute, Scheme};
+use super::storage::{Formats, facts};
+use crate::dtype::{Compute, ModelFacts, Scheme};
 use crate::graph::shard::{
     Parallel, ShardError, broadcast, context_parallel, expert_parallel, pipeline, tensor_parallel,
 };
@@ -101,7 +101,8 @@ impl Plan {
     pub fn of<'a>(parts: impl IntoIterator<Item = (Phases, &'a Graph)>, scheme: &Scheme) -> Self {
         let mut plan = Self::empty(scheme, Parallel::ONE);
         for (phases, graph) in parts {
-            plan.add(phases, &rewritten(graph, scheme), (0, Turn::Through));
+            let part = Part { stage: 0, turn: Turn::Through, facts: facts(graph) };
+            plan.add(phases, &rewritten(graph, scheme), part);
         }
         plan.windows = plan.footprint.windows();
         plan
@@ -123,9 +124,11 @@ impl Plan {
         for index in 0..parallel.pipeline {
             for (phases, graph) in &parts {
                 let stage = Rank { index, of: parallel.pipeline };
-                plan.add_stage(*phases, &pipeline(graph, stage)?, (index, Turn::Through))?;
+                let part = Part { stage: index, turn: Turn::Through, facts: facts(graph) };
+                plan.add_stage(*phases, &pipeline(graph, stage)?, part)?;
                 if let Some(graph) = broadcast(graph, stage)? {
-                    plan.add_stage(*phases, &graph, (index, Turn::Together))?;
+                    let part = Part { turn: Turn::Together, ..part };
+                    plan.add_stage(*phases, &graph, part)?;
                 }
             }
         }
@@ -163,25 +166,20 @@ impl Plan {
     }
 
     /// Adds the graph of a stage, as the first rank of the rest runs it.
-    fn add_stage(
-        &mut self,
-        phases: Phases,
-        graph: &Graph,
-        at: (u64, Turn),
-    ) -> Result<(), ShardError> {
+    fn add_stage(&mut self, phases: Phases, graph: &Graph, part: Part) -> Result<(), ShardError> {
         let parallel = self.parallel;
-        for (phases, part) in of_positions(phases, graph, parallel.context)? {
+        for (phases, graph) in of_positions(phases, graph, parallel.context)? {
             let replica = Rank { index: 0, of: parallel.expert_replicas() };
-            let replica = expert_parallel(&part, replica, parallel.ways())?;
+            let replica = expert_parallel(&graph, replica, parallel.ways())?;
             let rank = Rank { index: 0, of: parallel.tensor };
-            self.add(phases, &tensor_parallel(&replica, rank, parallel.ways())?, at);
+            self.add(phases, &tensor_parallel(&replica, rank, parallel.ways())?, part);
         }
         Ok(())
     }
 
-    fn add(&mut self, phases: Phases, graph: &Graph, (stage, turn): (u64, Turn)) {
+    fn add(&mut self, phases: Phases, graph: &Graph, Part { stage, turn, facts }: Part) {
         let scheme = self.scheme.clone();
-        let formats = Formats::new(graph, &scheme);
+        let formats = Formats::of_model(graph, &scheme, facts);
         let footprint = match stage {
             0 => &mut self.footprint,
             later => &mut self.later[later as usize - 1],
@@ -242,6 +240,15 @@ impl PlanNode {
         let read: f64 = work.reads.iter().zip(reads).map(|(e, c)| e * c).sum();
         read + work.writes * write
     }
+}
+
+/// Which part of a model a graph is.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    stage: u64,
+    turn: Turn,
+    /// Those of the whole graph.
+    facts: ModelFacts,
 }
 
 /// A kernel being compiled: which values it holds on chip.

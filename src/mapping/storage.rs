@@ -17,7 +17,12 @@ pub struct Formats<'a> {
 impl<'a> Formats<'a> {
     /// The storage of every value of `graph` under `scheme`.
     pub fn new(graph: &'a Graph, scheme: &'a Scheme) -> Self {
-        Self { graph, scheme, facts: facts(graph) }
+        Self::of_model(graph, scheme, facts(graph))
+    }
+
+    /// The same for a part of a model, whose rules ask for facts of the whole.
+    pub(super) const fn of_model(graph: &'a Graph, scheme: &'a Scheme, facts: ModelFacts) -> Self {
+        Self { graph, scheme, facts }
     }
 
     /// Storages of a value with the iterations of its region that have each: projections,
@@ -211,8 +216,8 @@ fn part(kind: WeightKind, name: &str) -> Part {
     }
 }
 
-/// What a mix's rule asks of a model.
-fn facts(graph: &Graph) -> ModelFacts {
+/// What the rules of mixes and overrides ask of a model.
+pub(super) fn facts(graph: &Graph) -> ModelFacts {
     let groups = graph.nodes().find_map(|(id, _)| match graph.op(id) {
         Some(Op::Scores(scores)) => Some(scores.heads / scores.kv_heads.max(1)),
         _ => None,

@@ -1,53 +1,11 @@
 //! Tokens sent to the ranks that hold their experts.
 
+use super::dealing::Dealing;
 use super::infer::{InferError, check};
 use super::scalar::Scalar;
 use super::split::{Found, Layout, Place, Split, SplitError};
-use super::{Exchange, ExpertLoad, Held, MeshAxis, Operand, Operator, Pattern, Target, Work};
+use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
-
-/// How experts are dealt to the ranks of a group whose tokens differ: in blocks, in order.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Dealing {
-    /// Experts per token (k).
-    pub active: u64,
-    /// Ranks (R).
-    pub ranks: u64,
-    /// The experts of the first rank; those of the next lie `E / R` further.
-    pub first: Held,
-    /// How many of a rank's experts the tokens of a step choose.
-    pub one: ExpertLoad,
-    /// How many of all the ranks' experts they choose.
-    pub all: ExpertLoad,
-}
-
-impl Dealing {
-    /// The experts of a rank.
-    pub const fn held(&self, rank: u64) -> Held {
-        let first = self.first.first + rank * (self.first.of / self.ranks);
-        Held { first, ..self.first }
-    }
-
-    /// Expected tokens of all ranks that choose an expert of one.
-    pub(super) fn received(&self, step: &Step) -> f64 {
-        self.one.tokens(self.ranks as f64 * step.tokens())
-    }
-
-    /// The dealing among the ranks that have the same place in their tensor-parallel groups.
-    pub(super) fn dealt(&self, place: Place) -> Self {
-        let groups = place.expert_groups;
-        let (one, all) = (self.one.dealt(groups), self.all.dealt(groups));
-        Self { first: place.held(self.first), one, all, ..self.clone() }
-    }
-
-    /// The ranks whose experts a token chose.
-    pub(super) fn targets<S: Scalar>(&self, routes: &Operand<'_, S>, token: usize) -> Vec<usize> {
-        let chosen: Vec<u64> =
-            (0..self.active as usize).map(|j| routes.at(token, j).value() as u64).collect();
-        let has = |q: &u64| chosen.iter().any(|&e| self.held(*q).place(e).is_some());
-        (0..self.ranks).filter(has).map(|q| q as usize).collect()
-    }
-}
 
 /// `y[s T + t, :] = x_s[t, :]` on rank `q`, for the tokens of every rank `s` of `R` that chose one of the
 /// experts of `q`.
@@ -86,12 +44,7 @@ impl Operator for Dispatch {
     }
 
     fn pattern(&self, step: &Step) -> Pattern {
-        Pattern::Collective {
-            exchange: Exchange::AllToAll,
-            ranks: self.dealing.ranks,
-            along: MeshAxis::Data,
-            elements: self.dealing.received(step) * self.width as f64,
-        }
+        self.dealing.exchange(step, self.width)
     }
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {

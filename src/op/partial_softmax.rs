@@ -3,7 +3,7 @@
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
 use super::split::{Found, Place, Split, SplitError, common_columns};
-use super::{Operand, Operator, Pattern, Target, Work};
+use super::{Operand, Operator, Pattern, Target, Work, pairs};
 use crate::tensor::{Dim, Mask, Step, TensorType};
 
 /// `p[(q, k), h] = exp(s - m)` over visible pairs, `m` the largest score of a query and head.
@@ -41,24 +41,17 @@ impl Operator for PartialSoftmax {
     }
 
     fn pattern(&self, step: &Step) -> Pattern {
-        let heads = self.heads as f64;
-        let pairs = step.pairs(self.mask);
-        Pattern::Attention { heads, kv_heads: heads, head_dim: 0.0, pairs }
+        pairs::pattern(step, self.mask, self.heads)
     }
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
-        let mut first = 0;
-        for s in step.sequences() {
-            for i in 0..s.new {
-                let rows = first..first + s.visible(i, self.mask).len();
-                first = rows.end;
-                for h in 0..self.heads as usize {
-                    let all = rows.clone().map(|r| operands[0].at(r, h));
-                    let Some(max) = all.reduce(S::maximum) else { continue };
-                    for row in rows.clone() {
-                        let score = operands[0].at(row, h);
-                        out.set(row, h, S::on(Engine::Vector, || (score - max).exp()));
-                    }
+        for (_, rows) in pairs::by_query(step, self.mask) {
+            for h in 0..self.heads as usize {
+                let all = rows.clone().map(|r| operands[0].at(r, h));
+                let Some(max) = all.reduce(S::maximum) else { continue };
+                for row in rows.clone() {
+                    let score = operands[0].at(row, h);
+                    out.set(row, h, S::on(Engine::Vector, || (score - max).exp()));
                 }
             }
         }

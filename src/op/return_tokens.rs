@@ -1,10 +1,10 @@
 //! What experts made of tokens, sent back to the ranks that the tokens came from.
 
-use super::dispatch::Dealing;
+use super::dealing::Dealing;
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
 use super::split::{Found, Layout, Place, Split, SplitError};
-use super::{Exchange, MeshAxis, Operand, Operator, Pattern, Target, Work};
+use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Step, TensorType};
 
 /// `y[t, :] = sum_q x_q[r T + t, :]` on rank `r`, over the ranks `q` of `R` that hold an expert of token `t`.
@@ -43,12 +43,7 @@ impl Operator for ReturnTokens {
     }
 
     fn pattern(&self, step: &Step) -> Pattern {
-        Pattern::Collective {
-            exchange: Exchange::AllToAll,
-            ranks: self.dealing.ranks,
-            along: MeshAxis::Data,
-            elements: self.dealing.received(step) * self.width as f64,
-        }
+        self.dealing.exchange(step, self.width)
     }
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {

@@ -3,7 +3,7 @@
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
 use super::split::{Found, Place, Split, SplitError, common_columns};
-use super::{Operand, Operator, Pattern, Target, Work};
+use super::{Operand, Operator, Pattern, Target, Work, pairs};
 use crate::tensor::{Dim, Mask, Step, TensorType, WeightKind};
 
 /// `p[(q, k), h] = exp(s - max) / sum exp(s - max)` over the keys that query `q` sees.
@@ -50,24 +50,17 @@ impl Operator for Softmax {
     }
 
     fn pattern(&self, step: &Step) -> Pattern {
-        let heads = self.heads as f64;
-        let pairs = step.pairs(self.mask);
-        Pattern::Attention { heads, kv_heads: heads, head_dim: 0.0, pairs }
+        pairs::pattern(step, self.mask, self.heads)
     }
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
-        let mut first = 0;
-        for s in step.sequences() {
-            for i in 0..s.new {
-                let rows = first..first + s.visible(i, self.mask).len();
-                first = rows.end;
-                for h in 0..self.heads as usize {
-                    let scores: Vec<S> = rows.clone().map(|r| operands[0].at(r, h)).collect();
-                    let sink = self.sinks.then(|| operands[1].at(0, h));
-                    let weights = S::on(Engine::Vector, || normalise(&scores, sink));
-                    for (row, weight) in rows.clone().zip(weights) {
-                        out.set(row, h, weight);
-                    }
+        for (_, rows) in pairs::by_query(step, self.mask) {
+            for h in 0..self.heads as usize {
+                let scores: Vec<S> = rows.clone().map(|r| operands[0].at(r, h)).collect();
+                let sink = self.sinks.then(|| operands[1].at(0, h));
+                let weights = S::on(Engine::Vector, || normalise(&scores, sink));
+                for (row, weight) in rows.clone().zip(weights) {
+                    out.set(row, h, weight);
                 }
             }
         }

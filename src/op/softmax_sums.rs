@@ -3,7 +3,7 @@
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
 use super::split::{Found, Place, Split, SplitError, common_columns};
-use super::{Operand, Operator, Pattern, Target, Work};
+use super::{Operand, Operator, Pattern, Target, Work, pairs};
 use crate::tensor::{Dim, Mask, Step, TensorType};
 
 /// `y[q, 2 h] = max_k s[(q, k), h]`, `y[q, 2 h + 1] = sum_k p[(q, k), h]` over visible pairs.
@@ -39,26 +39,18 @@ impl Operator for SoftmaxSums {
     }
 
     fn pattern(&self, step: &Step) -> Pattern {
-        let heads = self.heads as f64;
-        let pairs = step.pairs(self.mask);
-        Pattern::Attention { heads, kv_heads: heads, head_dim: 0.0, pairs }
+        pairs::pattern(step, self.mask, self.heads)
     }
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
-        let mut first = 0;
-        for s in step.sequences() {
-            for i in 0..s.new {
-                let rows = first..first + s.visible(i, self.mask).len();
-                first = rows.end;
-                for h in 0..self.heads as usize {
-                    let least = S::constant(f64::MIN);
-                    let max = rows.clone().map(|r| operands[0].at(r, h)).fold(least, S::maximum);
-                    let parts = rows.clone().map(|r| operands[1].at(r, h));
-                    let sum =
-                        S::on(Engine::Vector, || parts.fold(S::constant(0.0), |sum, p| sum + p));
-                    out.set(s.first_token + i, 2 * h, max);
-                    out.set(s.first_token + i, 2 * h + 1, sum);
-                }
+        for (token, rows) in pairs::by_query(step, self.mask) {
+            for h in 0..self.heads as usize {
+                let least = S::constant(f64::MIN);
+                let max = rows.clone().map(|r| operands[0].at(r, h)).fold(least, S::maximum);
+                let parts = rows.clone().map(|r| operands[1].at(r, h));
+                let sum = S::on(Engine::Vector, || parts.fold(S::constant(0.0), |sum, p| sum + p));
+                out.set(token, 2 * h, max);
+                out.set(token, 2 * h + 1, sum);
             }
         }
     }

@@ -24,6 +24,8 @@ pub struct ComparisonChart {
     /// All groups, in the order of their shapes, so that charts of one page agree; the points' own
     /// where empty.
     pub groups: Vec<String>,
+    /// The point that is asked for, whose label comes before all others.
+    pub chosen: Option<usize>,
     /// Accelerators without a place, each with its reason.
     pub omitted: Vec<(String, String)>,
     /// Footnotes.
@@ -114,7 +116,7 @@ impl ComparisonChart {
         let at = |i: &usize| self.at(plot, *i);
         let around = |i: &usize| Rect::around(at(i), SHAPE_REACH * 1.6, SHAPE_REACH * 1.6);
         let blocked = order[named..].iter().map(around).collect();
-        let farthest = |i: &usize| if front.contains(i) { f64::INFINITY } else { NEARBY };
+        let farthest = |i: &usize| if self.stands_out(*i, front) { f64::INFINITY } else { NEARBY };
         let requests = order[..named].iter();
         let requests = requests.map(|i| request(at(i), &self.points[*i].label, farthest(i)));
         let scene = Scene { frame: plot.frame.grown(-2.0), blocked, lines };
@@ -138,11 +140,16 @@ impl ComparisonChart {
                 canvas.line(leader, Mark::class("leader"));
             }
             for (index, Placed { rect, .. }) in placed() {
-                let class = if front.contains(&index) { "strong halo" } else { "text halo" };
+                let strong = self.stands_out(index, front);
+                let class = if strong { "strong halo" } else { "text halo" };
                 let at = Point::new(rect.left, rect.bottom - 3.0);
                 canvas.text(at, &Text::new(&self.points[index].label, Type::Small, class));
             }
         });
+    }
+
+    fn stands_out(&self, index: usize, front: &[usize]) -> bool {
+        self.chosen == Some(index) || front.contains(&index)
     }
 
     fn tooltip(&self, point: &ComparisonPoint) -> String {

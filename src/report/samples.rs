@@ -162,6 +162,7 @@ pub(super) fn comparison() -> ComparisonChart {
         y: Axis::new("Decode throughput", "tok/s", Prefixes::Si, Better::Higher),
         points: FLEET.iter().map(point).collect(),
         groups: vec![],
+        chosen: None,
         omitted: vec![
             ("Jetson Orin Nano 8 GB".to_owned(), "does not fit".to_owned()),
             ("Groq LPU".to_owned(), "no price".to_owned()),

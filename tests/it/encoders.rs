@@ -9,7 +9,7 @@ use cosim::dtype::Scheme;
 use cosim::graph::Graph;
 use cosim::graph::shard::Parallel;
 use cosim::hardware::Fidelity;
-use cosim::mapping::Plan;
+use cosim::mapping::{Plan, Turn};
 use cosim::model::{
     Architecture, BuildOptions, Encoder, FusionSet, HeadForm, Position, WhatIf, WindowForm,
     load_bundled,
@@ -272,4 +272,29 @@ fn stages_encode_one_behind_the_other_and_project_at_once() {
     // Each stage has half of the decoder's layers, and takes part in the broadcast.
     let expected = whole - cross / 2.0 + send + broadcast / 2.0;
     assert!((time / expected - 1.0).abs() < 1e-9, "{time} {expected}");
+}
+
+/// 32 layers of each stack over 3 stages, 4 micro-batches.
+#[test]
+fn micro_batches_are_encoded_in_a_flow_and_projected_together() {
+    let parallel = Parallel { pipeline: 3, tensor: 2, micro_batches: 4, ..Parallel::ONE };
+    let plan = plan("whisper-large-v3", FusionSet::Default, parallel);
+    let machine = machine("h100-sxm", Fidelity::Realistic);
+    let estimator = Estimator::new(&plan, &machine).expect("16-bit");
+    let step = Step::encode(2, 1500).expect("valid");
+    let stages = |turn: Turn| {
+        [0, 1, 2].map(|stage| {
+            let all = plan.kernels.iter().filter(|k| k.phases.contains(Phase::Encode));
+            let own = all.filter(|k| (k.stage, k.turn) == (stage, turn));
+            let launch = machine.kernel_launch.value.get();
+            own.map(|k| (estimator.kernel(k, &step).longest() + launch) * k.count as f64).sum()
+        })
+    };
+    let (through, together): ([f64; 3], [f64; 3]) = (stages(Turn::Through), stages(Turn::Together));
+    let slowest = together.into_iter().fold(0.0, f64::max);
+    assert!(together[0] < slowest, "a layer less to project for");
+    let request = Request::Generation { batch: 8, prompt: 1500, output: 8 };
+    let found = estimator.summary(&request).expect("valid").encode.expect("an encoder");
+    let expected = Parallel::flow(&through, 4) + 4.0 * slowest;
+    assert!((found.get() / expected - 1.0).abs() < 1e-9, "{found} {expected}");
 }

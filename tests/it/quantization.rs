@@ -8,13 +8,13 @@ use cosim::cost::{Estimator, Request};
 use cosim::dtype::Scheme;
 use cosim::exec::{run, run_ranks};
 use cosim::graph::Graph;
-use cosim::graph::shard::{Ways, tensor_parallel};
+use cosim::graph::shard::{Parallel, Ways, tensor_parallel};
 use cosim::hardware::{EngineClass, Fidelity};
 use cosim::mapping::{FileSize, Plan, PlanKernel, check_overrides, rewritten};
 use cosim::model::{BuildOptions, load_bundled};
 use cosim::op::Op;
 use cosim::op::split::Rank;
-use cosim::tensor::Step;
+use cosim::tensor::{Phases, Step};
 use cosim::units::Bytes;
 use cosim::yaml::Source;
 use proptest::prelude::*;
@@ -186,6 +186,28 @@ fn layers_with_another_scheme_compute_in_it() {
     assert!((step(&ends) / expected - 1.0).abs() < 0.003, "{} or {expected}", step(&ends));
     let all = file("base: w8a8\noverrides:\n  - {layers: [\"0..-1\"], quant: 16bit}\n");
     assert!((step(&all) / plain - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn parts_of_a_model_take_what_they_take_in_the_whole() {
+    let graph = llama();
+    let ends = file("base: wfp8a16\noverrides:\n  - {layers: [-1], quant: 16bit}\n");
+    let of = |scheme: &Scheme, tensor, pipeline| {
+        let parallel = Parallel { tensor, pipeline, ..Parallel::ONE };
+        let plan =
+            Plan::parallel([(Phases::DECODER, &graph)], scheme, parallel).expect("goes over");
+        plan.footprints().map(|f| f.weights.total.get()).collect::<Vec<f64>>()
+    };
+    for scheme in [scheme("q4_k_m"), scheme("q2_k@2023"), ends.clone()] {
+        let whole = of(&scheme, 1, 1)[0];
+        assert_eq!(of(&scheme, 1, 4).iter().sum::<f64>(), whole, "{scheme}");
+        // Norms are held by every rank: 65 of 4096 elements, at most four bytes each.
+        let again = 8.0 * of(&scheme, 8, 1)[0] - whole;
+        assert!((0.0..=7.0 * 65.0 * 4096.0 * 4.0).contains(&again), "{scheme}: {again}");
+    }
+    let [stages, plain] = [&ends, &scheme("wfp8a16")].map(|s| of(s, 1, 4));
+    assert_eq!(stages[..3], plain[..3]);
+    assert!(stages[3] > plain[3], "the last layer is in the last stage");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The positions of every sequence dealt to ranks, which hold the keys and values of theirs (A87).
 
 use super::ShardError;
-use crate::graph::{Builder, Graph, Kind, NodeId, Source};
+use crate::graph::rewrite::{Copy, Rewrite, rewrite};
+use crate::graph::{Graph, NodeId, Source};
 use crate::op::split::Rank;
 use crate::op::{
     GatherKeys, KvAppend, MergeAttention, Op, PartialSoftmax, Position, Rope, ScoreBias, Scores,
@@ -24,71 +25,41 @@ pub fn context_parallel(graph: &Graph, rank: Rank, phase: Phase) -> Result<Graph
     }
     let stripe = Stripe { rank: rank.index, of: rank.of };
     let prefill = phase == Phase::Prefill;
-    let builder = Builder::new();
-    let mut rewrite = Rewrite {
-        graph,
-        stripe,
-        prefill,
-        builder,
-        made: BTreeMap::new(),
-        gathered: BTreeMap::new(),
-        merged: BTreeMap::new(),
-    };
-    let nodes: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
-    for body in nodes.chunk_by(|a, b| graph.node(*a).region == graph.node(*b).region) {
-        for &id in body {
-            rewrite.builder.layer(graph.node(id).layer);
-            rewrite.node(id)?;
-        }
-        if let Some(carry) = graph.region(body[0]).carry {
-            let (entry, back) = (rewrite.made[&carry.entry], rewrite.made[&carry.back]);
-            rewrite.builder.leave(entry, back)?;
-        }
-    }
-    let outputs: Vec<NodeId> = graph.outputs().iter().map(|o| rewrite.made[o]).collect();
-    Ok(rewrite.builder.finish(&outputs, &graph.fusions))
+    let (gathered, merged) = (BTreeMap::new(), BTreeMap::new());
+    rewrite(Striped { copy: Copy::new(graph), stripe, prefill, gathered, merged })
 }
 
-struct Rewrite<'a> {
-    graph: &'a Graph,
+struct Striped<'a> {
+    copy: Copy<'a>,
     stripe: Stripe,
     /// Whether the rank's tokens are those of its positions.
     prefill: bool,
-    builder: Builder,
-    made: BTreeMap<NodeId, NodeId>,
     /// Caches of all ranks.
     gathered: BTreeMap<NodeId, NodeId>,
     /// Behind each softmax in parts: its sums, and its sinks.
     merged: BTreeMap<NodeId, Vec<NodeId>>,
 }
 
-impl Rewrite<'_> {
-    fn node(&mut self, id: NodeId) -> Result<(), ShardError> {
-        let node = self.graph.node(id);
-        let made = match &node.kind {
-            Kind::Source(source) => {
-                let mut ty = node.ty;
-                if (*source, self.prefill) == (Source::Cache, false) {
-                    ty.rows = Dim::PastPart(self.stripe);
-                }
-                self.builder.source(node.name.clone(), *source, ty)
-            }
-            Kind::Carry => {
-                let entry = self.made[&self.graph.operands(id)[0]];
-                let region = self.graph.region(id);
-                self.builder.first_layer(region.first_layer);
-                self.builder.enter(region.name.clone(), region.count, region.layers, entry)
-            }
-            Kind::Apply(op) => self.apply(id, op)?,
-        };
-        self.made.insert(id, made);
-        Ok(())
+impl<'a> Rewrite<'a> for Striped<'a> {
+    type Error = ShardError;
+
+    fn copy(&mut self) -> &mut Copy<'a> {
+        &mut self.copy
+    }
+
+    fn source(&mut self, id: NodeId, source: Source) -> NodeId {
+        let node = self.copy.graph.node(id);
+        let mut ty = node.ty;
+        if (source, self.prefill) == (Source::Cache, false) {
+            ty.rows = Dim::PastPart(self.stripe);
+        }
+        self.copy.builder.source(node.name.clone(), source, ty)
     }
 
     fn apply(&mut self, id: NodeId, op: &Op) -> Result<NodeId, ShardError> {
-        let name = self.graph.node(id).name.clone();
-        let operands = self.graph.operands(id);
-        let mut made: Vec<NodeId> = operands.iter().map(|o| self.made[o]).collect();
+        let name = self.copy.graph.node(id).name.clone();
+        let operands = self.copy.graph.operands(id);
+        let mut made = self.copy.operands(id);
         let refused = || ShardError::Context { node: name.clone() };
         let op: Op = match op.clone() {
             Op::Rope(rope) if self.prefill => Rope { stripe: self.stripe, ..rope }.into(),
@@ -129,9 +100,11 @@ impl Rewrite<'_> {
             }
             other => other,
         };
-        Ok(self.builder.apply(name, op, &made)?)
+        Ok(self.copy.builder.apply(name, op, &made)?)
     }
+}
 
+impl Striped<'_> {
     /// The mask of a rank in the place of a causal or sliding one.
     const fn attended(&self, mask: Mask) -> Option<Mask> {
         let window = match mask {
@@ -148,21 +121,21 @@ impl Rewrite<'_> {
 
     /// The keys or values that attention reads.
     fn keys(&mut self, cache: NodeId) -> Result<NodeId, ShardError> {
-        let made = self.made[&cache];
+        let made = self.copy.made[&cache];
         if !self.prefill {
             return Ok(made);
         }
         if let Some(&gathered) = self.gathered.get(&cache) {
             return Ok(gathered);
         }
-        let name = format!("{}.gather", self.graph.node(cache).name);
+        let name = format!("{}.gather", self.copy.graph.node(cache).name);
         let Some(Op::KvAppend(KvAppend { kv_heads, head_dim, mask })) =
-            self.graph.op(cache).cloned()
+            self.copy.graph.op(cache).cloned()
         else {
             return Err(ShardError::Context { node: name });
         };
         let op = GatherKeys { kv_heads, head_dim, mask, ranks: self.stripe.of };
-        let gathered = self.builder.apply(name, op, &[made])?;
+        let gathered = self.copy.builder.apply(name, op, &[made])?;
         self.gathered.insert(cache, gathered);
         Ok(gathered)
     }
@@ -170,10 +143,10 @@ impl Rewrite<'_> {
     /// The values that are summed with the weights of these scores: gathered with the keys, before both
     /// are read.
     fn values(&self, scores: NodeId) -> Option<NodeId> {
-        let weights = self.graph.readers(scores).into_iter();
-        let sums = weights.flat_map(|weights| self.graph.readers(weights));
-        let mut sums = sums.filter(|s| matches!(self.graph.op(*s), Some(Op::WeightedSum(_))));
-        sums.next().map(|sum| self.graph.operands(sum)[1])
+        let weights = self.copy.graph.readers(scores).into_iter();
+        let sums = weights.flat_map(|weights| self.copy.graph.readers(weights));
+        let mut sums = sums.filter(|s| matches!(self.copy.graph.op(*s), Some(Op::WeightedSum(_))));
+        sums.next().map(|sum| self.copy.graph.operands(sum)[1])
     }
 
     /// The part of a softmax over the rank's keys, with its sums.
@@ -184,9 +157,9 @@ impl Rewrite<'_> {
         Softmax { heads, mask, .. }: Softmax,
         made: &[NodeId],
     ) -> Result<NodeId, ShardError> {
-        let part = self.builder.apply(name, PartialSoftmax { heads, mask }, &made[..1])?;
+        let part = self.copy.builder.apply(name, PartialSoftmax { heads, mask }, &made[..1])?;
         let sums = SoftmaxSums { heads, mask };
-        let sums = self.builder.apply(format!("{name}.sums"), sums, &[made[0], part])?;
+        let sums = self.copy.builder.apply(format!("{name}.sums"), sums, &[made[0], part])?;
         self.merged.insert(id, [&[sums], &made[1..]].concat());
         Ok(part)
     }
@@ -200,12 +173,12 @@ impl Rewrite<'_> {
         made: &[NodeId],
     ) -> Result<NodeId, ShardError> {
         let (heads, head_dim, ranks) = (sum.heads, sum.head_dim, self.stripe.of);
-        let part = self.builder.apply(name, sum, made)?;
+        let part = self.copy.builder.apply(name, sum, made)?;
         let Some(behind) = self.merged.get(&softmax) else {
             return Err(ShardError::Context { node: name.to_owned() });
         };
         let op = MergeAttention { heads, head_dim, ranks, sinks: behind.len() > 1 };
         let operands = [&[part], behind.as_slice()].concat();
-        Ok(self.builder.apply(format!("{name}.merge"), op, &operands)?)
+        Ok(self.copy.builder.apply(format!("{name}.merge"), op, &operands)?)
     }
 }

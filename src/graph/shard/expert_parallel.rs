@@ -1,7 +1,8 @@
 //! Experts dealt to devices: of a group whose tokens are the same, and over replicas whose tokens differ.
 
 use super::{ShardError, Ways};
-use crate::graph::{Builder, Graph, Kind, NodeId, Share};
+use crate::graph::rewrite::{Copy, Rewrite, rewrite};
+use crate::graph::{Graph, NodeId, Share, Source};
 use crate::op::split::{Cut, Layout, Rank};
 use crate::op::{
     Activate, Choices, Combine, Dealing, Dispatch, ExpertBias, Gate, GroupedMatMul, Held, Op,
@@ -34,75 +35,37 @@ pub fn expert_parallel(graph: &Graph, replica: Rank, ways: Ways) -> Result<Graph
     {
         return Err(ShardError::Experts { experts, groups });
     }
-    let builder = Builder::new();
-    let mut rewrite =
-        Rewrite { graph, replica, builder, made: BTreeMap::new(), sent: BTreeMap::new() };
-    let nodes: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
-    for body in nodes.chunk_by(|a, b| graph.node(*a).region == graph.node(*b).region) {
-        for &id in body {
-            rewrite.builder.layer(graph.node(id).layer);
-            rewrite.node(id)?;
-        }
-        if let Some(carry) = graph.region(body[0]).carry {
-            let (entry, back) = (rewrite.made[&carry.entry], rewrite.made[&carry.back]);
-            rewrite.builder.leave(entry, back)?;
-        }
-    }
-    let outputs: Vec<NodeId> = graph.outputs().iter().map(|o| rewrite.made[o]).collect();
-    Ok(rewrite.builder.finish(&outputs, &graph.fusions))
+    rewrite(Dealt { copy: Copy::new(graph), replica, sent: BTreeMap::new() })
 }
 
-struct Rewrite<'a> {
-    graph: &'a Graph,
+struct Dealt<'a> {
+    copy: Copy<'a>,
     replica: Rank,
-    builder: Builder,
-    made: BTreeMap<NodeId, NodeId>,
     /// Values as the replicas have sent them to each other.
     sent: BTreeMap<NodeId, NodeId>,
 }
 
-impl Rewrite<'_> {
-    fn node(&mut self, id: NodeId) -> Result<(), ShardError> {
-        let node = self.graph.node(id);
-        let made = match &node.kind {
-            Kind::Source(source) => match self.block(id) {
-                Some((ty, share)) => self.builder.share(node.name.clone(), *source, ty, share),
-                None => self.builder.source(node.name.clone(), *source, node.ty),
-            },
-            Kind::Carry => {
-                let entry = self.made[&self.graph.operands(id)[0]];
-                let region = self.graph.region(id);
-                self.builder.first_layer(region.first_layer);
-                self.builder.enter(region.name.clone(), region.count, region.layers, entry)
-            }
-            Kind::Apply(op) => self.apply(id, op)?,
-        };
-        self.made.insert(id, made);
-        Ok(())
+impl<'a> Rewrite<'a> for Dealt<'a> {
+    type Error = ShardError;
+
+    fn copy(&mut self) -> &mut Copy<'a> {
+        &mut self.copy
     }
 
-    /// The block of experts that the replica holds of a tensor of them all.
-    fn block(&self, id: NodeId) -> Option<(TensorType, Share)> {
-        let experts = self.graph.readers(id).into_iter().find_map(|r| match self.graph.op(r) {
-            Some(
-                Op::GroupedMatMul(GroupedMatMul { choices, .. })
-                | Op::ExpertBias(ExpertBias { choices, .. }),
-            ) => Some(choices.held.of),
-            _ => None,
-        });
-        let (experts, Dim::Fixed(whole)) = (experts?, self.graph.node(id).ty.rows) else {
-            return None;
-        };
-        let groups = self.replica.of;
-        let layout = Layout::Experts { experts, groups, cut: Cut::Rows, parts: 1 };
-        let ty = TensorType { rows: Dim::Fixed(whole / groups), ..self.graph.node(id).ty };
-        (groups > 1).then_some((ty, Share { layout, rank: self.replica, whole }))
+    fn source(&mut self, id: NodeId, source: Source) -> NodeId {
+        match self.block(id) {
+            Some((ty, share)) => {
+                let name = self.copy.graph.node(id).name.clone();
+                self.copy.builder.share(name, source, ty, share)
+            }
+            None => self.copy.source(id, source),
+        }
     }
 
     fn apply(&mut self, id: NodeId, op: &Op) -> Result<NodeId, ShardError> {
-        let name = &self.graph.node(id).name;
-        let operands = self.graph.operands(id);
-        let mut made: Vec<NodeId> = operands.iter().map(|o| self.made[o]).collect();
+        let name = &self.copy.graph.node(id).name;
+        let operands = self.copy.graph.operands(id);
+        let mut made = self.copy.operands(id);
         let op: Op = match op {
             Op::GroupedMatMul(product) => {
                 let choices = self.dealt(&product.choices);
@@ -121,12 +84,12 @@ impl Rewrite<'_> {
             Op::Combine(combine) => {
                 made[1] = self.sent(operands[1], operands[1], &combine.choices)?;
                 let op = Combine { choices: self.dealt(&combine.choices), ..combine.clone() };
-                let sum = self.builder.apply(name.clone(), op, &made)?;
+                let sum = self.copy.builder.apply(name.clone(), op, &made)?;
                 return self.back(name, sum, operands[1], combine);
             }
             Op::Gate(_) | Op::Activate(_) | Op::Quantize(_) => {
                 let Some((choices, routes)) = self.routed(id) else {
-                    return Ok(self.builder.apply(name.clone(), op.clone(), &made)?);
+                    return Ok(self.copy.builder.apply(name.clone(), op.clone(), &made)?);
                 };
                 made.push(self.sent(routes, routes, &choices)?);
                 let choices = self.dealt(&choices);
@@ -140,14 +103,35 @@ impl Rewrite<'_> {
             }
             other => other.clone(),
         };
-        Ok(self.builder.apply(name.clone(), op, &made)?)
+        Ok(self.copy.builder.apply(name.clone(), op, &made)?)
+    }
+}
+
+impl Dealt<'_> {
+    /// The block of experts that the replica holds of a tensor of them all.
+    fn block(&self, id: NodeId) -> Option<(TensorType, Share)> {
+        let experts =
+            self.copy.graph.readers(id).into_iter().find_map(|r| match self.copy.graph.op(r) {
+                Some(
+                    Op::GroupedMatMul(GroupedMatMul { choices, .. })
+                    | Op::ExpertBias(ExpertBias { choices, .. }),
+                ) => Some(choices.held.of),
+                _ => None,
+            });
+        let (experts, Dim::Fixed(whole)) = (experts?, self.copy.graph.node(id).ty.rows) else {
+            return None;
+        };
+        let groups = self.replica.of;
+        let layout = Layout::Experts { experts, groups, cut: Cut::Rows, parts: 1 };
+        let ty = TensorType { rows: Dim::Fixed(whole / groups), ..self.copy.graph.node(id).ty };
+        (groups > 1).then_some((ty, Share { layout, rank: self.replica, whole }))
     }
 
     /// The choices behind the rows of a value, and the node that makes them; `None` where its rows are
     /// no choices.
     fn routed(&self, id: NodeId) -> Option<(Choices, NodeId)> {
-        let operands = self.graph.operands(id);
-        match self.graph.op(id)? {
+        let operands = self.copy.graph.operands(id);
+        match self.copy.graph.op(id)? {
             Op::GroupedMatMul(GroupedMatMul { choices, .. })
             | Op::ExpertBias(ExpertBias { choices, .. }) => Some((choices.clone(), operands[1])),
             Op::Gate(_) | Op::Activate(_) | Op::Quantize(_) => self.routed(operands[0]),
@@ -177,15 +161,15 @@ impl Rewrite<'_> {
         choices: &Choices,
     ) -> Result<NodeId, ShardError> {
         if self.replica.of == 1 {
-            return Ok(self.made[&value]);
+            return Ok(self.copy.made[&value]);
         }
         if let Some(&sent) = self.sent.get(&value) {
             return Ok(sent);
         }
-        let from = self.graph.node(value);
+        let from = self.copy.graph.node(value);
         let op = Dispatch { width: from.ty.width, dealing: self.dealing(choices) };
-        let operands = [self.made[&value], self.made[&routes]];
-        let sent = self.builder.apply(format!("{}.dispatch", from.name), op, &operands)?;
+        let operands = [self.copy.made[&value], self.copy.made[&routes]];
+        let sent = self.copy.builder.apply(format!("{}.dispatch", from.name), op, &operands)?;
         self.sent.insert(value, sent);
         Ok(sent)
     }
@@ -202,7 +186,7 @@ impl Rewrite<'_> {
             return Ok(sum);
         }
         let op = ReturnTokens { width: combine.width, dealing: self.dealing(&combine.choices) };
-        let operands = [sum, self.made[&routes]];
-        Ok(self.builder.apply(format!("{name}.return"), op, &operands)?)
+        let operands = [sum, self.copy.made[&routes]];
+        Ok(self.copy.builder.apply(format!("{name}.return"), op, &operands)?)
     }
 }

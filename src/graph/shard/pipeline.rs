@@ -26,12 +26,11 @@ pub fn pipeline(graph: &Graph, stage: Rank) -> Result<Graph, ShardError> {
     cut.given();
     cut.receive();
     let mut before = 0;
-    let nodes: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
-    for body in nodes.chunk_by(|a, b| graph.node(*a).region == graph.node(*b).region) {
+    for body in graph.bodies() {
         let region = graph.region(body[0]);
         match region.carry {
-            None => cut.outside(body, before)?,
-            Some(_) => cut.layers(body, before)?,
+            None => cut.outside(&body, before)?,
+            Some(_) => cut.layers(&body, before)?,
         }
         before += cut.part.layers(region);
     }
@@ -58,9 +57,8 @@ pub fn broadcast(graph: &Graph, stage: Rank) -> Result<Option<Graph>, ShardError
     let op = Broadcast { rows: ty.rows, width: ty.width, ranks: stage.of };
     cut.handed = Some(cut.builder.apply("stage.broadcast", op, &[x])?);
     let mut before = 0;
-    let nodes: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
-    for body in nodes.chunk_by(|a, b| graph.node(*a).region == graph.node(*b).region) {
-        cut.layers(body, before)?;
+    for body in graph.bodies() {
+        cut.layers(&body, before)?;
         before += cut.part.layers(graph.region(body[0]));
     }
     Ok(Some(cut.builder.finish(&[], &graph.fusions)))

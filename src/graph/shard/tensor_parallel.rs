@@ -25,9 +25,8 @@ pub fn tensor_parallel(graph: &Graph, rank: Rank, ways: Ways) -> Result<Graph, S
     let layouts = Layouts::new(graph, rank, ways)?;
     let builder = Builder::new();
     let mut rewrite = Rewrite { graph, rank, layouts, builder, made: BTreeMap::new() };
-    let nodes: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
-    for body in nodes.chunk_by(|a, b| graph.node(*a).region == graph.node(*b).region) {
-        for &id in body {
+    for body in graph.bodies() {
+        for &id in &body {
             rewrite.builder.layer(graph.node(id).layer);
             rewrite.node(id)?;
         }

@@ -55,7 +55,8 @@ impl ComparisonChart {
     pub(super) fn order(&self, front: &[usize]) -> (Vec<usize>, usize) {
         let drawn: Vec<usize> =
             (0..self.points.len()).filter(|i| is_drawn(&self.points[*i])).collect();
-        let mut order = front.to_vec();
+        let mut order: Vec<usize> = self.chosen.into_iter().filter(|i| drawn.contains(i)).collect();
+        order.extend(front.iter().filter(|i| self.chosen != Some(**i)));
         let (x, y) = (|i: &usize| self.points[*i].x, |i: &usize| self.points[*i].y);
         let by = |f: &dyn Fn(&usize) -> f64, a: &usize, b: &usize| f(a).total_cmp(&f(b));
         let extremes = [

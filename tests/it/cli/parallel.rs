@@ -107,6 +107,20 @@ fn a_pareto_front_is_drawn() {
 }
 
 #[test]
+fn the_best_plan_has_its_label_in_any_crowd() {
+    let desk = Desk::new();
+    let case = "estimate --model mixtral-8x7b --hardware h100-sxm --batch 1 --prompt 1024 --output 256 \
+                --devices 16 --optimize throughput --slo ttft=2s,tpot=50ms -o crowd.svg";
+    desk.ok(&words(case));
+    let svg = desk.read("crowd.svg");
+    let drawn = roxmltree::Document::parse(&svg).expect("well-formed");
+    let mut labels = drawn.descendants().filter(|n| n.tag_name().name() == "text");
+    let best = labels.find(|n| n.text().is_some_and(|t| t.ends_with(", the best")));
+    let class = best.and_then(|n| n.attribute("class")).expect("labelled");
+    assert!(class.starts_with("strong"), "{class}");
+}
+
+#[test]
 fn each_stage_has_its_memory() {
     let found = estimate(&Desk::new(), "--batch 8 --tp 2 --pp 4");
     let parallel = &found["parallel"];
@@ -161,6 +175,12 @@ fn memory_has_a_bar_per_stage_and_money_counts_every_device() {
         assert!(svg.contains(&format!(">{bar}<")), "{svg}");
     }
     assert!(!svg.contains("stage 5"));
+    let title = "8 x NVIDIA H100 SXM5 80GB (tp2-pp4)";
+    assert!(svg.contains(title), "{svg}");
+    for chart in ["roofline", "breakdown"] {
+        desk.ok(&words(&format!("roofline {case} --chart {chart} -o chart.svg")));
+        assert!(desk.read("chart.svg").contains(title), "{chart}");
+    }
     desk.ok(&words(&format!("roofline {CASE} --batch 8 --tp 4 --chart memory -o memory.svg")));
     assert!(desk.read("memory.svg").contains(">h100-sxm, each of 4<"));
     let table = desk.ok(&words(&format!("estimate {case}")));
