@@ -146,12 +146,11 @@ fn run_all<S: Scalar>(
             for &id in body {
                 match meeting(first, id, step) {
                     Some((along, n)) => {
-                        let mut meet = |group: Vec<usize>| {
+                        for group in groups(ranks.len(), mesh.stride(along), n) {
                             if group.iter().all(|&r| ranks[r].count(body[0]) > iteration) {
                                 rank::meet(&mut ranks, &group, id);
                             }
-                        };
-                        groups(graphs.len(), mesh.stride(along), n).for_each(&mut meet);
+                        }
                     }
                     None => {
                         ranks.iter_mut().filter(runs).for_each(|rank| rank.node(id, iteration));
