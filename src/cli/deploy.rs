@@ -2,7 +2,7 @@
 
 use super::case::{Case, CaseArgs, positive};
 use super::error::Error;
-use super::files::Pending;
+use super::files::{Pending, svg_path};
 use super::speculate::SpeculateArgs;
 use super::terminal;
 use crate::cost::speculative::Speculator;
@@ -30,7 +30,7 @@ pub struct DeployArgs {
     #[arg(long, value_name = "LIMITS", requires = "devices")]
     slo: Option<String>,
     /// SVG of all plans, TPOT against throughput, with the Pareto front
-    #[arg(short = 'o', long = "svg", value_name = "FILE", requires = "devices")]
+    #[arg(short = 'o', long = "svg", value_name = "FILE", value_parser = svg_path, requires = "devices")]
     svg: Option<PathBuf>,
 }
 

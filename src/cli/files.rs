@@ -33,6 +33,18 @@ pub fn read(path: &str) -> Result<Source, Diagnostic> {
     Ok(Source::new(path, text))
 }
 
+/// The path of a picture.
+///
+/// # Errors
+/// A name of another kind of file.
+pub fn svg_path(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("svg") => Ok(path),
+        _ => Err("pictures are SVG; expected a name that ends in .svg".to_owned()),
+    }
+}
+
 /// Whether a name on the command line is meant as a path.
 pub fn is_path(name: &str) -> bool {
     let file = [".yaml", ".yml", ".json"].iter().any(|ending| name.ends_with(ending));

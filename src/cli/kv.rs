@@ -3,7 +3,7 @@
 use super::case::{ModelArgs, positive};
 use super::catalog;
 use super::error::Error;
-use super::files;
+use super::files::{self, svg_path};
 use super::parallel::ParallelArgs;
 use super::terminal;
 use crate::diagnostic::Diagnostic;
@@ -45,7 +45,7 @@ pub struct KvArgs {
     #[arg(long, default_value = "1")]
     seed: u64,
     /// SVG file to write
-    #[arg(short = 'o', long = "svg", value_name = "FILE")]
+    #[arg(short = 'o', long = "svg", value_name = "FILE", value_parser = svg_path)]
     svg: Option<PathBuf>,
     /// CSV file to write, a row per layout
     #[arg(long, value_name = "FILE")]

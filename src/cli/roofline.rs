@@ -3,7 +3,7 @@
 use super::case::{Case, CaseArgs};
 use super::error::Error;
 use super::estimate::evaluate;
-use super::files;
+use super::files::{self, svg_path};
 use crate::cost::{CostReport, Memory};
 use crate::diagnostic::Diagnostic;
 use crate::report::memory::{MemoryChart, MemoryStack};
@@ -17,7 +17,7 @@ pub struct RooflineArgs {
     #[command(flatten)]
     case: CaseArgs,
     /// SVG file to write
-    #[arg(short = 'o', long = "svg", value_name = "FILE")]
+    #[arg(short = 'o', long = "svg", value_name = "FILE", value_parser = svg_path)]
     svg: PathBuf,
     /// What to draw
     #[arg(long, value_enum, default_value = "roofline")]

@@ -3,7 +3,7 @@
 use super::case::named_price;
 use super::catalog;
 use super::error::Error;
-use super::files::{self, Pending};
+use super::files::{self, Pending, svg_path};
 use super::sweep::device;
 use super::terminal;
 use crate::diagnostic::Diagnostic;
@@ -39,7 +39,7 @@ pub struct WaterfallArgs {
     #[arg(long)]
     price: Option<String>,
     /// SVG file to write
-    #[arg(short = 'o', long = "svg", value_name = "FILE")]
+    #[arg(short = 'o', long = "svg", value_name = "FILE", value_parser = svg_path)]
     svg: Option<PathBuf>,
     /// Machine-readable output
     #[arg(long)]

@@ -94,12 +94,13 @@ fn frame(svg: &str) -> Rect {
 
 #[test]
 fn charts_are_legible_and_the_same_every_time() {
-    let charts: [fn() -> String; 6] = [
+    let charts: [fn() -> String; 7] = [
         || samples::roofline().to_svg(),
         || samples::breakdown().to_svg(),
         || samples::comparison().to_svg(),
         || samples::bars().to_svg(),
         || samples::memory().to_svg(),
+        || samples::kv().chart().to_svg(),
         || samples::surface(&samples::loops()).to_svg(),
     ];
     for chart in charts {

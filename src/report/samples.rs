@@ -4,12 +4,16 @@ use super::axis::{Axis, Better, Prefixes};
 use super::bars::{Bar, BarsChart, Outcome};
 use super::breakdown::{BreakdownChart, BreakdownPart, PhaseBreakdown};
 use super::comparison::{ComparisonChart, ComparisonPoint};
+use super::kv::{KvReport, KvRow};
 use super::memory::{MemoryChart, MemoryStack};
 use super::roofline::{ComputeRoof, Emphasis, MemoryRoof, RooflineChart, RooflinePoint};
 use super::step::{Limit, Phase};
 use super::surface::SurfaceChart;
 use crate::cost::speculative::{Cycle, Surface};
+use crate::serving;
+use crate::tensor::{KvLayout, Reserve, Sharing};
 use crate::units::{Bytes, BytesPerSecond, FlopsPerByte, FlopsPerSecond, Seconds};
+use std::num::NonZeroU64;
 
 const PREFILL: &[(&str, f64, f64, f64)] = &[
     ("qkv_proj", 877.0, 248e12, 0.235),
@@ -190,6 +194,41 @@ pub(super) fn memory() -> MemoryChart {
             stack("NVIDIA T4", [13.5, 18.2, 0.3], 16.0),
         ],
         notes: vec!["Capacities are what the driver shows where it is known.".to_owned()],
+    }
+}
+
+pub(super) fn kv() -> KvReport {
+    let row = |layout, shares: [f64; 4]| KvRow {
+        layout,
+        per_sequence: 2048,
+        outcome: Ok(serving::Outcome {
+            requests: 34.2 * shares[0],
+            shares,
+            throughput: 1.0,
+            preemptions: 0.0,
+            saturated: true,
+            lengths: (161.0, 338.0),
+        }),
+    };
+    let longest = 2048;
+    let block = NonZeroU64::MIN.saturating_add(15);
+    KvReport {
+        title: "OPT 13B, fp16, on 2 x NVIDIA A100 SXM 40GB (tp2), a device".to_owned(),
+        subtitle: "log-normal lengths, means 161 prompt and 338 output tokens, cv 1".to_owned(),
+        pool: Bytes::new(13.3e9),
+        per_token: Bytes::new(819_200.0),
+        slots: 16_235,
+        rows: vec![
+            row(KvLayout::Contiguous { reserve: Reserve::Max, longest }, [0.2, 0.1, 0.6, 0.1]),
+            row(KvLayout::default(), [0.4, 0.3, 0.0, 0.3]),
+            row(KvLayout::Paged { block, sharing: Sharing::NONE }, [0.96, 0.01, 0.0, 0.03]),
+            KvRow {
+                layout: KvLayout::Contiguous { reserve: Reserve::Pow2, longest },
+                per_sequence: 2048,
+                outcome: Err("a sequence of 4096 tokens has no room".to_owned()),
+            },
+        ],
+        notes: vec!["A saturated server, seeded.".to_owned()],
     }
 }
 

@@ -289,6 +289,8 @@ fn ranks_hold_all_weights_and_a_share_of_the_cache() {
     }
     // 1024 tokens over 3 ranks: 342 on the first.
     assert_eq!(memory(3).kv.get(), whole.kv.get() * 342.0 / 1024.0);
+    // Each of its slots is filled.
+    assert!([1, 2, 3, 8].iter().all(|n| memory(*n).kv_unused.get() == 0.0));
 }
 
 /// A prompt's matrix work is divided but for the head; the cache that a step reads too.

@@ -25,6 +25,12 @@ fn a_file_stands_where_a_folder_is_needed() {
     error: cannot write taken/x.svg: taken is a file, not a folder
      = help: name another folder
     ");
+    let table = "kv --model gpt2 --hardware t4 -o kv.csv";
+    assert_snapshot!(desk.refused(&words(table)), @"
+    error: invalid value 'kv.csv' for '--svg <FILE>': pictures are SVG; expected a name that ends in .svg
+
+    For more information, try '--help'.
+    ");
     assert_eq!(desk.read("taken"), "mine");
 }
 
