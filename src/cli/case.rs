@@ -6,7 +6,7 @@ use super::error::Error;
 use super::files;
 use super::parallel::ParallelArgs;
 use crate::cost::speculative::Speculated;
-use crate::cost::{Estimator, Request};
+use crate::cost::{Estimator, Memory, Request};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::graph::shard::Parallel;
@@ -226,9 +226,12 @@ impl CaseArgs {
 }
 
 impl Case {
-    /// What the request's encoder keeps for cross-attention; `None` without an encoder.
-    pub fn cross_kv(&self) -> Option<Bytes> {
-        let footprint = &self.plan.footprint;
+    /// What the request's encoder keeps for cross-attention on the stage that needs most, by the memory of
+    /// each; `None` without an encoder.
+    pub fn cross_kv(&self, stages: &[Memory]) -> Option<Bytes> {
+        let each = self.plan.footprints().zip(stages);
+        let (footprint, _) =
+            each.reduce(|most, s| if s.1.total() > most.1.total() { s } else { most })?;
         let source = self.request.source(Some(footprint.start()?));
         Some(footprint.cross_kv(self.requests() as f64, source))
     }

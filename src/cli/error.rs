@@ -48,13 +48,7 @@ impl From<GraphError> for Error {
 
 impl From<ShardError> for Error {
     fn from(error: ShardError) -> Self {
-        let hint = match error {
-            ShardError::Encoder => {
-                Some("cut it over ranks (--tp), or run replicas (--dp)".to_owned())
-            }
-            _ => None,
-        };
-        Diagnostic::new(error.to_string()).hint_opt(hint).into()
+        Diagnostic::new(error.to_string()).into()
     }
 }
 

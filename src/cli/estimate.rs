@@ -88,6 +88,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
     let devices = case.plan.parallel.devices();
     let power: Option<Watts> = case.machine.tdp.map(|p| p.value);
     let price: Option<DollarsPerHour> = case.price.as_ref().ok().map(|(_, price)| *price);
+    let stages = stages(case, speculation.as_ref().map(|(found, _)| found.cycle.gamma))?;
     let context = EstimateContext {
         model: &case.architecture.id,
         hardware: &case.machine.id,
@@ -101,14 +102,14 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         placement: case.plan.placement,
         kv_slots: kv_slots(case),
         parallel: case.plan.parallel,
-        stages: stages(case, speculation.as_ref().map(|(found, _)| found.cycle.gamma))?,
         heads: case.architecture.head_form().to_string(),
         window: case.architecture.window_pattern(),
         options: case.options,
         api: None,
         remedy: remedy(case, &report),
         warnings: warnings(case, &report),
-        cross_kv: case.cross_kv(),
+        cross_kv: case.cross_kv(&stages),
+        stages,
         speculation,
         shows_times: report.capacity.fits || case.allow_oom,
     };

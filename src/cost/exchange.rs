@@ -3,7 +3,8 @@
 //! Inside a domain the devices exchange over the scale-up link; a group beyond it is one of groups:
 //! pieces go between the domains over the network link, and inside each as before. Pieces go round
 //! in rings (Patarasuk and Yuan, 2009; Thakur et al., 2005), so a device sends `(n - 1) / n` of the
-//! bytes in an all-gather or reduce-scatter and twice that in an all-reduce.
+//! bytes in an all-gather or reduce-scatter and twice that in an all-reduce. A broadcast passes all of
+//! them on, piece by piece (A93).
 
 use crate::hardware::{LinkRate, Machine, fallback};
 use crate::op::Exchange;
@@ -70,6 +71,7 @@ impl ExchangeTime {
             let offered = link.offered(inside);
             let (hops, beta) = match exchange {
                 Exchange::AllToAll => (1.0, (n1 - 1.0) / (n1 * n2) / offered.all_to_all.get()),
+                Exchange::Broadcast => (offered.hops as f64, 1.0 / offered.ring.get()),
                 _ => (rounds * offered.hops as f64, rounds * (n1 - 1.0) / n1 / offered.ring.get()),
             };
             time.add(machine, link, hops, beta, true);
@@ -79,6 +81,7 @@ impl ExchangeTime {
             let offered = link.offered(domains);
             let (hops, beta) = match exchange {
                 Exchange::AllToAll => (1.0, (n2 - 1.0) / n2 / offered.all_to_all.get()),
+                Exchange::Broadcast => (offered.hops as f64, 1.0 / offered.ring.get()),
                 _ => (
                     rounds * offered.hops as f64,
                     rounds * (n2 - 1.0) / n2 / n1 / offered.ring.get(),

@@ -6,7 +6,7 @@ use super::kernel::KernelCost;
 use super::request::{DecodeSpan, Request, RequestError, Steps};
 use super::span;
 use crate::graph::shard::Parallel;
-use crate::mapping::{Footprint, Plan, PlanKernel};
+use crate::mapping::{Footprint, Plan, PlanKernel, Turn};
 use crate::tensor::{Phase, Span, Step};
 use crate::units::{Bytes, Seconds};
 use smallvec::SmallVec;
@@ -61,6 +61,8 @@ pub(super) struct PhaseTime {
     pub(super) time: f64,
     /// Of one micro-batch in each stage.
     pub(super) stages: Stages,
+    /// Of one micro-batch where all stages run at once, on what the last has made.
+    pub(super) together: f64,
     pub(super) most: Bound,
     pub(super) seen: BoundSet,
 }
@@ -74,13 +76,15 @@ impl PhaseTime {
 
     /// The time until so many micro-batches have passed all stages.
     pub(super) fn flow(mut self, micro_batches: u64) -> Self {
-        self.time = Parallel::flow(&self.stages, micro_batches);
+        self.time =
+            Parallel::flow(&self.stages, micro_batches) + micro_batches as f64 * self.together;
         self
     }
 
     /// The time of one round of so many micro-batches that go through the stages in a ring.
     pub(super) fn round(mut self, micro_batches: u64) -> Self {
-        self.time = Parallel::round(&self.stages, micro_batches);
+        self.time =
+            Parallel::round(&self.stages, micro_batches) + micro_batches as f64 * self.together;
         self
     }
 }
@@ -199,16 +203,23 @@ impl Estimator<'_> {
     fn total(&self, phase: Phase, cost: impl Fn(&PlanKernel) -> (f64, Bound)) -> PhaseTime {
         let mut by_bound = [0.0; Bound::ALL.len()];
         let mut stages = Stages::from_elem(0.0, self.plan.parallel.pipeline as usize);
+        let mut together = stages.clone();
         let mut seen = BoundSet::default();
         for kernel in self.plan.kernels.iter().filter(|k| k.phases.contains(phase)) {
             let (time, bound) = cost(kernel);
             let time = time * kernel.count as f64;
             by_bound[bound.index()] += time;
             seen.insert(bound);
-            stages[kernel.stage as usize] += time;
+            let turn = match kernel.turn {
+                Turn::Through => &mut stages,
+                Turn::Together => &mut together,
+            };
+            turn[kernel.stage as usize] += time;
         }
         let most = (0..by_bound.len()).rev().max_by(|&a, &b| by_bound[a].total_cmp(&by_bound[b]));
-        PhaseTime { time: stages.iter().sum(), stages, most: Bound::ALL[most.unwrap_or(0)], seen }
+        let together = together.into_iter().fold(0.0, f64::max);
+        let time = stages.iter().sum::<f64>() + together;
+        PhaseTime { time, stages, together, most: Bound::ALL[most.unwrap_or(0)], seen }
     }
 }
 

@@ -69,6 +69,8 @@ pub struct Mesh {
     pub tensor: usize,
     /// Groups that hold a part of the positions each.
     pub context: usize,
+    /// Stages of a pipeline, where they run at once.
+    pub pipeline: usize,
     /// Replicas.
     pub data: usize,
 }
@@ -76,15 +78,16 @@ pub struct Mesh {
 impl Mesh {
     /// One tensor-parallel group.
     pub const fn group(tensor: usize) -> Self {
-        Self { tensor, context: 1, data: 1 }
+        Self { tensor, context: 1, pipeline: 1, data: 1 }
     }
 
     /// Ranks between one and the next along an axis.
     const fn stride(self, along: MeshAxis) -> usize {
         match along {
-            MeshAxis::Tensor | MeshAxis::Pipeline => 1,
+            MeshAxis::Tensor => 1,
             MeshAxis::Context => self.tensor,
-            MeshAxis::Data => self.tensor * self.context,
+            MeshAxis::Pipeline => self.tensor * self.context,
+            MeshAxis::Data => self.tensor * self.context * self.pipeline,
         }
     }
 
@@ -94,12 +97,13 @@ impl Mesh {
 
     /// Tensor-parallel groups.
     const fn groups(self) -> usize {
-        self.context * self.data
+        self.context * self.pipeline * self.data
     }
 }
 
 /// Runs one step of the graphs of all ranks of a mesh; each returns its own values. Every
-/// tensor-parallel group runs a step of that shape, on values of its own source.
+/// tensor-parallel group runs a step of that shape, on values of its own source. The graphs have the same
+/// nodes; the regions of stages may have other counts where no exchange between them lies inside.
 ///
 /// # Panics
 /// Other than a graph for each rank and a source for each group.
@@ -136,17 +140,23 @@ fn run_all<S: Scalar>(
     let nodes: Vec<NodeId> = first.nodes().map(|(id, _)| id).collect();
     // Nodes of a region lie together, in order of execution.
     for body in nodes.chunk_by(|a, b| first.node(*a).region == first.node(*b).region) {
-        for iteration in 0..first.region(body[0]).count {
+        let most = graphs.iter().map(|graph| graph.region(body[0]).count).max().unwrap_or(0);
+        for iteration in 0..most {
+            let runs = |rank: &&mut RankRun<'_, S>| rank.count(body[0]) > iteration;
             for &id in body {
                 match meeting(first, id, step) {
                     Some((along, n)) => {
                         for group in groups(ranks.len(), mesh.stride(along), n) {
-                            rank::meet(&mut ranks, &group, id);
+                            if group.iter().all(|&r| ranks[r].count(body[0]) > iteration) {
+                                rank::meet(&mut ranks, &group, id);
+                            }
                         }
                     }
-                    None => ranks.iter_mut().for_each(|rank| rank.node(id, iteration)),
+                    None => {
+                        ranks.iter_mut().filter(runs).for_each(|rank| rank.node(id, iteration));
+                    }
                 }
-                ranks.iter_mut().for_each(|rank| rank.keep(id, iteration, keep));
+                ranks.iter_mut().filter(runs).for_each(|rank| rank.keep(id, iteration, keep));
             }
         }
     }

@@ -27,6 +27,11 @@ impl<'a, S: Scalar> RankRun<'a, S> {
         Self { graph, step, source, paged, values: BTreeMap::new(), kept: BTreeMap::new() }
     }
 
+    /// How often this rank runs the region of a node.
+    pub(super) fn count(&self, id: NodeId) -> u64 {
+        self.graph.region(id).count
+    }
+
     /// Evaluates a node on this rank alone.
     pub(super) fn node(&mut self, id: NodeId, iteration: u64) {
         let value = match &self.graph.node(id).kind {

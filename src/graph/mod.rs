@@ -58,8 +58,7 @@ impl Graph {
 
     /// Layers of the stack: of all repeated regions that hand on another value than they were entered with.
     pub fn layers(&self) -> u64 {
-        let stacked = |r: &&Region| r.carry.is_some_and(|c| c.back != c.entry);
-        self.regions.iter().filter(stacked).map(|r| r.count * r.layers).sum()
+        self.regions.iter().filter(|r| r.is_stack()).map(|r| r.count * r.layers).sum()
     }
 
     /// What the step returns.

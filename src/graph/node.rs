@@ -142,3 +142,10 @@ pub struct Region {
     /// The value handed from iteration to iteration; `None` outside repeated regions.
     pub carry: Option<Carry>,
 }
+
+impl Region {
+    /// Whether layers are stacked in it: it hands on another value than it was entered with.
+    pub fn is_stack(&self) -> bool {
+        self.carry.is_some_and(|carry| carry.back != carry.entry)
+    }
+}

@@ -9,6 +9,6 @@ mod storage;
 
 pub use footprint::{Footprint, WeightBytes};
 pub use overrides::check_overrides;
-pub use plan::{Plan, PlanKernel, PlanNode};
+pub use plan::{Plan, PlanKernel, PlanNode, Turn};
 pub use quantize::rewritten;
 pub use storage::{FileSize, Formats};

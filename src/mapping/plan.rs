@@ -5,7 +5,7 @@ use super::quantize::rewritten;
 use super::storage::{Formats, facts};
 use crate::dtype::{Compute, ModelFacts, Scheme};
 use crate::graph::shard::{
-    Parallel, ShardError, context_parallel, expert_parallel, pipeline, tensor_parallel,
+    Parallel, ShardError, broadcast, context_parallel, expert_parallel, pipeline, tensor_parallel,
 };
 use crate::graph::{Graph, Kernel, Kind, NodeId};
 use crate::op::split::Rank;
@@ -46,6 +46,8 @@ pub struct PlanKernel {
     pub name: String,
     /// The stage of the pipeline that runs it, from 0.
     pub stage: u64,
+    /// When that stage runs it.
+    pub turn: Turn,
     /// The phases that run it.
     pub phases: Phases,
     /// Its nodes.
@@ -54,6 +56,15 @@ pub struct PlanKernel {
     pub count: u64,
     /// Whether its work in a decode step changes with the context.
     pub sees_context: bool,
+}
+
+/// When a stage of a pipeline runs a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// On what the stage before hands on.
+    Through,
+    /// With all stages at once, on what the last of them has made.
+    Together,
 }
 
 /// One operator with the storage of what it moves.
@@ -90,7 +101,8 @@ impl Plan {
     pub fn of<'a>(parts: impl IntoIterator<Item = (Phases, &'a Graph)>, scheme: &Scheme) -> Self {
         let mut plan = Self::empty(scheme, Parallel::ONE);
         for (phases, graph) in parts {
-            plan.add(phases, &rewritten(graph, scheme), facts(graph), 0);
+            let part = Part { stage: 0, turn: Turn::Through, facts: facts(graph) };
+            plan.add(phases, &rewritten(graph, scheme), part);
         }
         plan.windows = plan.footprint.windows();
         plan
@@ -109,18 +121,14 @@ impl Plan {
         let mut plan = Self::empty(scheme, parallel);
         let parts: Vec<(Phases, Cow<'_, Graph>)> =
             parts.into_iter().map(|(phases, graph)| (phases, rewritten(graph, scheme))).collect();
-        if parallel.pipeline > 1 && parts.iter().any(|(p, _)| p.contains(Phase::Encode)) {
-            return Err(ShardError::Encoder);
-        }
         for index in 0..parallel.pipeline {
             for (phases, graph) in &parts {
-                let stage = pipeline(graph, Rank { index, of: parallel.pipeline })?;
-                for (phases, part) in of_positions(*phases, &stage, parallel.context)? {
-                    let replica = Rank { index: 0, of: parallel.expert_replicas() };
-                    let replica = expert_parallel(&part, replica, parallel.ways())?;
-                    let rank = Rank { index: 0, of: parallel.tensor };
-                    let part = tensor_parallel(&replica, rank, parallel.ways())?;
-                    plan.add(phases, &part, facts(graph), index);
+                let stage = Rank { index, of: parallel.pipeline };
+                let part = Part { stage: index, turn: Turn::Through, facts: facts(graph) };
+                plan.add_stage(*phases, &pipeline(graph, stage)?, part)?;
+                if let Some(graph) = broadcast(graph, stage)? {
+                    let part = Part { turn: Turn::Together, ..part };
+                    plan.add_stage(*phases, &graph, part)?;
                 }
             }
         }
@@ -157,8 +165,19 @@ impl Plan {
         std::iter::once(&self.footprint).chain(&self.later)
     }
 
-    /// Adds a graph, or the part of it that a device runs: `facts` are those of the whole.
-    fn add(&mut self, phases: Phases, graph: &Graph, facts: ModelFacts, stage: u64) {
+    /// Adds the graph of a stage, as the first rank of the rest runs it.
+    fn add_stage(&mut self, phases: Phases, graph: &Graph, part: Part) -> Result<(), ShardError> {
+        let parallel = self.parallel;
+        for (phases, graph) in of_positions(phases, graph, parallel.context)? {
+            let replica = Rank { index: 0, of: parallel.expert_replicas() };
+            let replica = expert_parallel(&graph, replica, parallel.ways())?;
+            let rank = Rank { index: 0, of: parallel.tensor };
+            self.add(phases, &tensor_parallel(&replica, rank, parallel.ways())?, part);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, phases: Phases, graph: &Graph, Part { stage, turn, facts }: Part) {
         let scheme = self.scheme.clone();
         let formats = Formats::of_model(graph, &scheme, facts);
         let footprint = match stage {
@@ -174,7 +193,8 @@ impl Plan {
             let sees_context = self.nodes[nodes.clone()].iter().any(|n| sees_context(&n.op));
             let name = self.free_name((phases, stage), kernel.name);
             let count = kernel.count;
-            self.kernels.push(PlanKernel { name, stage, phases, nodes, count, sees_context });
+            let kernel = PlanKernel { name, stage, turn, phases, nodes, count, sees_context };
+            self.kernels.push(kernel);
         }
     }
 
@@ -220,6 +240,15 @@ impl PlanNode {
         let read: f64 = work.reads.iter().zip(reads).map(|(e, c)| e * c).sum();
         read + work.writes * write
     }
+}
+
+/// Which part of a model a graph is.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    stage: u64,
+    turn: Turn,
+    /// Those of the whole graph.
+    facts: ModelFacts,
 }
 
 /// A kernel being compiled: which values it holds on chip.

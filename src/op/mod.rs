@@ -11,6 +11,7 @@ mod activation;
 mod add;
 mod all_gather;
 mod all_reduce;
+mod broadcast;
 mod choices;
 mod combine;
 mod conv1d;
@@ -58,6 +59,7 @@ pub use activation::{Activate, Activation};
 pub use add::Add;
 pub use all_gather::AllGather;
 pub use all_reduce::AllReduce;
+pub use broadcast::Broadcast;
 pub use choices::Choices;
 pub use combine::Combine;
 pub use conv1d::Conv1d;
@@ -211,7 +213,7 @@ macro_rules! operators {
 operators! {
     MatMul, Embedding, Position, Norm, Rope, KvAppend, Scores, Softmax, WeightedSum,
     Gate, Activate, Add, Select, Sample, Route, GroupedMatMul, ExpertBias, Combine,
-    AllReduce, AllGather, Send, Conv1d, Expand, HeadMatMul, LatentScores,
+    AllReduce, AllGather, Send, Broadcast, Conv1d, Expand, HeadMatMul, LatentScores,
     ReduceScatter, GatherTokens, PositionKeys, Quantize, Dispatch, ReturnTokens,
     GatherKeys, PartialSoftmax, SoftmaxSums, MergeAttention,
 }

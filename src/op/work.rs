@@ -87,6 +87,8 @@ pub enum Exchange {
     AllToAll,
     /// One rank hands its value on to another; the elements are those of the value.
     Send,
+    /// Every rank gets the value of one; the elements are those of the value.
+    Broadcast,
 }
 
 impl Exchange {
@@ -98,6 +100,7 @@ impl Exchange {
             Self::ReduceScatter => "reduce-scatter",
             Self::AllToAll => "all-to-all",
             Self::Send => "send",
+            Self::Broadcast => "broadcast",
         }
     }
 }

@@ -125,10 +125,31 @@ fn undealt(model: &Architecture) -> Option<(&'static str, &'static str)> {
         return Some(("the latent cache", hint));
     }
     if model.encoder.is_some() {
-        return Some(("the cross-attention", "--tp and --dp cut a model with an encoder"));
+        return Some(("the cross-attention", "--tp, --pp and --dp cut a model with an encoder"));
     }
     let keys = model.position == crate::model::Position::TransformerXl;
     keys.then_some(("the keys of positions", "--tp, --pp and --dp cut such a model"))
+}
+
+/// Refuses more stages than a stack has layers.
+fn stages(pipeline: u64, model: &Architecture) -> Result<(), Diagnostic> {
+    let decoder = ("layers", model.layers, "a stage holds at least one layer");
+    let encoder = model.encoder.map(|encoder| {
+        (
+            "encoder layers",
+            encoder.layers,
+            "a stage holds at least one layer of encoder and decoder",
+        )
+    });
+    for (which, layers, hint) in std::iter::once(decoder).chain(encoder) {
+        if pipeline > layers {
+            let id = &model.id;
+            let message =
+                format!("{pipeline} pipeline stages are more than the {layers} {which} of {id}");
+            return Err(Diagnostic::new(message).hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// Degrees that a model goes over.
@@ -162,13 +183,7 @@ pub fn checked(parallel: Parallel, model: &Architecture) -> Result<Parallel, Dia
         );
         return Err(Diagnostic::new(message).hint(hint));
     }
-    if pipeline > model.layers {
-        let message = format!(
-            "{pipeline} pipeline stages are more than the {} layers of {}",
-            model.layers, model.id
-        );
-        return Err(Diagnostic::new(message).hint("a stage holds at least one layer"));
-    }
+    stages(pipeline, model)?;
     if expert == 1 {
         return Ok(parallel);
     }

@@ -129,7 +129,7 @@ fn together(
         })
         .collect();
     let sources: Vec<&dyn TensorSource<f64>> = dealt.iter().map(|d| d as _).collect();
-    let mesh = Mesh { tensor: of as usize, context: context as usize, data: 1 };
+    let mesh = Mesh { tensor: of as usize, context: context as usize, pipeline: 1, data: 1 };
     run_mesh(graphs, mesh, own, &sources, &|name| name == keep)
 }
 
@@ -251,7 +251,7 @@ proptest! {
             })
             .collect();
         let sources: Vec<&dyn TensorSource<f64>> = dealt.iter().map(|d| d as _).collect();
-        let mesh = Mesh { tensor: 2, context: 2, data: 2 };
+        let mesh = Mesh { tensor: 2, context: 2, pipeline: 1, data: 2 };
         let (name, own) = (hidden(&graph), hidden(&graphs[0]));
         let found = run_mesh(&graphs, mesh, &step(1), &sources, &|n| n == own);
         for (rank, values) in found.iter().enumerate() {

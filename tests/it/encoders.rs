@@ -7,11 +7,12 @@ use crate::support::sequences::{Sequence, advance, encode, packed, plain};
 use cosim::cost::{Estimator, Request, Summary};
 use cosim::dtype::Scheme;
 use cosim::graph::Graph;
-use cosim::graph::shard::{Parallel, ShardError};
+use cosim::graph::shard::Parallel;
 use cosim::hardware::Fidelity;
-use cosim::mapping::Plan;
+use cosim::mapping::{Plan, Turn};
 use cosim::model::{
-    Architecture, BuildOptions, Encoder, HeadForm, Position, WhatIf, WindowForm, load_bundled,
+    Architecture, BuildOptions, Encoder, FusionSet, HeadForm, Position, WhatIf, WindowForm,
+    load_bundled,
 };
 use cosim::tensor::{Phase, Step};
 use proptest::prelude::*;
@@ -223,16 +224,77 @@ fn what_ifs_change_the_decoder_alone() {
     assert!(narrow.decode_step < mha.decode_step && narrow.memory.kv < mha.memory.kv);
 }
 
+fn plan(model: &str, fusions: FusionSet, parallel: Parallel) -> Plan {
+    let model = load_bundled(model).expect("bundled");
+    let graphs = model.graphs(&BuildOptions { fusions, ..BuildOptions::default() });
+    let graphs = graphs.expect("types");
+    Plan::parallel(graphs.parts(), &Scheme::sixteen_bit(), parallel).expect("divides")
+}
+
 #[test]
-fn tensor_ranks_share_an_encoder_and_stages_do_not() {
-    let model = load_bundled("t5-v1.1-xxl").expect("bundled");
-    let graphs = model.graphs(&BuildOptions::default()).expect("types");
-    let scheme = Scheme::sixteen_bit();
-    let plan = |parallel| Plan::parallel(graphs.parts(), &scheme, parallel);
-    let [one, eight] =
-        [1, 8].map(|tensor| plan(Parallel { tensor, ..Parallel::ONE }).expect("divides").footprint);
+fn ranks_and_stages_share_what_an_encoder_leaves() {
+    let of = |parallel| plan("t5-v1.1-xxl", FusionSet::Default, parallel);
+    let [one, eight] = [1, 8].map(|tensor| of(Parallel { tensor, ..Parallel::ONE }).footprint);
     assert_eq!(one.cross_kv(1.0, 512), eight.cross_kv(1.0, 512) * 8.0);
     assert_eq!(one.kv(1.0, 64), eight.kv(1.0, 64) * 8.0);
-    let stages = plan(Parallel { pipeline: 2, ..Parallel::ONE }).expect_err("refused");
-    assert_eq!(stages, ShardError::Encoder);
+    // 24 decoder layers over 5 stages: 4, 5, 5, 5, 5.
+    let stages = of(Parallel { pipeline: 5, ..Parallel::ONE });
+    let of_stage: Vec<f64> = stages.footprints().map(|f| f.cross_kv(1.0, 512).get()).collect();
+    let layer = one.cross_kv(1.0, 512).get() / 24.0;
+    assert_eq!(of_stage, [4.0, 5.0, 5.0, 5.0, 5.0].map(|layers| layers * layer));
+    assert!(stages.footprints().all(|f| f.start() == Some(1)));
+}
+
+/// Two stages of one micro-batch: what one device does, and the messages between the stages, with the
+/// projections of both for cross-attention at once.
+#[test]
+fn stages_encode_one_behind_the_other_and_project_at_once() {
+    let machine = machine("h100-sxm", Fidelity::Ideal);
+    let request = Request::Prefill { batch: 1, context: 512 };
+    // A stage ends inside the kernel that adds and norms.
+    let unfused = FusionSet::None;
+    let encode = |pipeline| {
+        let plan = plan("t5-large", unfused, Parallel { pipeline, ..Parallel::ONE });
+        let estimator = Estimator::new(&plan, &machine).expect("16-bit");
+        let report = estimator.report(&request).expect("valid");
+        let phase = report.phases.into_iter().find(|p| p.phase == Phase::Encode);
+        let phase = phase.expect("an encode step");
+        let named = |name: &str| -> f64 {
+            let of = phase.operators.iter().filter(|o| o.name.starts_with(name));
+            of.map(|o| o.time.get()).sum()
+        };
+        let found = ["stage.send", "stage.broadcast", "cross"].map(named);
+        (phase.step_time.get(), found)
+    };
+    let (whole, [.., cross]) = encode(1);
+    let (time, [send, broadcast, cut]) = encode(2);
+    assert!(send > 0.0 && broadcast > 0.0 && (cut / cross - 1.0).abs() < 1e-9);
+    // Each stage has half of the decoder's layers, and takes part in the broadcast.
+    let expected = whole - cross / 2.0 + send + broadcast / 2.0;
+    assert!((time / expected - 1.0).abs() < 1e-9, "{time} {expected}");
+}
+
+/// 32 layers of each stack over 3 stages, 4 micro-batches.
+#[test]
+fn micro_batches_are_encoded_in_a_flow_and_projected_together() {
+    let parallel = Parallel { pipeline: 3, tensor: 2, micro_batches: 4, ..Parallel::ONE };
+    let plan = plan("whisper-large-v3", FusionSet::Default, parallel);
+    let machine = machine("h100-sxm", Fidelity::Realistic);
+    let estimator = Estimator::new(&plan, &machine).expect("16-bit");
+    let step = Step::encode(2, 1500).expect("valid");
+    let stages = |turn: Turn| {
+        [0, 1, 2].map(|stage| {
+            let all = plan.kernels.iter().filter(|k| k.phases.contains(Phase::Encode));
+            let own = all.filter(|k| (k.stage, k.turn) == (stage, turn));
+            let launch = machine.kernel_launch.value.get();
+            own.map(|k| (estimator.kernel(k, &step).longest() + launch) * k.count as f64).sum()
+        })
+    };
+    let (through, together): ([f64; 3], [f64; 3]) = (stages(Turn::Through), stages(Turn::Together));
+    let slowest = together.into_iter().fold(0.0, f64::max);
+    assert!(together[0] < slowest, "a layer less to project for");
+    let request = Request::Generation { batch: 8, prompt: 1500, output: 8 };
+    let found = estimator.summary(&request).expect("valid").encode.expect("an encoder");
+    let expected = Parallel::flow(&through, 4) + 4.0 * slowest;
+    assert!((found.get() / expected - 1.0).abs() < 1e-9, "{found} {expected}");
 }

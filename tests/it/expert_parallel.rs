@@ -69,7 +69,7 @@ proptest! {
             .collect();
         let sources: Vec<&dyn TensorSource<f64>> = inputs.iter().map(|i| i as _).collect();
         let ways = Ways { expert_groups: if deal { of } else { 1 }, sequence };
-        let mesh = Mesh { tensor: of as usize, context: 1, data: replicas as usize };
+        let mesh = Mesh { tensor: of as usize, context: 1, pipeline: 1, data: replicas as usize };
         for options in all_options() {
             let mut graph = model.graph(&options).expect("types");
             if quantized {

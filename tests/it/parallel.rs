@@ -43,6 +43,9 @@ fn a_ring_all_reduce_moves_twice_all_but_a_share() {
             let half = exchange(&ideal, Exchange::ReduceScatter, n).seconds(bytes)
                 + exchange(&ideal, Exchange::AllGather, n).seconds(bytes);
             close(half, time.seconds(bytes));
+            // All of a value leaves the one that has it, whoever else there is.
+            let broadcast = exchange(&ideal, Exchange::Broadcast, n).seconds(bytes);
+            close(broadcast, bytes / link.bandwidth.get());
         }
     }
     assert!(switched > 5);
@@ -59,6 +62,8 @@ fn a_group_beyond_its_domain_goes_over_the_network_with_a_share_of_the_bytes() {
     assert!(time.crosses && !exchange(&h100, Exchange::AllReduce, 8).crosses);
     let all_to_all = exchange(&h100, Exchange::AllToAll, 16);
     close(all_to_all.beta, 7.0 / 16.0 / inner.bandwidth.get() + 0.5 / outer.bandwidth.get());
+    let broadcast = exchange(&h100, Exchange::Broadcast, 16);
+    close(broadcast.beta, 1.0 / inner.bandwidth.get() + 1.0 / outer.bandwidth.get());
 }
 
 #[test]

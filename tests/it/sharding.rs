@@ -4,13 +4,14 @@ use crate::support::cases;
 use crate::support::random::{all_options, architectures, encoder_decoders, latents, tiny};
 use crate::support::sequences::Inputs;
 use cosim::dtype::Scheme;
-use cosim::exec::{run, run_ranks};
-use cosim::graph::shard::{ShardError, Ways, pipeline, tensor_parallel};
+use cosim::exec::{Mesh, run, run_mesh, run_ranks};
+use cosim::graph::shard::{Parallel, ShardError, Ways, broadcast, pipeline, tensor_parallel};
 use cosim::graph::{Graph, Kind, Source};
 use cosim::mapping::Plan;
 use cosim::model::{Architecture, BuildOptions, load_bundled};
+use cosim::op::Op;
 use cosim::op::split::{Rank, SplitError};
-use cosim::tensor::{Dim, Group, Phase, Step};
+use cosim::tensor::{Dim, Group, Phase, Step, TensorSource};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -225,6 +226,107 @@ proptest! {
     }
 
     #[test]
+    fn stages_of_an_encoder_and_its_decoder_compute_what_one_device_does(
+        model in encoder_decoders(&tiny()), seed: u64, stages in 2..5u64, of in 1..3u64,
+        source in 1..6u64, (new, past) in (1..4u64, 0..4u64),
+    ) {
+        let model = widened(model, of, true);
+        let options = all_options();
+        let options = &options[seed as usize % options.len()];
+        let graphs = model.graphs(options).expect("types");
+        let [encoder, decoder] = [Phase::Encode, Phase::Decode].map(|p| graphs.of(p).expect("a graph"));
+        let encode = Step::mixed([Group { count: 2, new: source, past: 0, source }]).expect("valid");
+        let decode = Step::mixed([Group { count: 2, new, past, source }]).expect("valid");
+        let tokens = |step: &Step| -> Vec<u64> {
+            (0..step.tokens() as u64).map(|t| (seed ^ (t * 7)) % model.vocabulary).collect()
+        };
+        let inputs = Inputs { seed, tokens: tokens(&encode), ..Inputs::default() };
+        if let Err(error) = one_behind_the_other(encoder, (stages, of), &encode, inputs.clone()) {
+            let ShardError::Stages { layers, .. } = error else { panic!("{error}") };
+            prop_assert!(stages > layers);
+            return Ok(());
+        }
+        let whole = run::<f64>(encoder, &encode, &inputs, &|_| false);
+        let hidden = one_behind_the_other(encoder, (stages, of), &encode, inputs.clone());
+        let hidden = hidden.expect("layers enough");
+        close(&hidden, &whole.outputs[0])?;
+
+        // All stages at once, each given something of its own but for the last.
+        let cut: Result<Vec<_>, _> = (0..stages)
+            .map(|index| broadcast(encoder, Rank { index, of: stages }))
+            .collect();
+        let Ok(cut) = cut else {
+            prop_assert!(stages > model.layers);
+            return Ok(());
+        };
+        let cut = cut.into_iter().map(|stage| ranks(&stage.expect("an encoder"), of));
+        let cut: Vec<Vec<Graph>> = cut.collect::<Result<_, _>>().expect("heads divide");
+        let given: Vec<Inputs> = (0..stages)
+            .map(|s| Inputs {
+                seed,
+                received: Some(hidden.iter().map(|x| x + (stages - 1 - s) as f64).collect()),
+                ..Inputs::default()
+            })
+            .collect();
+        let given: Vec<&dyn TensorSource<f64>> = given.iter().map(|inputs| inputs as _).collect();
+        let (tensor, pipeline) = (of as usize, stages as usize);
+        let mesh = Mesh { pipeline, ..Mesh::group(tensor) };
+        let values = run_mesh::<f64>(&cut.concat(), mesh, &encode, &given, &|_| false);
+        let mut found = 0;
+        for (place, values) in values.iter().enumerate() {
+            for (key, own) in &values.kept {
+                let all = &whole.kept[key];
+                let rank = ((place % tensor) as u64, of);
+                close(own, &piece(all, encode.tokens() as usize, own, rank))?;
+                found += usize::from(rank.0 == 0);
+            }
+        }
+        prop_assert_eq!(found, whole.kept.len(), "every layer on one stage");
+
+        let inputs =
+            Inputs { seed, tokens: tokens(&decode), cache: whole.kept, ..Inputs::default() };
+        let whole = run::<f64>(decoder, &decode, &inputs, &|n| n == logits(decoder));
+        let found = one_behind_the_other(decoder, (stages, of), &decode, inputs);
+        close(&found.expect("layers enough"), &whole.kept[&(None, logits(decoder))])?;
+    }
+
+    #[test]
+    fn weights_of_all_stages_are_the_whole_and_what_several_read(
+        model in encoder_decoders(&tiny()), stages in 1..5u64,
+    ) {
+        let graphs = model.graphs(&BuildOptions::default()).expect("types");
+        let scheme = Scheme::sixteen_bit();
+        let parallel = Parallel { pipeline: stages, ..Parallel::ONE };
+        let plan = match Plan::parallel(graphs.parts(), &scheme, parallel) {
+            Ok(plan) => plan,
+            Err(error) => {
+                let encoder = model.encoder.map_or(0, |encoder| encoder.layers);
+                prop_assert!(stages > encoder.min(model.layers), "{}", error);
+                return Ok(());
+            }
+        };
+        let whole = Plan::of(graphs.parts(), &scheme).footprint;
+        // Tables of the bias by distance lie on every stage, the embedding where the head reads it too.
+        let mut again: BTreeMap<&str, f64> = BTreeMap::new();
+        for (_, graph) in graphs.parts() {
+            for (id, node) in graph.nodes().filter(|(_, n)| n.kind == Kind::Source(Source::Weight)) {
+                let times = match node.name.as_str() {
+                    "attn.scores.weight" | "encoder.attn.scores.weight" => stages - 1,
+                    "embed.tokens.weight" if model.head.tied => stages.min(2) - 1,
+                    _ => 0,
+                };
+                let Dim::Fixed(rows) = node.ty.rows else { continue };
+                prop_assert!(times == 0 || graph.region(id).carry.is_none());
+                again.insert(&node.name, (2 * times * rows * node.ty.width) as f64);
+            }
+        }
+        let held: f64 = plan.footprints().map(|f| f.weights.total.get()).sum();
+        prop_assert_eq!(held, whole.weights.total.get() + again.values().sum::<f64>());
+        let cross: f64 = plan.footprints().map(|f| f.cross_kv(1.0, 7).get()).sum();
+        prop_assert!((cross / whole.cross_kv(1.0, 7).get() - 1.0).abs() < ROUNDING);
+    }
+
+    #[test]
     fn weights_of_all_ranks_are_the_whole_and_what_is_held_again(
         model in prop_oneof![3 => architectures(&tiny()), 1 => latents(&tiny())],
         of in 1..5u64, also_keys: bool, deal: bool,
@@ -249,6 +351,25 @@ proptest! {
         prop_assert_eq!(all, of as f64 * bytes(&cut[0]), "ranks hold alike");
         prop_assert_eq!(all, bytes(&graph) + held_again(&cut[0]));
     }
+}
+
+/// The hidden state of an encoder or the logits of a decoder, cut into stages of ranks.
+fn one_behind_the_other(
+    graph: &Graph,
+    (stages, of): (u64, u64),
+    step: &Step,
+    mut inputs: Inputs,
+) -> Result<Vec<f64>, ShardError> {
+    let mut last = vec![];
+    for index in 0..stages {
+        let cut = ranks(&pipeline(graph, Rank { index, of: stages })?, of)?;
+        let name = logits(&cut[0]);
+        let mut values = run_ranks::<f64>(&cut, step, &inputs, &|n| n == name).swap_remove(0);
+        let sampled = matches!(cut[0].op(cut[0].outputs()[0]), Some(Op::Sample(_)));
+        last = if sampled { values.kept[&(None, name)].clone() } else { values.outputs.remove(0) };
+        inputs.received = Some(last.clone());
+    }
+    Ok(last)
 }
 
 /// Bytes of the tensors that several ranks hold, once for each rank but the first.

@@ -1,6 +1,7 @@
 //! A graph cut for several devices: what each of them runs, with the exchanges between them.
 //!
-//! [`tensor_parallel`] gives the graph of one rank of a group, [`pipeline`] that of one stage,
+//! [`tensor_parallel`] gives the graph of one rank of a group, [`pipeline`] that of one stage, with
+//! [`broadcast`] where all stages read what the last one makes,
 //! [`expert_parallel`] that of one of several replicas that share their experts, [`context_parallel`] that of
 //! one of several ranks that share the positions of a sequence. Each is a
 //! rewrite: graph in, graph out,
@@ -17,7 +18,7 @@ mod tensor_parallel;
 pub use context_parallel::context_parallel;
 pub use expert_parallel::expert_parallel;
 pub use parallel::Parallel;
-pub use pipeline::pipeline;
+pub use pipeline::{broadcast, pipeline};
 pub use tensor_parallel::tensor_parallel;
 
 use super::{Graph, GraphError, Kind, NodeId, Source};
@@ -68,9 +69,6 @@ pub enum ShardError {
         /// The node.
         node: String,
     },
-    /// A pipeline of an encoder and its decoder.
-    #[error("a model with an encoder is not cut into pipeline stages")]
-    Encoder,
     /// A wiring that does not type.
     #[error(transparent)]
     Graph(#[from] GraphError),

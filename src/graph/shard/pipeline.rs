@@ -1,9 +1,10 @@
-//! The graph of one stage of a pipeline: a stretch of layers, received and sent on (A68).
+//! The graphs of one stage of a pipeline: a stretch of layers, received and sent on (A68), and what every
+//! stage makes of the last one's result (A89).
 
 use super::ShardError;
-use crate::graph::{Builder, Graph, Kind, NodeId, Source};
-use crate::op::Send;
+use crate::graph::{Builder, Graph, Kind, NodeId, Region, Source};
 use crate::op::split::Rank;
+use crate::op::{Broadcast, Send};
 use crate::tensor::{Dim, Role, TensorType};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,7 +14,7 @@ use std::ops::Range;
 /// Stage `s` of `p` runs layers `[s L / p, (s + 1) L / p)` of `L`; the first also what comes before
 /// the layers, the last what comes behind. What a stage hands on goes through [`Send`]; a later one
 /// receives it as the input `stage.x`. Weights outside the layers that several stages read are
-/// held by each.
+/// held by each. What layers make of one value alike is left out: see [`broadcast`].
 ///
 /// # Errors
 /// More stages than layers, or a graph whose layers hand on more than one value.
@@ -21,35 +22,71 @@ pub fn pipeline(graph: &Graph, stage: Rank) -> Result<Graph, ShardError> {
     if stage.of == 1 {
         return Ok(graph.clone());
     }
-    let layers: u64 = graph
-        .regions()
-        .iter()
-        .map(|r| if r.carry.is_some() { r.layers * r.count } else { 0 })
-        .sum();
-    if stage.of > layers {
-        return Err(ShardError::Stages { stages: stage.of, layers });
-    }
-    let own = layers * stage.index / stage.of..layers * (stage.index + 1) / stage.of;
-    let mut cut =
-        Cut { graph, own, layers, builder: Builder::new(), made: BTreeMap::new(), handed: None };
+    let mut cut = Cut::new(graph, stage, Part::Through)?;
     cut.given();
-    cut.receive()?;
+    cut.receive();
     let mut before = 0;
-    let nodes: Vec<NodeId> = graph.nodes().map(|(id, _)| id).collect();
-    for body in nodes.chunk_by(|a, b| graph.node(*a).region == graph.node(*b).region) {
+    for body in graph.bodies() {
         let region = graph.region(body[0]);
-        if region.carry.is_some() {
-            cut.layers(body, before)?;
-            before += region.layers * region.count;
-        } else {
-            cut.outside(body, before)?;
+        match region.carry {
+            None => cut.outside(&body, before)?,
+            Some(_) => cut.layers(&body, before)?,
         }
+        before += cut.part.layers(region);
     }
     cut.finish()
 }
 
+/// The graph in which one stage of a pipeline makes of the last stage's result what its own layers
+/// need of it: the cross-attention keys and values of its decoder layers. `None` where there is one stage,
+/// or nothing of the kind.
+///
+/// All stages run theirs at once. Each begins with a [`Broadcast`] of the input `stage.x`: the last
+/// stage's result there, anything of that size on the others.
+///
+/// # Errors
+/// More stages than layers.
+pub fn broadcast(graph: &Graph, stage: Rank) -> Result<Option<Graph>, ShardError> {
+    let alike = graph.regions().iter().find(|r| Part::Alike.layers(r) > 0);
+    let (Some(region), true) = (alike, stage.of > 1) else { return Ok(None) };
+    let carry = region.carry.expect("invariant: a region with layers carries a value");
+    let mut cut = Cut::new(graph, stage, Part::Alike)?;
+    cut.given();
+    let ty = graph.node(carry.entry).ty;
+    let x = cut.builder.source("stage.x", Source::Input, ty);
+    let op = Broadcast { rows: ty.rows, width: ty.width, ranks: stage.of };
+    cut.handed = Some(cut.builder.apply("stage.broadcast", op, &[x])?);
+    let mut before = 0;
+    for body in graph.bodies() {
+        cut.layers(&body, before)?;
+        before += cut.part.layers(graph.region(body[0]));
+    }
+    Ok(Some(cut.builder.finish(&[], &graph.fusions)))
+}
+
+/// Which of a graph's layers are cut over the stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Those that hand on what they make, with what lies outside of layers.
+    Through,
+    /// Those that are all given one value.
+    Alike,
+}
+
+impl Part {
+    /// Layers of a region, if they are of this part.
+    fn layers(self, region: &Region) -> u64 {
+        let counts = match self {
+            Self::Through => region.is_stack(),
+            Self::Alike => region.carry.is_some() && !region.is_stack(),
+        };
+        if counts { region.layers * region.count } else { 0 }
+    }
+}
+
 struct Cut<'a> {
     graph: &'a Graph,
+    part: Part,
     /// The layers of this stage, of all.
     own: Range<u64>,
     layers: u64,
@@ -57,6 +94,18 @@ struct Cut<'a> {
     made: BTreeMap<NodeId, NodeId>,
     /// What the layers so far hand on.
     handed: Option<NodeId>,
+}
+
+impl<'a> Cut<'a> {
+    fn new(graph: &'a Graph, stage: Rank, part: Part) -> Result<Self, ShardError> {
+        let layers: u64 = graph.regions().iter().map(|r| part.layers(r)).sum();
+        if stage.of > layers {
+            return Err(ShardError::Stages { stages: stage.of, layers });
+        }
+        let own = layers * stage.index / stage.of..layers * (stage.index + 1) / stage.of;
+        let (builder, made) = (Builder::new(), BTreeMap::new());
+        Ok(Self { graph, part, own, layers, builder, made, handed: None })
+    }
 }
 
 impl Cut<'_> {
@@ -71,6 +120,7 @@ impl Cut<'_> {
     /// Whether what stands behind `before` layers and outside of them belongs to this stage.
     fn holds_outside(&self, before: u64) -> bool {
         match before {
+            _ if self.part == Part::Alike => false,
             0 => self.is_first(),
             n if n == self.layers => self.is_last(),
             n => self.own.contains(&n),
@@ -84,8 +134,8 @@ impl Cut<'_> {
             let (before, region) = (self.before(id), self.graph.region(id));
             let held = match region.carry {
                 Some(_) => {
-                    let end = before + region.layers * region.count;
-                    before < self.own.end && self.own.start < end
+                    let end = before + self.part.layers(region);
+                    before < end && before < self.own.end && self.own.start < end
                 }
                 None => self.holds_outside(before),
             };
@@ -106,18 +156,17 @@ impl Cut<'_> {
     fn before(&self, id: NodeId) -> u64 {
         let regions = self.graph.regions().iter();
         let ahead = regions.take(self.graph.node(id).region.index());
-        ahead.map(|r| if r.carry.is_some() { r.layers * r.count } else { 0 }).sum()
+        ahead.map(|r| self.part.layers(r)).sum()
     }
 
-    fn receive(&mut self) -> Result<(), ShardError> {
+    fn receive(&mut self) {
         if self.is_first() {
-            return Ok(());
+            return;
         }
         let entries = self.graph.regions().iter().filter_map(|r| r.carry);
         let carried = entries.map(|c| self.graph.node(c.entry)).next();
         let ty = carried.map_or(TensorType::activation(Dim::Tokens, 1), |node| node.ty);
         self.handed = Some(self.builder.source("stage.x", Source::Input, ty));
-        Ok(())
     }
 
     /// Copies the operators of a stretch outside the layers.
@@ -131,7 +180,7 @@ impl Cut<'_> {
     /// Copies the iterations of a region that belong to this stage, cut where it begins or ends.
     fn layers(&mut self, body: &[NodeId], before: u64) -> Result<(), ShardError> {
         let region = self.graph.region(body[0]);
-        let end = before + region.layers * region.count;
+        let end = before + self.part.layers(region);
         let own = self.own.start.max(before)..self.own.end.min(end);
         if own.is_empty() {
             return Ok(());

@@ -151,9 +151,19 @@ fn what_goes_with_a_decoder_alone() {
 #[test]
 fn requests_and_techniques() {
     assert_snapshot!(case("--phase decode --context 2"), @r"error: context leaves the encoder nothing behind the decoder's own tokens; expected at least 3");
-    assert_snapshot!(case("--prompt 8 --output 8 --pp 2"), @r"
-    error: a model with an encoder is not cut into pipeline stages
-     = help: cut it over ranks (--tp), or run replicas (--dp)
+    assert_snapshot!(case("--prompt 8 --output 8 --pp 25"), @r"
+    error: 25 pipeline stages are more than the 24 layers of t5-large
+     = help: a stage holds at least one layer
+    ");
+    let desk = Desk::with(&[(
+        "mine.yaml",
+        &MODEL.replace("encoder: { layers: 6", "encoder: { layers: 3"),
+    )]);
+    let start = "estimate --model mine.yaml --hardware h100-sxm --batch 1 --prompt 8 --output 8";
+    desk.ok(&words(&format!("{start} --pp 3")));
+    assert_snapshot!(desk.refused(&words(&format!("{start} --pp 4"))), @r"
+    error: 4 pipeline stages are more than the 3 encoder layers of mine
+     = help: a stage holds at least one layer of encoder and decoder
     ");
     assert_snapshot!(case("--prompt 8 --output 8 --heads gqa-5"), @r"
     error: 5 groups do not divide the 16 query heads of t5-large

@@ -60,7 +60,7 @@ fn positions_that_are_not_dealt() {
     ");
     assert_snapshot!(cut("t5-large"), @"
     error: context parallelism over 2 groups does not deal out the cross-attention of t5-large
-     = help: --tp and --dp cut a model with an encoder
+     = help: --tp, --pp and --dp cut a model with an encoder
     ");
     assert_snapshot!(cut("chinchilla-70b"), @"
     error: context parallelism over 2 groups does not deal out the keys of positions of chinchilla-70b

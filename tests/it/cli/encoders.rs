@@ -2,6 +2,7 @@
 
 use crate::support::{Desk, words};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 const MODELS: [(&str, u64); 2] = [("t5-v1.1-xxl", 512), ("whisper-large-v3", 1500)];
 
@@ -45,6 +46,27 @@ fn an_estimate_has_three_phases_that_add_up() {
     }
     let decoder = Desk::new().json(&words(&format!("estimate --json {}", case("gpt2", 512))));
     assert!(decoder.get("encode_s").is_none() && decoder["memory"].get("cross_kv_bytes").is_none());
+}
+
+#[test]
+fn stages_of_a_pipeline_share_them() {
+    let desk = Desk::new();
+    for (model, prompt) in MODELS {
+        let json = |pp: u64| {
+            let case = case(model, prompt);
+            desk.json(&words(&format!("estimate --json {case} --pp {pp} --micro-batches 1")))
+        };
+        let [one, five] = [1, 5].map(json);
+        let kept = |json: &Value| number(&json["memory"]["cross_kv_bytes"]);
+        // Layers over 5 stages: the one that needs most has one more than the first.
+        let layers: f64 = if model == "t5-v1.1-xxl" { 24.0 } else { 32.0 };
+        near(kept(&five), kept(&one) * (layers / 5.0).ceil() / layers);
+        near(number(&five["ttft_s"]), number(&five["encode_s"]) + number(&five["prefill_s"]));
+        assert!(number(&five["tpot_s"]) > number(&one["tpot_s"]), "one micro-batch, four messages");
+        let explain = format!("explain {} --pp 5 --operator stage.broadcast", case(model, prompt));
+        let text = desk.ok(&words(&explain));
+        assert!(text.contains("y = x of the last stage"), "{text}");
+    }
 }
 
 #[test]
@@ -128,6 +150,24 @@ fn sweeps_and_waterfalls_take_them() {
     let encode = column("encode_s");
     let blank: Vec<bool> = rows.records().map(|r| r.expect("a row")[encode].is_empty()).collect();
     assert_eq!(blank, [false, false, true], "{csv}");
+    desk.ok(&words("sweep enc.yaml --hardware h100-sxm --out pp --csv-only --set parallel.pp=1,4"));
+    let csv = desk.read("pp/sweep.csv");
+    let mut rows = csv::Reader::from_reader(csv.as_bytes());
+    let plan = column("parallel");
+    let mut encoded: BTreeMap<String, Vec<(String, f64)>> = BTreeMap::new();
+    for row in rows.records().map(|r| r.expect("a row")).filter(|r| !r[encode].is_empty()) {
+        let time = row[encode].parse().expect("a number");
+        encoded
+            .entry(row[column("model")].to_owned())
+            .or_default()
+            .push((row[plan].to_owned(), time));
+    }
+    assert_eq!(encoded.len(), 2, "{csv}");
+    for times in encoded.values() {
+        let [(one, whole), (four, staged)] = &times[..] else { panic!("{csv}") };
+        assert_eq!((one.as_str(), four.as_str()), ("none", "pp4"));
+        assert!(staged < whole, "{csv}");
+    }
     let json = desk.json(&words(
         "waterfall enc.yaml --hardware h100-sxm --json --step heads=mqa --step quant=w8a16",
     ));

@@ -289,6 +289,10 @@ pub(super) fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
         ),
         (Send { rows: Dim::Tokens, width: s.width }.into(), vec![act(Dim::Tokens, s.width)]),
         (
+            Broadcast { rows: Dim::Tokens, width: s.width, ranks: s.groups + 1 }.into(),
+            vec![act(Dim::Tokens, s.width)],
+        ),
+        (
             Quantize { rows: Dim::Tokens, width: s.width, group: s.outputs, choices: None }.into(),
             vec![act(Dim::Tokens, s.width)],
         ),
