@@ -2,9 +2,7 @@
 
 use super::axis::{Axis, Better, Prefixes};
 use super::page::{Head, MARGIN, draw_notes, note_lines, notes_height};
-use super::svg::{
-    Align, Canvas, Mark, Point, Rect, Segment, Text, Type, Weight, ellipsis, text_width,
-};
+use super::svg::{Align, Canvas, Mark, Point, Rect, Segment, Text, Type, Weight, text_width, wrap};
 use super::table::{Column, Table};
 use crate::sweep::{Metric, Outcome, Status, Waterfall};
 
@@ -25,6 +23,8 @@ pub struct WaterfallChart<'a> {
 
 const WIDTH: f64 = 960.0;
 const STEP: f64 = 34.0;
+/// A further line of a label.
+const LABEL_LINE: f64 = 15.0;
 const BAR: f64 = 16.0;
 const MOST_LABEL: f64 = 300.0;
 /// Room for a value with its gain, and for the gain alone.
@@ -54,6 +54,13 @@ struct Line<'a> {
     outcome: &'a Outcome,
 }
 
+impl Line<'_> {
+    /// Its label in lines.
+    fn name(&self) -> Vec<String> {
+        wrap(self.label, Type::Body.size(), Weight::Bold, MOST_LABEL)
+    }
+}
+
 struct Columns {
     left: f64,
     right: f64,
@@ -72,7 +79,12 @@ impl WaterfallChart<'_> {
         let (lines, head) = (self.lines(), Head::new(&self.title, &self.subtitle, WIDTH));
         let columns = self.columns(&lines);
         let top = head.height() + 30.0;
-        let bottom = top + STEP * lines.len() as f64;
+        let mut tops = vec![top];
+        for line in &lines {
+            let more = line.name().len().saturating_sub(1) as f64 * LABEL_LINE;
+            tops.push(tops[tops.len() - 1] + STEP + more);
+        }
+        let bottom = tops[lines.len()];
         let mut notes = self.notes.clone();
         notes.push("Circles: the base with that technique alone.".to_owned());
         if lines.iter().any(|l| !fits(l.outcome)) {
@@ -85,8 +97,8 @@ impl WaterfallChart<'_> {
         let at = Point::new(columns.left, top - 12.0);
         canvas.text(at, &Text::new(&title, Type::Small, "muted"));
         canvas.group("waterfall", || {
-            for (i, line) in lines.iter().enumerate() {
-                self.draw_line(&canvas, &columns, top + STEP * i as f64, line);
+            for (line, top) in lines.iter().zip(&tops) {
+                self.draw_line(&canvas, &columns, *top, line);
             }
             let ends = [top - 4.0, bottom - 6.0].map(|y| Point::new(columns.left, y));
             canvas.line(Segment::new(ends[0], ends[1]), Mark::class("frame"));
@@ -119,7 +131,8 @@ impl WaterfallChart<'_> {
 
     fn columns(&self, lines: &[Line<'_>]) -> Columns {
         let size = Type::Body.size();
-        let names = lines.iter().map(|l| text_width(l.label, size, Weight::Bold));
+        let names = lines.iter().flat_map(Line::name);
+        let names = names.map(|name| text_width(&name, size, Weight::Bold));
         let values = lines.iter().flat_map(|l| [l.from, l.to, l.alone]).flatten();
         Columns {
             left: MARGIN + names.fold(0.0, f64::max).min(MOST_LABEL) + 12.0,
@@ -133,9 +146,10 @@ impl WaterfallChart<'_> {
         let base = top + BAR - 3.5;
         let total = line.from.is_none();
         let class = if total { "strong" } else { "text" };
-        let name = ellipsis(line.label, Type::Body.size(), Weight::Bold, MOST_LABEL);
-        let name = Text::new(&name, Type::Body, class).align(Align::End);
-        canvas.text(Point::new(columns.left - 10.0, base), &name);
+        for (i, name) in line.name().iter().enumerate() {
+            let name = Text::new(name, Type::Body, class).align(Align::End);
+            canvas.text(Point::new(columns.left - 10.0, base + LABEL_LINE * i as f64), &name);
+        }
         let Some(to) = line.to else {
             let text = Text::new(line.outcome.status.text(), Type::Small, "muted");
             canvas.text(Point::new(columns.left + 8.0, base), &text);

@@ -47,12 +47,19 @@ fn a_waterfall_equals_the_estimates_of_its_ends() {
 #[test]
 fn a_waterfall_is_drawn() {
     let desk = Desk::new();
-    desk.ok(&words(
-        "waterfall --hardware h100-sxm --set model=llama-2-70b --step quant=w8a16 -o fall.svg",
-    ));
+    let several = "speculative.draft=llama-2-7b speculative.acceptance=0.8 speculative.gamma=4";
+    let mut args = words(
+        "waterfall --hardware h100-sxm --set model=llama-2-70b --step quant=w8a16 -o fall.svg --step",
+    );
+    args.push(several);
+    desk.ok(&args);
     let svg = desk.read("fall.svg");
     roxmltree::Document::parse(&svg).expect("well-formed XML");
     assert!(svg.contains("does not fit") && svg.contains("quant=w8a16"));
+    // A step of several settings has several lines, none of them cut.
+    let drawn = |text: &str| svg.contains(&format!(">{text}<"));
+    assert!(drawn("speculative.draft=llama-2-7b"), "{svg}");
+    assert!(drawn("speculative.acceptance=0.8 speculative.gamma=4"), "{svg}");
 }
 
 #[test]
