@@ -11,6 +11,7 @@ use crate::graph::shard::Parallel;
 use crate::report::{Column, Table, describe, dollars};
 use crate::sweep::deployment::{Deployment, Goal, Slo, best};
 use crate::units::{Bytes, Dollars, Joules};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// Arguments of `cosim distill`; `--model` is the teacher.
@@ -96,8 +97,8 @@ fn serve(args: &DistillArgs, model: &str, slo: Option<Slo>) -> Result<Served, Er
             let case = case_args.load_as(at.parallel, at.batch)?;
             return Ok(Served { case, at: at.clone() });
         }
-        let why = tried.iter().find_map(|t| t.best.as_ref().err());
-        reason = why.map(ToString::to_string).unwrap_or_default();
+        let why = tried.iter().filter_map(|t| t.best.as_ref().err().map(ToString::to_string));
+        reason = why.collect::<BTreeSet<String>>().into_iter().collect::<Vec<_>>().join("; ");
         if fixed {
             break;
         }

@@ -50,7 +50,7 @@ fn what_cannot_be_compared_is_refused() {
      = help: give --prompt and --output
     ");
     assert_snapshot!(refused("--batch 8 --prompt 512 --output 64 --slo tpot=1us --max-devices 2"), @"
-    error: llama-3-70b does not give this service: out of memory
+    error: llama-3-70b does not give this service: TPOT above 1.00 us; out of memory
      = help: up to 2 devices were tried; --max-devices, --slo
     ");
 }
