@@ -2,7 +2,7 @@
 
 use super::acceptance::Acceptance;
 use super::cache::{CacheSetting, parse_offload};
-use super::parallel::DegreeSetting;
+use super::parallel::{Degree, DegreeSetting};
 use super::speculative::{Drafter, Gamma};
 use super::technique::{ATTENTION, FUSION, named, parse_routing, with_kv, with_sparsity};
 use crate::diagnostic::{Diagnostic, clip};
@@ -66,7 +66,7 @@ pub struct Axis {
     pub values: Vec<(String, Setting)>,
 }
 
-/// Paths that are not below `hardware.`.
+/// Paths that are neither below `hardware.` nor those of a layout of the cache or of a degree.
 const PATHS: &[&str] = &[
     "model",
     "heads",
@@ -78,20 +78,7 @@ const PATHS: &[&str] = &[
     "fusion",
     "routing",
     "kv_cache.format",
-    "kv_cache.layout",
-    "kv_cache.block_size",
-    "kv_cache.reserve",
-    "kv_cache.shared_prefix",
-    "kv_cache.samples",
-    "kv_cache.beams",
     "offload",
-    "parallel.tp",
-    "parallel.cp",
-    "parallel.pp",
-    "parallel.ep",
-    "parallel.dp",
-    "parallel.sp",
-    "parallel.micro_batches",
     "speculative.draft",
     "speculative.gamma",
     "speculative.acceptance",
@@ -99,6 +86,12 @@ const PATHS: &[&str] = &[
     "traffic.prompt",
     "traffic.output",
 ];
+
+/// All paths that are not below `hardware.`.
+fn paths() -> Vec<&'static str> {
+    let degrees = Degree::ALL.map(Degree::path);
+    [PATHS, &CacheSetting::PATHS, &degrees].concat()
+}
 
 impl Axis {
     /// An axis from a path and its values as text; `origin` names the file or argument, `lookup` reads
@@ -158,8 +151,8 @@ fn setting(
         let raw = RawHardware::from_path(inner, text, origin)?;
         return Ok(Setting::Hardware(Box::new(raw)));
     }
-    let missing = || Diagnostic::unknown("path", path, PATHS.iter().copied());
-    if !PATHS.contains(&path) {
+    let missing = || Diagnostic::unknown("path", path, paths());
+    if !paths().contains(&path) {
         return Err(missing());
     }
     if let Some(degree) = DegreeSetting::parse(path, text)? {
