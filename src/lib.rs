@@ -5,6 +5,7 @@ pub mod cost;
 pub mod diagnostic;
 pub mod dtype;
 pub mod exec;
+pub mod formats;
 pub mod graph;
 pub mod hardware;
 pub mod mapping;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 /// Modules by rank; those of one rank are siblings that do not import each other.
 const RANKS: &[&[&str]] = &[
     &["units", "provenance", "diagnostic", "yaml", "par"],
-    &["dtype", "formats"],
-    &["tensor"],
+    &["dtype"],
+    &["tensor", "codec", "formats"],
     &["op"],
     &["graph", "hardware"],
     &["model"],
