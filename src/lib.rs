@@ -1,6 +1,7 @@
 //! cosim: hardware/software co-design simulator and cost model for LLM inference.
 
 pub mod cli;
+pub mod codec;
 pub mod cost;
 pub mod diagnostic;
 pub mod dtype;
