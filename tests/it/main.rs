@@ -19,6 +19,7 @@ mod operators;
 mod parallel;
 mod physics;
 mod quantization;
+mod quantizers;
 mod readme;
 mod schemas;
 mod semantics;

@@ -1,0 +1,3 @@
+//! Post-training quantizers against their authors' code, and what holds of each.
+
+mod gptq;
