@@ -160,7 +160,8 @@ mod tests {
         let scale = |max| grid.fit(Range { min: 0.0, max }).scale;
         assert_eq!(scale(127.0 * 0.1), Float::FP16.round(0.1, Overflow::Special));
         assert_eq!((scale(1e-30), scale(1e30), scale(0.0)), (2f64.powi(-24), 65504.0, 1.0));
-        let exact = |max: f64| Grid::exact(Levels::Asymmetric(2)).fit(Range { min: -max, max }).scale;
+        let exact =
+            |max: f64| Grid::exact(Levels::Asymmetric(2)).fit(Range { min: -max, max }).scale;
         assert!(exact(f64::MAX).is_finite() && exact(5e-324) > 0.0);
     }
 }

@@ -1,3 +1,4 @@
 //! Post-training quantizers against their authors' code, and what holds of each.
 
+mod folding;
 mod gptq;
