@@ -86,12 +86,10 @@ fn times<'a>(row: &'a [f64], scales: &'a [f64]) -> impl Iterator<Item = f64> + '
 }
 
 /// The weights with every group clamped to the range, of those tried, that changes the group's share of the
-/// outputs least once rounded (the authors' `auto_clip`); the identity for groups that span rows.
-///
-/// `inverse: [K]` scales the channels of the calibration: `1 / s` where the weights were multiplied by `s`.
+/// outputs least once rounded (the authors' `auto_clip`); the identity for groups that span rows. Where the
+/// weights were multiplied by scales, the calibration is that of the divided inputs.
 pub fn clip<S: Scalar>(
     w: Matrix<'_, S>,
-    inverse: &[f64],
     calibration: &Calibration,
     (grid, sharing): (&Grid, Sharing),
     options: &Awq,
@@ -106,7 +104,7 @@ pub fn clip<S: Scalar>(
         let gram: Vec<f64> = group
             .clone()
             .flat_map(|i| group.clone().map(move |j| (i, j)))
-            .map(|(i, j)| calibration.gram(i, j) * inverse[i] * inverse[j])
+            .map(|(i, j)| calibration.gram(i, j))
             .collect();
         for r in 0..w.rows() {
             let values: Vec<f64> = w.row(r)[group.clone()].iter().map(|x| x.value()).collect();

@@ -89,6 +89,17 @@ impl Calibration {
         sum.max(0.0) / self.rows.max(1) as f64
     }
 
+    /// What would have been seen with channel `j` divided by `scales[j]`.
+    pub fn divided(&self, scales: &[f64]) -> Self {
+        let mut divided = self.clone();
+        for (i, row) in divided.gram.chunks_mut(self.columns.max(1)).enumerate() {
+            row.iter_mut().zip(scales).for_each(|(g, s)| *g /= s * scales[i]);
+        }
+        divided.sum.iter_mut().zip(scales).for_each(|(x, s)| *x /= s);
+        divided.largest.iter_mut().zip(scales).for_each(|(x, s)| *x /= s);
+        divided
+    }
+
     /// Element `(i, j)` of `X^T X`.
     pub(super) fn gram(&self, i: usize, j: usize) -> f64 {
         self.gram[i * self.columns + j]

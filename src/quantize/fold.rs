@@ -247,6 +247,21 @@ impl Fold {
         Ok(())
     }
 
+    /// By what the columns of a weight are multiplied in all; `None` where they are not.
+    pub fn columns(&self, name: TensorName<'_>) -> Option<Vec<f64>> {
+        let changes = self.changes.get(&(name.layer, name.name.to_owned()))?;
+        let scales = changes.iter().filter_map(|change| match change {
+            Change::Columns(scales) => Some(scales.clone()),
+            Change::Rows(_) | Change::UnitOffset(_) => None,
+        });
+        scales.reduce(|a, b| a.iter().zip(&b).map(|(a, b)| a * b).collect())
+    }
+
+    /// Whether a tensor stays as it is.
+    pub fn leaves(&self, name: TensorName<'_>) -> bool {
+        !self.changes.contains_key(&(name.layer, name.name.to_owned()))
+    }
+
     /// Scales the values of a tensor, whole and row-major; others stay as they are.
     pub fn apply<S: Scalar>(&self, name: TensorName<'_>, ty: &TensorType, values: &mut [S]) {
         let Some(changes) = self.changes.get(&(name.layer, name.name.to_owned())) else { return };

@@ -152,7 +152,9 @@ impl<S: Scalar> Run<'_, S> {
             row.affine = self.grid.fit(Range::of(members.map(|j| row.before[j])));
             out.affine[place] = row.affine;
         }
-        let x = row.weights[i];
+        // Where making up for errors overflowed, the weight as it was.
+        let made_up = row.weights[i];
+        let x = if made_up.is_finite() { made_up } else { self.w.row(r)[column].value() };
         let code = self.grid.code(row.affine, x);
         let value = self.grid.value(row.affine, code);
         let at = r * self.order.len() + column;

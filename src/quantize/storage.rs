@@ -73,26 +73,25 @@ pub fn matrix<S: Scalar>(
         Method::Awq(options) => {
             let round = |w: Matrix<'_, f64>| rtn(w, &grid, sharing).values;
             let scales = awq_scales(&[weight], known, options, &|_| {}, &round);
-            Ok(awq_values(weight, &scales, known, (&grid, sharing), options))
+            let each = || scales.iter().cycle();
+            let scaled = weight.values().iter().zip(each()).map(|(w, s)| w.value() * s);
+            let scaled: Vec<f64> = scaled.collect();
+            let scaled = Matrix::new(&scaled, weight.columns());
+            let rounded = clipped(scaled, &known.divided(&scales), (&grid, sharing), options);
+            Ok(rounded.iter().zip(each()).map(|(q, s)| S::constant(q / s)).collect())
         }
     }
 }
 
-/// `round(clip(w s)) / s`.
-fn awq_values<S: Scalar>(
+/// Weights in clipped ranges, rounded to nearest.
+pub(super) fn clipped<S: Scalar>(
     weight: Matrix<'_, S>,
-    scales: &[f64],
     known: &Calibration,
     (grid, sharing): (&Grid, Sharing),
     options: &Awq,
 ) -> Vec<S> {
-    let each = || scales.iter().cycle();
-    let scaled: Vec<f64> = weight.values().iter().zip(each()).map(|(w, s)| w.value() * s).collect();
-    let inverse: Vec<f64> = scales.iter().map(|s| 1.0 / s).collect();
-    let scaled = Matrix::new(&scaled, weight.columns());
-    let clipped = clip(scaled, &inverse, known, (grid, sharing), options);
-    let rounded = rtn(Matrix::new(&clipped, weight.columns()), grid, sharing).values;
-    rounded.iter().zip(each()).map(|(q, s)| S::constant(q / s)).collect()
+    let clipped = clip(weight, known, (grid, sharing), options);
+    rtn(Matrix::new(&clipped, weight.columns()), grid, sharing).values
 }
 
 /// Every element to the nearest that a storage has.
