@@ -72,7 +72,25 @@ impl<'a> Formats<'a> {
 
     fn weight(&self, value: NodeId, kind: WeightKind) -> Vec<(Storage, u64)> {
         let (node, region) = (self.graph.node(value), self.graph.region(value));
-        let weight = |layer| Weight {
+        let alike = self.scheme.mix.is_none() && self.scheme.overrides().is_empty();
+        if alike || region.carry.is_none() {
+            return vec![(self.weight_in(value, kind, None), region.count)];
+        }
+        let mut found: Vec<(Storage, u64)> = vec![];
+        for iteration in 0..region.count {
+            let layer = region.first_layer + iteration * region.layers + node.layer;
+            let storage = self.weight_in(value, kind, Some(layer));
+            match found.iter_mut().find(|(other, _)| *other == storage) {
+                Some((_, count)) => *count += 1,
+                None => found.push((storage, 1)),
+            }
+        }
+        found
+    }
+
+    fn weight_in(&self, value: NodeId, kind: WeightKind, layer: Option<u64>) -> Storage {
+        let node = self.graph.node(value);
+        let weight = Weight {
             name: &node.name,
             part: part(kind, &node.name),
             columns: node.ty.width,
@@ -80,21 +98,16 @@ impl<'a> Formats<'a> {
             model: self.facts,
         };
         let projection = kind == WeightKind::Projection && self.is_quantized(value);
-        let storage = |layer| self.scheme.weight(&weight(layer), projection);
-        let alike = self.scheme.mix.is_none() && self.scheme.overrides().is_empty();
-        if alike || region.carry.is_none() {
-            return vec![(storage(None), region.count)];
+        self.scheme.weight(&weight, projection)
+    }
+
+    /// The storage of a weight in one layer, `None` outside of layers; `None` for what is no weight, or
+    /// no matrix that a scheme can quantize (A8).
+    pub fn matrix_in(&self, value: NodeId, layer: Option<u64>) -> Option<Storage> {
+        match self.graph.node(value).ty.role {
+            Role::Weight(kind) if is_matrix(kind) => Some(self.weight_in(value, kind, layer)),
+            _ => None,
         }
-        let mut found: Vec<(Storage, u64)> = vec![];
-        for iteration in 0..region.count {
-            let layer = region.first_layer + iteration * region.layers + node.layer;
-            let storage = storage(Some(layer));
-            match found.iter_mut().find(|(other, _)| *other == storage) {
-                Some((_, count)) => *count += 1,
-                None => found.push((storage, 1)),
-            }
-        }
-        found
     }
 
     /// The mean over the iterations of a value's region.

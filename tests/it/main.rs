@@ -20,6 +20,7 @@ mod operators;
 mod parallel;
 mod physics;
 mod quantization;
+mod quantizers;
 mod readme;
 mod schemas;
 mod semantics;

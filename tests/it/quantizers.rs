@@ -1,0 +1,5 @@
+//! Post-training quantizers against their authors' code, and what holds of each.
+
+mod folding;
+mod gptq;
+mod laws;
