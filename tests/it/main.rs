@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cli;
+mod codec;
 mod context_parallel;
 mod documents;
 mod encoders;
