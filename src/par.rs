@@ -26,3 +26,8 @@ impl Pool {
         self.0.install(|| items.par_iter().map(&f).collect())
     }
 }
+
+/// `f` of every item on all threads, in the items' order.
+pub fn map<T: Sync, R: Send>(items: &[T], f: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    items.par_iter().map(&f).collect()
+}

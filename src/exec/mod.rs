@@ -4,7 +4,14 @@
 //! counting scalar ([`crate::op::meter::Metered`]) a run of a whole model is metered. The graphs of
 //! the ranks of a [`Mesh`] run in lock-step, one node at a time over all of them; at a collective the
 //! values of the ranks along its axis meet.
+//!
+//! [`Kernels`] say how nodes are computed: [`Defining`] leaves each to its operator, [`Fast`] has kernels of
+//! its own that are held equal to the operators'. A value lives from the node that makes it to the last
+//! that reads it.
 
+mod fast;
+mod kernels;
+mod lifetimes;
 mod paged;
 mod rank;
 
@@ -12,6 +19,9 @@ use crate::graph::{Graph, Kind, NodeId};
 use crate::op::scalar::Scalar;
 use crate::op::{MeshAxis, Pattern};
 use crate::tensor::{Step, TensorSource};
+pub use fast::{Fast, Real};
+pub use kernels::{Applied, Defining, Kernels};
+use lifetimes::Lifetimes;
 pub use paged::PagedRows;
 use rank::RankRun;
 use std::collections::BTreeMap;
@@ -24,6 +34,13 @@ pub struct Values<S> {
     /// Every named value that was asked to be kept, and the KV cache after the step, by layer and
     /// name of the node.
     pub kept: BTreeMap<(Option<u64>, String), Vec<S>>,
+}
+
+/// A step as it is run: with which kernels, and where the rows of a paged cache lie.
+#[derive(Clone, Copy)]
+struct Manner<'a, S> {
+    paged: Option<&'a PagedRows>,
+    kernels: &'a dyn Kernels<S>,
 }
 
 /// Runs one step of a graph; `keep` names the nodes whose values are returned beside the cache.
@@ -46,8 +63,20 @@ pub fn run_paged<S: Scalar>(
     rows: &PagedRows,
     keep: &dyn Fn(&str) -> bool,
 ) -> Values<S> {
+    run_with(graph, step, source, (&Defining, Some(rows)), keep)
+}
+
+/// Runs one step of a graph with the given kernels, and with a paged cache where there is one.
+pub fn run_with<S: Scalar>(
+    graph: &Graph,
+    step: &Step,
+    source: &dyn TensorSource<S>,
+    (kernels, paged): (&dyn Kernels<S>, Option<&PagedRows>),
+    keep: &dyn Fn(&str) -> bool,
+) -> Values<S> {
+    let manner = Manner { paged, kernels };
     let graphs = std::slice::from_ref(graph);
-    let mut values = run_all(graphs, Mesh::group(1), step, &[source], Some(rows), keep);
+    let mut values = run_all(graphs, Mesh::group(1), step, &[source], manner, keep);
     values.pop().expect("invariant: one graph, one result")
 }
 
@@ -114,7 +143,8 @@ pub fn run_mesh<S: Scalar>(
     sources: &[&dyn TensorSource<S>],
     keep: &dyn Fn(&str) -> bool,
 ) -> Vec<Values<S>> {
-    run_all(graphs, mesh, step, sources, None, keep)
+    let manner = Manner { paged: None, kernels: &Defining };
+    run_all(graphs, mesh, step, sources, manner, keep)
 }
 
 fn run_all<S: Scalar>(
@@ -122,7 +152,7 @@ fn run_all<S: Scalar>(
     mesh: Mesh,
     step: &Step,
     sources: &[&dyn TensorSource<S>],
-    paged: Option<&PagedRows>,
+    manner: Manner<'_, S>,
     keep: &dyn Fn(&str) -> bool,
 ) -> Vec<Values<S>> {
     let Some(first) = graphs.first() else { return vec![] };
@@ -135,9 +165,10 @@ fn run_all<S: Scalar>(
     let mut ranks: Vec<RankRun<'_, S>> = graphs
         .iter()
         .zip(sources)
-        .map(|(graph, source)| RankRun::new(graph, step, source, paged))
+        .map(|(graph, source)| RankRun::new(graph, step, source, manner))
         .collect();
     let nodes: Vec<NodeId> = first.nodes().map(|(id, _)| id).collect();
+    let lifetimes = Lifetimes::of(first, &|id| manner.kernels.reads(first, id));
     // Nodes of a region lie together, in order of execution.
     for body in nodes.chunk_by(|a, b| first.node(*a).region == first.node(*b).region) {
         let most = graphs.iter().map(|graph| graph.region(body[0]).count).max().unwrap_or(0);
@@ -156,9 +187,13 @@ fn run_all<S: Scalar>(
                         ranks.iter_mut().filter(runs).for_each(|rank| rank.node(id, iteration));
                     }
                 }
-                ranks.iter_mut().filter(runs).for_each(|rank| rank.keep(id, iteration, keep));
+                ranks.iter_mut().filter(runs).for_each(|rank| {
+                    rank.keep(id, iteration, keep);
+                    rank.release(lifetimes.behind_node(id));
+                });
             }
         }
+        ranks.iter_mut().for_each(|rank| rank.release(lifetimes.behind_region(body[0])));
     }
     ranks.into_iter().map(RankRun::values).collect()
 }

@@ -1,20 +1,22 @@
 //! One rank of a run: its values so far.
 
-use super::{PagedRows, Values};
+use super::kernels::Applied;
+use super::{Manner, Values};
 use crate::graph::{Graph, Kind, NodeId, Share};
 use crate::op::scalar::Scalar;
 use crate::op::split::{Cut, Layout};
 use crate::op::{Op, Operand, Target};
 use crate::tensor::{Dim, Role, Step, TensorName, TensorSource};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(super) struct RankRun<'a, S> {
     graph: &'a Graph,
     step: &'a Step,
     source: &'a dyn TensorSource<S>,
-    paged: Option<&'a PagedRows>,
-    values: BTreeMap<NodeId, Vec<S>>,
-    kept: BTreeMap<(Option<u64>, String), Vec<S>>,
+    manner: Manner<'a, S>,
+    values: BTreeMap<NodeId, Arc<Vec<S>>>,
+    kept: BTreeMap<(Option<u64>, String), Arc<Vec<S>>>,
 }
 
 impl<'a, S: Scalar> RankRun<'a, S> {
@@ -22,9 +24,9 @@ impl<'a, S: Scalar> RankRun<'a, S> {
         graph: &'a Graph,
         step: &'a Step,
         source: &'a dyn TensorSource<S>,
-        paged: Option<&'a PagedRows>,
+        manner: Manner<'a, S>,
     ) -> Self {
-        Self { graph, step, source, paged, values: BTreeMap::new(), kept: BTreeMap::new() }
+        Self { graph, step, source, manner, values: BTreeMap::new(), kept: BTreeMap::new() }
     }
 
     /// How often this rank runs the region of a node.
@@ -37,7 +39,8 @@ impl<'a, S: Scalar> RankRun<'a, S> {
         let value = match &self.graph.node(id).kind {
             Kind::Source(_) => self.scattered(id, self.given(id, iteration)),
             Kind::Carry => self.carried(id, iteration),
-            Kind::Apply(op) => self.apply(id, op),
+            Kind::Apply(_) if self.manner.kernels.skips(self.graph, id) => return,
+            Kind::Apply(op) => Arc::new(self.apply(id, op)),
         };
         self.values.insert(id, value);
     }
@@ -47,15 +50,27 @@ impl<'a, S: Scalar> RankRun<'a, S> {
         let node = self.graph.node(id);
         let is_cache =
             matches!(node.kind, Kind::Apply(_)) && matches!(node.ty.role, Role::KvCache { .. });
-        if is_cache || keep(&node.name) {
+        if (is_cache || keep(&node.name)) && self.values.contains_key(&id) {
             let layer = self.layer(id, iteration);
             self.kept.insert((layer, node.name.clone()), self.gathered(id));
         }
     }
 
+    /// Forgets values that nobody reads any more.
+    pub(super) fn release(&mut self, values: &[NodeId]) {
+        for id in values {
+            self.values.remove(id);
+        }
+    }
+
     pub(super) fn values(mut self) -> Values<S> {
-        let outputs = self.graph.outputs().iter().filter_map(|o| self.values.remove(o)).collect();
-        Values { outputs, kept: self.kept }
+        let outputs: Vec<Arc<Vec<S>>> =
+            self.graph.outputs().iter().filter_map(|o| self.values.remove(o)).collect();
+        // Nobody else holds a value now, unless it is also kept: nothing is copied.
+        self.values.clear();
+        let outputs = outputs.into_iter().map(Arc::unwrap_or_clone).collect();
+        let kept = self.kept.into_iter().map(|(k, v)| (k, Arc::unwrap_or_clone(v))).collect();
+        Values { outputs, kept }
     }
 
     fn layer(&self, id: NodeId, iteration: u64) -> Option<u64> {
@@ -66,36 +81,36 @@ impl<'a, S: Scalar> RankRun<'a, S> {
 
     /// Where the rows of a value lie in the pool of a paged cache.
     fn places(&self, id: NodeId) -> Option<(&'a [usize], usize)> {
-        let paged = self.paged?;
+        let paged = self.manner.paged?;
         Some((paged.of(&self.graph.node(id).ty)?, paged.pool()))
     }
 
     /// The rows of a cache in the pool; any other value as it is.
-    fn scattered(&self, id: NodeId, rows: Vec<S>) -> Vec<S> {
+    fn scattered(&self, id: NodeId, rows: Arc<Vec<S>>) -> Arc<Vec<S>> {
         let Some((places, pool)) = self.places(id) else { return rows };
         let width = self.graph.node(id).ty.width as usize;
         let mut all = vec![S::constant(0.0); pool * width];
         for (row, &place) in rows.chunks(width).zip(places) {
             all[place * width..(place + 1) * width].copy_from_slice(row);
         }
-        all
+        Arc::new(all)
     }
 
     /// The rows of a cache in the order of tokens; any other value as it is.
-    fn gathered(&self, id: NodeId) -> Vec<S> {
+    fn gathered(&self, id: NodeId) -> Arc<Vec<S>> {
         let value = &self.values[&id];
         let Some((places, _)) = self.places(id) else { return value.clone() };
         let width = self.graph.node(id).ty.width as usize;
         let row = |place: &usize| value[place * width..(place + 1) * width].iter().copied();
-        places.iter().flat_map(row).collect()
+        Arc::new(places.iter().flat_map(row).collect())
     }
 
-    fn given(&self, id: NodeId, iteration: u64) -> Vec<S> {
+    fn given(&self, id: NodeId, iteration: u64) -> Arc<Vec<S>> {
         let node = self.graph.node(id);
         let name = TensorName { layer: self.layer(id, iteration), name: &node.name };
         let mut ty = node.ty;
         let Some(share) = node.share else {
-            return self.source.tensor(name, &ty, ty.rows.extent(self.step) as usize);
+            return self.source.shared(name, &ty, ty.rows.extent(self.step) as usize);
         };
         match share.layout {
             Layout::Columns { .. } => ty.width = share.whole,
@@ -107,12 +122,12 @@ impl<'a, S: Scalar> RankRun<'a, S> {
             Layout::Experts { .. } => ty.rows = Dim::Fixed(share.whole),
             Layout::Whole | Layout::Tokens | Layout::Partial | Layout::First => {}
         }
-        let whole = self.source.tensor(name, &ty, ty.rows.extent(self.step) as usize);
-        cut(&whole, ty.width as usize, &share, node.ty.elements(self.step) as usize)
+        let whole = self.source.shared(name, &ty, ty.rows.extent(self.step) as usize);
+        Arc::new(cut(&whole, ty.width as usize, &share, node.ty.elements(self.step) as usize))
     }
 
     /// The outside value in the first iteration, then the body's result of the one before.
-    fn carried(&self, id: NodeId, iteration: u64) -> Vec<S> {
+    fn carried(&self, id: NodeId, iteration: u64) -> Arc<Vec<S>> {
         let outside = self.graph.operands(id)[0];
         let from = match self.graph.region(id).carry {
             Some(carry) if iteration > 0 => carry.back,
@@ -121,15 +136,15 @@ impl<'a, S: Scalar> RankRun<'a, S> {
         self.values[&from].clone()
     }
 
+    fn view(&self, id: NodeId) -> Operand<'_, S> {
+        let view = Operand::new(&self.values[&id], self.graph.node(id).ty.width as usize);
+        self.places(id).map_or(view, |(places, _)| view.placed(places))
+    }
+
     fn apply(&self, id: NodeId, op: &Op) -> Vec<S> {
-        let operands = self.graph.operands(id);
-        let views: Vec<Operand<'_, S>> = operands
-            .iter()
-            .map(|o| {
-                let view = Operand::new(&self.values[o], self.graph.node(*o).ty.width as usize);
-                self.places(*o).map_or(view, |(places, _)| view.placed(places))
-            })
-            .collect();
+        let kernels = self.manner.kernels;
+        let reads = kernels.reads(self.graph, id);
+        let views: Vec<Operand<'_, S>> = reads.iter().map(|&o| self.view(o)).collect();
         let (ty, places) = (self.graph.node(id).ty, self.places(id));
         let width = ty.width as usize;
         let elements = places.map_or(ty.elements(self.step) as usize, |(_, pool)| pool * width);
@@ -140,7 +155,11 @@ impl<'a, S: Scalar> RankRun<'a, S> {
             Some((places, _)) => target.placed(places),
             None => target,
         };
-        op.eval(self.step, &views, &mut target);
+        let applied = Applied { graph: self.graph, id, op, step: self.step, operands: &views };
+        if !kernels.apply(&applied, &mut target) {
+            op.eval(self.step, &views, &mut target);
+        }
+        kernels.settle(self.graph, id, &mut out);
         out
     }
 }
@@ -164,7 +183,7 @@ pub(super) fn meet<S: Scalar>(ranks: &mut [RankRun<'_, S>], group: &[usize], id:
     let mut out = vec![S::constant(f64::NAN); each * group.len()];
     op.eval(step, &views, &mut Target::new(&mut out, ty.width as usize));
     for (r, &rank) in group.iter().enumerate() {
-        ranks[rank].values.insert(id, out[r * each..(r + 1) * each].to_vec());
+        ranks[rank].values.insert(id, Arc::new(out[r * each..(r + 1) * each].to_vec()));
     }
 }
 

@@ -274,6 +274,14 @@ pub struct Embedding {
 }
 
 impl Position {
+    /// Elements of a head that are rotated.
+    pub const fn rotary_dim(&self) -> u64 {
+        match self {
+            Self::Rope { rotary_dim, .. } => *rotary_dim,
+            Self::Learned { .. } | Self::Alibi | Self::TransformerXl | Self::Relative { .. } => 0,
+        }
+    }
+
     /// Rows of the bias table of a stack; 0 without one.
     pub const fn buckets(&self) -> u64 {
         match self {

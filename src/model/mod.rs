@@ -6,6 +6,7 @@
 mod architecture;
 pub mod bundled;
 mod check;
+pub mod checkpoint;
 mod encoder;
 mod graphs;
 pub mod import;

@@ -62,6 +62,25 @@ impl<'a, S: Scalar> Operand<'a, S> {
         self.data[index]
     }
 
+    /// Elements of a row.
+    pub const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// A whole row; all of it counts as read.
+    pub fn row(&self, row: usize) -> &'a [S] {
+        let first = self.index_of(row, 0);
+        if let Some(touched) = self.touched {
+            (first..first + self.width).for_each(|index| touched.touch(index));
+        }
+        &self.data[first..first + self.width]
+    }
+
+    /// All elements, where the rows lie one behind the other and nobody records what is read.
+    pub fn dense(&self) -> Option<&'a [S]> {
+        (self.rows.is_none() && self.touched.is_none()).then_some(self.data)
+    }
+
     /// Whether anything was written to a row; no read, since who receives rows knows which came.
     pub fn is_filled(&self, row: usize) -> bool {
         !self.data[self.index_of(row, 0)].value().is_nan()
@@ -110,6 +129,12 @@ impl<'a, S: Scalar> Target<'a, S> {
             touched.touch(index);
         }
         self.data[index] = value;
+    }
+
+    /// All elements, where the rows lie one behind the other and nobody records what is written.
+    pub fn dense(&mut self) -> Option<&mut [S]> {
+        let plain = self.rows.is_none() && self.touched.is_none();
+        plain.then_some(&mut *self.data)
     }
 
     /// Takes over a row that lies in place already (the cache that a KV append extends): the value

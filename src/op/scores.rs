@@ -44,7 +44,7 @@ impl Scores {
     }
 
     /// The capped and biased score of a query `distance` positions behind its key.
-    fn finish<S: Scalar>(&self, dot: S, head: u64, distance: f64, table: &[S]) -> S {
+    pub fn finish<S: Scalar>(&self, dot: S, head: u64, distance: f64, table: &[S]) -> S {
         let score = dot * S::constant(self.scale);
         let score = match self.softcap {
             Some(c) => (score * S::constant(1.0 / c)).tanh() * S::constant(c),

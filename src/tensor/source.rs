@@ -1,6 +1,7 @@
 //! Where the executor gets the values that no operator computes.
 
 use super::shape::TensorType;
+use std::sync::Arc;
 
 /// A given value of the graph: its name and, inside a repeated layer, which layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,4 +16,9 @@ pub struct TensorName<'a> {
 pub trait TensorSource<S> {
     /// The `rows x width` elements of a tensor, row-major, for `rows` as the step resolves them.
     fn tensor(&self, name: TensorName<'_>, ty: &TensorType, rows: usize) -> Vec<S>;
+
+    /// The same, for a source that keeps what it gives.
+    fn shared(&self, name: TensorName<'_>, ty: &TensorType, rows: usize) -> Arc<Vec<S>> {
+        Arc::new(self.tensor(name, ty, rows))
+    }
 }

@@ -7,6 +7,7 @@ mod documents;
 mod encoders;
 mod expert_parallel;
 mod extending;
+mod fast_kernels;
 mod formats;
 mod kv_cache;
 mod kv_sharing;
