@@ -9,6 +9,7 @@ mod gptq;
 mod grid;
 mod matrix;
 mod model;
+mod rows;
 mod rtn;
 mod smooth;
 mod sparse;
@@ -22,9 +23,10 @@ pub use gptq::{Gptq, gptq};
 pub use grid::{Affine, Grid, Levels, Range};
 pub use matrix::{Matrix, Places, Quantized, Ragged, Sharing};
 pub use model::{Recipe, Replaced};
+pub use rows::{rows, settle, static_scale};
 pub use rtn::rtn;
 pub use smooth::smooth;
-pub use storage::{Method, matrix, nearest, rows, static_scale};
+pub use storage::{Method, matrix, nearest};
 
 /// What cannot be quantized.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -11,7 +11,7 @@ const RANKS: &[&[&str]] = &[
     &["op"],
     &["graph", "hardware"],
     &["model"],
-    &["mapping", "exec", "workload", "quantize"],
+    &["mapping", "exec", "workload", "quantize", "quality"],
     &["cost"],
     &["serving", "validate", "calibrate"],
     &["sweep", "reproduce"],

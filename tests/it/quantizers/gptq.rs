@@ -25,7 +25,7 @@ fn golden(name: &str) -> PathBuf {
 }
 
 /// Tensors of a file by name.
-fn tensors() -> BTreeMap<String, Vec<f64>> {
+pub(super) fn tensors() -> BTreeMap<String, Vec<f64>> {
     let mut file = File::open(golden("gptq.safetensors")).expect("a file");
     let directory = safetensors::directory(&mut file).expect("a safetensors file");
     let mut tensors = BTreeMap::new();
@@ -36,10 +36,10 @@ fn tensors() -> BTreeMap<String, Vec<f64>> {
     tensors
 }
 
-const INPUTS: usize = 128;
+pub(super) const INPUTS: usize = 128;
 
 /// `|X dW^T|^2 / |X W^T|^2`.
-fn nmse(calibration: &Calibration, w: &[f64], q: &[f64]) -> f64 {
+pub(super) fn nmse(calibration: &Calibration, w: &[f64], q: &[f64]) -> f64 {
     let d: Vec<f64> = w.iter().zip(q).map(|(w, q)| w - q).collect();
     calibration.output_error(&d) / calibration.output_error(w)
 }
