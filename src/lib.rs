@@ -22,5 +22,6 @@ pub mod serving;
 pub mod sweep;
 pub mod tensor;
 pub mod units;
+pub mod weights;
 pub mod workload;
 pub mod yaml;

@@ -4,6 +4,7 @@
 //! [`Float`] and [`Integer`] are codecs of one element, [`Number`] is either; [`slice`](mod@slice) has the
 //! fast forms for the formats that tensors are computed in.
 
+pub mod block;
 mod float;
 mod integer;
 mod number;

@@ -11,7 +11,7 @@ const RANKS: &[&[&str]] = &[
     &["op"],
     &["graph", "hardware"],
     &["model"],
-    &["mapping", "exec", "workload", "quantize", "quality"],
+    &["mapping", "exec", "workload", "quantize", "quality", "weights"],
     &["cost"],
     &["serving", "validate", "calibrate"],
     &["sweep", "reproduce"],

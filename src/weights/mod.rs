@@ -1,0 +1,11 @@
+//! The weights of a model from its files: safetensors in Hugging Face's layouts, and GGUF.
+//!
+//! A file's directory is read at once, a tensor when it is asked for.
+
+mod assemble;
+mod checkpoint;
+mod decode;
+mod source;
+
+pub use checkpoint::{Checkpoint, WeightError};
+pub use source::{Given, Weights};
