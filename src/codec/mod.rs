@@ -2,7 +2,7 @@
 //! and the reals that they stand for.
 //!
 //! [`Float`] and [`Integer`] are codecs of one element, [`Number`] is either; [`slice`](mod@slice) has the
-//! fast forms for the formats that tensors are computed in.
+//! fast forms for the formats that tensors are computed in; [`block`] has elements that share scales.
 
 pub mod block;
 mod float;
