@@ -42,9 +42,9 @@ pub enum QuantizeError {
     /// A method that needs to know the inputs of a weight, without a calibration.
     #[error("GPTQ and AWQ need a calibration: the inputs of the weight on sample tokens")]
     NoCalibration,
-    /// A block format whose values cannot be found.
-    #[error("{0} has no encoder")]
-    NoEncoder(&'static str),
+    /// A block format without a codec.
+    #[error(transparent)]
+    Block(#[from] crate::codec::block::BlockError),
     /// A Hessian that has no Cholesky factor.
     #[error("the Hessian of the calibration is not positive definite, or not finite")]
     Hessian,
