@@ -14,6 +14,7 @@ pub mod model;
 pub mod op;
 pub mod par;
 pub mod provenance;
+pub mod quality;
 pub mod quantize;
 pub mod report;
 pub mod reproduce;
