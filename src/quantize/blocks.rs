@@ -1,8 +1,9 @@
-//! Values of block formats: microscaling with a power of two per block, and NVFP4.
+//! Values of block formats: ggml's types by their codecs; microscaling types with a power of two per block, and
+//! NVFP4 with the scale of its tensor.
 
 use super::QuantizeError;
 use super::matrix::Matrix;
-use crate::codec::{Float, Overflow};
+use crate::codec::{Float, Overflow, block};
 use crate::dtype::Block;
 use crate::op::scalar::Scalar;
 
@@ -11,13 +12,12 @@ pub(super) fn values<S: Scalar>(
     block: Block,
     matrix: Matrix<'_, S>,
 ) -> Result<Vec<S>, QuantizeError> {
-    let element = block.element().and_then(Float::of);
-    let element = element.ok_or(QuantizeError::NoEncoder(block.name()))?;
+    let Some(element) = block.element().and_then(Float::of) else { return stored(block, matrix) };
     let tensor = match block {
         Block::Nvfp4 => {
             let most = largest(matrix.values());
             let scale = most / (Float::E4M3FN.largest() * element.largest());
-            if scale > 0.0 { scale } else { 1.0 }
+            if scale > 0.0 { Float::FP32.round(scale, Overflow::Saturate) } else { 1.0 }
         }
         _ => 1.0,
     };
@@ -37,6 +37,22 @@ pub(super) fn values<S: Scalar>(
                 *x = S::constant(scale * element.round(scaled, Overflow::Saturate));
             }
         }
+    }
+    Ok(values)
+}
+
+/// Rows through the bytes of a type, padded with zeros to whole blocks.
+fn stored<S: Scalar>(block: Block, matrix: Matrix<'_, S>) -> Result<Vec<S>, QuantizeError> {
+    let elements = block.elements() as usize;
+    let mut row = vec![0.0_f32; matrix.columns().next_multiple_of(elements)];
+    let mut values = Vec::with_capacity(matrix.values().len());
+    for r in 0..matrix.rows() {
+        row.fill(0.0);
+        let given = matrix.row(r).iter().map(|x| x.value() as f32);
+        row.iter_mut().zip(given).for_each(|(to, x)| *to = x);
+        let bytes = block::quantize(block, &row)?;
+        block::dequantize(block, &bytes, &mut row)?;
+        values.extend(row[..matrix.columns()].iter().map(|x| S::constant(f64::from(*x))));
     }
     Ok(values)
 }

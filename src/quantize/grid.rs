@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(at(Levels::Symmetric(3), -1.0), (1.0, 0.0, -1, -1.0));
         assert_eq!(at(Levels::Symmetric(3), -99.0), (1.0, 0.0, -4, -4.0));
         assert_eq!(at(Levels::Centred(2), 3.0), (2.0, 2.0, 3, 2.0));
-        assert_eq!(at(Levels::Asymmetric(3), 3.0), (4.0 / 7.0, 2.0, 7, 20.0 / 7.0));
+        assert_eq!(at(Levels::Asymmetric(3), 3.0), (4.0 / 7.0, 2.0, 7, 5.0 * (4.0 / 7.0)));
         assert_eq!(at(Levels::Float(Float::E2M1), 1.3), (0.5, 0.0, 0b0101, 1.5));
         assert_eq!(at(Levels::Asymmetric(3), f64::NAN).3, 0.0);
         assert_eq!(at(Levels::Asymmetric(3), f64::NEG_INFINITY).2, 0);

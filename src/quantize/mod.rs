@@ -9,6 +9,7 @@ mod gptq;
 mod grid;
 mod matrix;
 mod model;
+mod rows;
 mod rtn;
 mod smooth;
 mod sparse;
@@ -22,9 +23,10 @@ pub use gptq::{Gptq, gptq};
 pub use grid::{Affine, Grid, Levels, Range};
 pub use matrix::{Matrix, Places, Quantized, Ragged, Sharing};
 pub use model::{Recipe, Replaced};
+pub use rows::{rows, settle, static_scale};
 pub use rtn::rtn;
 pub use smooth::smooth;
-pub use storage::{Method, matrix, nearest, rows, static_scale};
+pub use storage::{Method, matrix, nearest};
 
 /// What cannot be quantized.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,9 +42,9 @@ pub enum QuantizeError {
     /// A method that needs to know the inputs of a weight, without a calibration.
     #[error("GPTQ and AWQ need a calibration: the inputs of the weight on sample tokens")]
     NoCalibration,
-    /// A block format whose values cannot be found.
-    #[error("{0} has no encoder")]
-    NoEncoder(&'static str),
+    /// A block format without a codec.
+    #[error(transparent)]
+    Block(#[from] crate::codec::block::BlockError),
     /// A Hessian that has no Cholesky factor.
     #[error("the Hessian of the calibration is not positive definite, or not finite")]
     Hessian,

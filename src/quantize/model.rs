@@ -6,8 +6,9 @@ use super::calibrations::{Calibrations, Key, layers};
 use super::fold::{Fold, Site, sites};
 use super::grid::Grid;
 use super::matrix::{Matrix, Ragged, Sharing};
+use super::rows::static_scale;
 use super::smooth::smooth;
-use super::storage::{Method, clipped, matrix, nearest, static_scale};
+use super::storage::{Method, clipped, matrix, nearest};
 use super::{Awq, QuantizeError};
 use crate::dtype::Storage;
 use crate::graph::{Graph, Kind, NodeId, Source};
@@ -15,6 +16,7 @@ use crate::op::scalar::Scalar;
 use crate::tensor::{Dim, TensorName, TensorSource, TensorType};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What becomes of each weight of a model: scales first, then codes.
 ///
@@ -221,7 +223,7 @@ impl<'a> Recipe<'a> {
             let key = TensorName { layer: *layer, name };
             if storage.is_some() || !self.fold.leaves(key) {
                 let weight = self.values(key, ty, source.tensor(key, ty, rows(ty)))?;
-                values.insert((*layer, name.clone()), weight);
+                values.insert((*layer, name.clone()), Arc::new(weight));
             }
         }
         Ok(Replaced { source, values })
@@ -239,12 +241,23 @@ fn rows(ty: &TensorType) -> usize {
 /// A source with other values for some tensors.
 pub struct Replaced<'a, S> {
     source: &'a dyn TensorSource<S>,
-    values: BTreeMap<Key, Vec<S>>,
+    values: BTreeMap<Key, Arc<Vec<S>>>,
+}
+
+impl<S: Scalar> Replaced<'_, S> {
+    fn found(&self, name: TensorName<'_>) -> Option<&Arc<Vec<S>>> {
+        self.values.get(&(name.layer, name.name.to_owned()))
+    }
 }
 
 impl<S: Scalar> TensorSource<S> for Replaced<'_, S> {
     fn tensor(&self, name: TensorName<'_>, ty: &TensorType, rows: usize) -> Vec<S> {
-        let replaced = self.values.get(&(name.layer, name.name.to_owned()));
-        replaced.cloned().unwrap_or_else(|| self.source.tensor(name, ty, rows))
+        let replaced = self.found(name).map(|values| values.to_vec());
+        replaced.unwrap_or_else(|| self.source.tensor(name, ty, rows))
+    }
+
+    fn shared(&self, name: TensorName<'_>, ty: &TensorType, rows: usize) -> Arc<Vec<S>> {
+        let replaced = self.found(name).cloned();
+        replaced.unwrap_or_else(|| self.source.shared(name, ty, rows))
     }
 }

@@ -1,4 +1,4 @@
-//! Any storage of a scheme: the values that a matrix, the rows of an activation or of a cache become.
+//! Any storage of a scheme: the values that a weight becomes.
 
 use super::awq::{Awq, awq_scales, clip};
 use super::calibration::Calibration;
@@ -118,41 +118,7 @@ pub fn nearest<S: Scalar>(
     })
 }
 
-/// Activations or a cache as a storage has them: `rows` of `width` elements, each row a token of an activation or
-/// a head of a cache entry.
-///
-/// Scales are found from the rows given: of a row, of its groups, of a column over all rows, or of all of them;
-/// `scale` is the one of the whole tensor where it is known before (`-static`), `max |x| / largest code`
-/// for instance.
-///
-/// # Errors
-/// As [`nearest`].
-pub fn rows<S: Scalar>(
-    storage: &Storage,
-    rows: Matrix<'_, S>,
-    scale: Option<f64>,
-) -> Result<Vec<S>, QuantizeError> {
-    let (Storage::Scaled(scaled), Some(scale)) = (storage, scale) else {
-        return nearest(storage, rows, Ragged::default());
-    };
-    let grid = Grid::of(scaled);
-    let affine = Affine { scale, zero: 0.0 };
-    Ok(rows.values().iter().map(|x| rounded(&grid, affine, *x)).collect())
-}
-
-/// The scale of a whole tensor whose largest magnitude is known, as the storage keeps it; `None` where the storage
-/// has no scale of the whole tensor.
-pub fn static_scale(storage: &Storage, largest: f64) -> Option<f64> {
-    match storage {
-        Storage::Scaled(scaled) if scaled.group == crate::dtype::Group::Tensor => {
-            let range = super::grid::Range { min: -largest, max: largest };
-            Some(Grid::of(scaled).fit(range).scale)
-        }
-        _ => None,
-    }
-}
-
-fn rounded<S: Scalar>(grid: &Grid, affine: Affine, x: S) -> S {
+pub(super) fn rounded<S: Scalar>(grid: &Grid, affine: Affine, x: S) -> S {
     if x.value().is_nan() {
         return x;
     }

@@ -3,3 +3,5 @@
 mod folding;
 mod gptq;
 mod laws;
+mod outliers;
+mod stories;

@@ -21,12 +21,12 @@ struct Case {
 }
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gptq").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 /// Tensors of a file by name.
-fn tensors() -> BTreeMap<String, Vec<f64>> {
-    let mut file = File::open(golden("gptq.safetensors")).expect("a file");
+pub(super) fn tensors(name: &str) -> BTreeMap<String, Vec<f64>> {
+    let mut file = File::open(golden(name)).expect("a file");
     let directory = safetensors::directory(&mut file).expect("a safetensors file");
     let mut tensors = BTreeMap::new();
     for (name, entry) in directory.entries {
@@ -36,10 +36,10 @@ fn tensors() -> BTreeMap<String, Vec<f64>> {
     tensors
 }
 
-const INPUTS: usize = 128;
+pub(super) const INPUTS: usize = 128;
 
 /// `|X dW^T|^2 / |X W^T|^2`.
-fn nmse(calibration: &Calibration, w: &[f64], q: &[f64]) -> f64 {
+pub(super) fn nmse(calibration: &Calibration, w: &[f64], q: &[f64]) -> f64 {
     let d: Vec<f64> = w.iter().zip(q).map(|(w, q)| w - q).collect();
     calibration.output_error(&d) / calibration.output_error(w)
 }
@@ -56,10 +56,10 @@ fn off_grid(result: &Quantized<f64>, values: &[f64], bits: u32) -> f64 {
 
 #[test]
 fn all_nine_configurations_are_the_authors() {
-    let cases = std::fs::read_to_string(golden("figures.json")).expect("figures");
+    let cases = std::fs::read_to_string(golden("gptq/figures.json")).expect("figures");
     let cases: BTreeMap<String, Case> = serde_json::from_str(&cases).expect("JSON");
     assert_eq!(cases.len(), 9);
-    let tensors = tensors();
+    let tensors = tensors("gptq/gptq.safetensors");
     let (w, x) = (Matrix::new(&tensors["W"], INPUTS), Matrix::new(&tensors["X"], INPUTS));
     let mut calibration = Calibration::new(INPUTS);
     calibration.observe(x);
