@@ -83,7 +83,7 @@ impl Levels for Table {
 
     fn nearest(self, y: f32) -> f32 {
         // Bits of the sum whose last place is a half of a level: its cell.
-        let cell = y.max(TABLE[0]).min(TABLE[15]) + (CELLS / 4) as f32 - 0.25 + HALVES;
+        let cell = y.clamp(TABLE[0], TABLE[15]) + (CELLS / 4) as f32 - 0.25 + HALVES;
         NEAREST[cell.to_bits() as usize % CELLS]
     }
 
