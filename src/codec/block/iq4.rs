@@ -50,6 +50,28 @@ pub(super) fn to_iq4_xs(values: &[f32], bytes: &mut [u8]) {
     planes::write::<4, 16>(&fit.codes, 0, &mut bytes[8..]);
 }
 
+/// Cells of half a level, from `-CELLS / 4`.
+const CELLS: usize = 512;
+
+/// The magnitude from which on f32 counts in halves.
+const HALVES: f32 = 4_194_304.0;
+
+/// The level nearest to every cell; middles between levels are edges of cells.
+const NEAREST: [f32; CELLS] = {
+    let mut nearest = [TABLE[15]; CELLS];
+    let mut level = 15;
+    while level > 0 {
+        let middle = 0.5 * (TABLE[level - 1] + TABLE[level]);
+        let mut cell = 0;
+        while (cell as f32 + 0.5) * 0.5 < middle + (CELLS / 4) as f32 {
+            nearest[cell] = TABLE[level - 1];
+            cell += 1;
+        }
+        level -= 1;
+    }
+    nearest
+};
+
 /// The table as levels.
 #[derive(Clone, Copy)]
 struct Table;
@@ -60,9 +82,9 @@ impl Levels for Table {
     }
 
     fn nearest(self, y: f32) -> f32 {
-        // A sum of gaps, because a core compares many elements at once.
-        let gaps = TABLE.windows(2).map(|w| (0.5 * (w[0] + w[1]), w[1] - w[0]));
-        gaps.fold(TABLE[0], |level, (middle, gap)| level + if y > middle { gap } else { 0.0 })
+        // Bits of the sum whose last place is a half of a level: its cell.
+        let cell = y.clamp(TABLE[0], TABLE[15]) + (CELLS / 4) as f32 - 0.25 + HALVES;
+        NEAREST[cell.to_bits() as usize % CELLS]
     }
 
     fn code(self, level: f32) -> u8 {

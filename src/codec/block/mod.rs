@@ -43,17 +43,20 @@ pub enum BlockError {
     },
 }
 
+type Decode = fn(&[u8], &mut [f32]);
+type Encode = fn(&[f32], &mut [u8]);
+
 /// What lies together, and how it is read and written.
 struct Codec {
     elements: usize,
     bytes: usize,
-    decode: fn(&[u8], &mut [f32]),
-    encode: fn(&[f32], &mut [u8]),
+    decode: Decode,
+    encode: Encode,
 }
 
 /// The table of types.
 fn codec(block: Block) -> Option<Codec> {
-    let (decode, encode): (fn(&[u8], &mut [f32]), fn(&[f32], &mut [u8])) = match block {
+    let (decode, encode): (Decode, Encode) = match block {
         Block::Q4_0 => (legacy::q4_0, legacy::to_q4_0),
         Block::Q4_1 => (legacy::q4_1, legacy::to_q4_1),
         Block::Q5_0 => (legacy::q5_0, legacy::to_q5_0),

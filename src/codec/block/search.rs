@@ -41,8 +41,8 @@ fn whole(y: f32) -> f32 {
 }
 
 /// Steps of [`scale`] and [`line`] to either side of the one that reaches the extremes, and their size in levels.
-const STEPS: i32 = 10;
-const STEP: f32 = 0.1;
+const STEPS: i32 = 5;
+const STEP: f32 = 0.2;
 
 /// The scale `s` for which `s level` comes nearest to the values.
 ///
