@@ -1,10 +1,13 @@
 //! The command line: the only module that reads files, the environment and the clock.
 
+mod arrays;
 mod cache;
 mod case;
 mod catalog;
+mod checkpoint;
 mod deploy;
 mod distill;
+mod dump;
 mod error;
 mod estimate;
 mod explain;
@@ -12,12 +15,14 @@ mod files;
 mod graph;
 mod hardware;
 mod kv;
+mod manner;
 mod model;
 mod page;
 mod page_charts;
 mod parallel;
 mod reproduce;
 mod roofline;
+mod run;
 mod speculate;
 mod surface;
 mod sweep;
@@ -54,6 +59,8 @@ enum Command {
     Reproduce(reproduce::ReproduceArgs),
     /// Show what KV memory holds and wastes under each layout
     Kv(kv::KvArgs),
+    /// Run a model with its weights: logits, any value of its graph, generated tokens
+    Run(Box<run::RunArgs>),
     /// Print a model's graph
     Graph(graph::GraphArgs),
     /// List, show or import models
@@ -88,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Waterfall(args) => waterfall::run(&args),
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Kv(args) => kv::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Hardware(command) => hardware::run(&command),

@@ -188,8 +188,9 @@ impl Float {
 
     /// The pattern nearest to `x`, of two as near the one that is even; rounded once, from `x` as it is.
     ///
-    /// e8m0 has neither zero nor sign: those are NaN, magnitudes below the smallest become it, and of two as
-    /// near the larger is taken, all as in `ml_dtypes`. NaN keeps its sign and no payload.
+    /// e8m0 has neither zero nor sign: those are NaN. Magnitudes below the smallest become it, those between the
+    /// smallest and the next become the next, and of two as near the larger is taken, all as in `ml_dtypes`.
+    /// NaN keeps its sign and no payload.
     pub fn encode(self, x: f64, overflow: Overflow) -> u32 {
         let negative = x.is_sign_negative();
         if x.is_nan() {
@@ -219,9 +220,11 @@ impl Float {
         let above = (at - self.lowest()).min(1 << self.exponent) as u32;
         let mantissa = self.mantissa as i32;
         // Exact: a product with a power of two that is not subnormal where rounding matters.
-        let steps = (x * power(mantissa - at)).round_ties_even();
+        let exact = x * power(mantissa - at);
+        let steps = exact.round_ties_even();
         if self.specials == Specials::Power {
-            return above + u32::from(steps > 1.0);
+            let up = if at == self.lowest() { exact > 1.0 } else { steps > 1.0 };
+            return above + u32::from(up);
         }
         // A carry out of the mantissa, or of the subnormal numbers, raises the exponent by itself.
         (u64::from(above) << self.mantissa).saturating_add(steps as u64).min(u64::from(u32::MAX))

@@ -14,6 +14,7 @@ mod kernels;
 mod lifetimes;
 mod paged;
 mod rank;
+mod rounded;
 
 use crate::graph::{Graph, Kind, NodeId};
 use crate::op::scalar::Scalar;
@@ -24,6 +25,7 @@ pub use kernels::{Applied, Defining, Kernels};
 use lifetimes::Lifetimes;
 pub use paged::PagedRows;
 use rank::RankRun;
+pub use rounded::Rounded;
 use std::collections::BTreeMap;
 
 /// What a step returns.

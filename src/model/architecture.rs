@@ -91,8 +91,8 @@ pub struct Attention {
     pub k_bias: bool,
     /// The output projection adds a bias.
     pub out_bias: bool,
-    /// Queries and keys take an RMS norm over `head_dim` before rotation (Qwen3).
-    pub qk_norm: bool,
+    /// Norm of queries and keys before rotation, of the model's kind.
+    pub qk_norm: QkNorm,
     /// What `q k^T` is multiplied with: `1 / sqrt(head_dim)` unless the model says otherwise.
     pub scale: f64,
     /// `c` of `c tanh(x / c)` on the scaled scores (Gemma 2: 50).
@@ -105,6 +105,39 @@ pub struct Attention {
     /// Pattern over layers, repeated from layer 0. `Some(w)`: a query sees the last `w` keys, its
     /// own included; `None`: all of them. Never empty.
     pub windows: Vec<Option<u64>>,
+}
+
+/// Norm of queries and keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum QkNorm {
+    /// None.
+    #[default]
+    None,
+    /// Over each head, all heads with one gain (Qwen3).
+    Head,
+    /// Over each head, every head with a gain of its own (Cohere).
+    OwnHead,
+    /// Over all heads of a token together (OLMo-2, arXiv 2501.00656).
+    Row,
+}
+
+impl QkNorm {
+    /// Norms of a token's `heads` heads of `head_dim`, and elements of each.
+    pub const fn groups(self, heads: u64, head_dim: u64) -> (u64, u64) {
+        match self {
+            Self::Row => (1, heads * head_dim),
+            Self::None | Self::Head | Self::OwnHead => (heads, head_dim),
+        }
+    }
+
+    /// Elements of the gain for so many heads.
+    pub const fn gains(self, heads: u64, head_dim: u64) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Head => head_dim,
+            Self::OwnHead | Self::Row => heads * head_dim,
+        }
+    }
 }
 
 /// Multi-head latent attention (arXiv 2405.04434).
@@ -235,7 +268,9 @@ pub struct Norm {
     pub unit_offset: bool,
     /// A bias is added; layer norm only.
     pub bias: bool,
-    /// Also behind attention and behind the feed-forward network, before the residual (Gemma 2).
+    /// Before attention and before the feed-forward network; OLMo-2 has none there.
+    pub pre: bool,
+    /// Behind attention and behind the feed-forward network, before the residual (Gemma 2).
     pub post: bool,
 }
 
@@ -310,6 +345,17 @@ impl Attention {
 }
 
 impl Architecture {
+    /// The model itself, where its sizes fit together.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn checked(self) -> Result<Self, String> {
+        match super::check::check(&self) {
+            Ok(()) => Ok(self),
+            Err(refusal) => Err(refusal.message),
+        }
+    }
+
     /// The experts of layer `layer`, counted from 0; `None` where it is dense.
     pub fn experts_of(&self, layer: u64) -> Option<Experts> {
         self.experts.filter(|experts| layer >= experts.dense_layers)

@@ -1,6 +1,7 @@
 //! What every architecture must satisfy, however it was written down.
 
 use super::{Architecture, Block, Experts, NormKind, Position, RopeScaling, encoder};
+use crate::model::QkNorm;
 
 /// Largest size of anything: no table, width or context of a model comes near.
 const LARGEST: u64 = 1 << 40;
@@ -277,7 +278,7 @@ fn latent(model: &Architecture) -> Checked {
     let others = [
         ("qkv_bias", a.qkv_bias),
         ("out_bias", a.out_bias),
-        ("qk_norm", a.qk_norm),
+        ("qk_norm", a.qk_norm != QkNorm::None),
         ("softcap", a.softcap.is_some()),
         ("sinks", a.sinks),
         ("windows", a.windows.iter().any(Option::is_some)),
@@ -359,6 +360,11 @@ fn norms(model: &Architecture) -> Checked {
         Block::Parallel { norms } if !(1..=2).contains(&norms) => {
             let message = format!("a parallel block with {norms} norms");
             Err(Refusal::new("block", message).hint("1: shared, 2: one for each branch"))
+        }
+        Block::Parallel { .. } if !model.norm.pre => {
+            let message =
+                "a block without norms before the sublayers must be sequential".to_owned();
+            Err(Refusal::new("block", message))
         }
         Block::Parallel { .. } if model.norm.post => {
             let message = "norms behind the sublayers need a sequential block".to_owned();

@@ -2,6 +2,7 @@
 
 use super::architecture::{Architecture, Block, Encoder, EncoderInput, Position};
 use super::check::{Checked, Refusal, size};
+use crate::model::QkNorm;
 use crate::yaml::{Position as Line, Spanned};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -123,7 +124,7 @@ pub(super) fn check(model: &Architecture) -> Checked {
         }
     }
     let attention = &model.attention;
-    if attention.qk_norm || attention.sinks {
+    if attention.qk_norm != QkNorm::None || attention.sinks {
         let message = "`qk_norm` and `sinks` are not modelled beside an encoder";
         return refuse("attention.heads", message);
     }
@@ -139,7 +140,7 @@ pub(super) fn check(model: &Architecture) -> Checked {
             "a norm behind the embedding is not modelled beside an encoder",
         );
     }
-    if model.norm.post {
+    if model.norm.post || !model.norm.pre {
         return refuse(
             "norm.post",
             "norms behind the sublayers are not modelled beside an encoder",

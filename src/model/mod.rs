@@ -19,7 +19,8 @@ mod write;
 
 pub use architecture::{
     Activation, Architecture, Attention, Block, Embedding, Encoder, EncoderInput, Experts, Ffn,
-    Groups, Head, Latent, LatentForm, Norm, NormKind, Pairing, Position, RopeScaling, Scoring,
+    Groups, Head, Latent, LatentForm, Norm, NormKind, Pairing, Position, QkNorm, RopeScaling,
+    Scoring,
 };
 pub use graphs::Graphs;
 pub use parameters::{LayerParameters, Parameters};

@@ -65,6 +65,7 @@ impl Architecture {
     /// Norms over `hidden` in one layer, before and behind the sublayers.
     pub fn norms_per_layer(&self) -> u64 {
         let before = match self.block {
+            Block::Sequential if !self.norm.pre => 0,
             Block::Sequential => 2,
             Block::Parallel { norms } => norms,
         };
@@ -136,12 +137,19 @@ impl Architecture {
         };
         LayerParameters {
             attention: (1 + cross) * attention + positions + sinks,
-            norms: norms
-                + latents
-                + when(self.attention.qk_norm, 2 * u128::from(self.attention.head_dim)),
-            biases: network.biases + (1 + cross) * biases + when(self.norm.bias, norms + latents),
+            norms: norms + latents + self.qk_gains(),
+            biases: network.biases
+                + (1 + cross) * biases
+                + when(self.norm.bias, norms + latents + self.qk_gains()),
             ..network
         }
+    }
+
+    /// Gains of the norms of queries and keys.
+    fn qk_gains(&self) -> u128 {
+        let a = &self.attention;
+        let gains = |heads| u128::from(a.qk_norm.gains(heads, a.head_dim));
+        gains(a.heads) + gains(a.kv_heads)
     }
 
     /// Weights of one latent attention, and of the norms of its latents. With a head's `t` rotated

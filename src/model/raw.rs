@@ -75,9 +75,10 @@ pub(super) struct RawAttention {
     /// The output projection has a bias.
     #[serde(default)]
     pub out_bias: bool,
-    /// RMS norm of queries and keys per head.
+    /// Norm of queries and keys: `true` per head with one gain for all, `own-head` per head with gains
+    /// of its own, `row` over all heads.
     #[serde(default)]
-    pub qk_norm: bool,
+    pub qk_norm: RawQkNorm,
     /// Factor of q k^T; 1 / sqrt(head_dim) where absent.
     #[schemars(with = "Option<f64>")]
     pub scale: Option<Spanned<f64>>,
@@ -97,6 +98,32 @@ pub(super) struct RawAttention {
 
 fn yes() -> bool {
     true
+}
+
+/// Norm of queries and keys.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "expected true, false, `own-head` or `row`")]
+pub(super) enum RawQkNorm {
+    /// Per head with one gain, or none.
+    Flag(bool),
+    /// Another form.
+    Named(QkNormName),
+}
+
+impl Default for RawQkNorm {
+    fn default() -> Self {
+        Self::Flag(false)
+    }
+}
+
+/// Another form of the norm of queries and keys.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum QkNormName {
+    /// Per head, each with gains of its own.
+    OwnHead,
+    /// Over all heads.
+    Row,
 }
 
 /// Multi-head latent attention.
@@ -334,7 +361,10 @@ pub(super) struct RawNorm {
     /// A bias is added; must be given for layer norm, cannot be true for RMS norm.
     #[schemars(with = "Option<bool>")]
     pub bias: Option<Spanned<bool>>,
-    /// Also behind attention and feed-forward network.
+    /// Before attention and feed-forward network; true where absent.
+    #[serde(default = "yes")]
+    pub pre: bool,
+    /// Behind attention and feed-forward network.
     #[schemars(with = "Option<bool>")]
     pub post: Option<Spanned<bool>>,
 }

@@ -3,12 +3,12 @@
 use super::check::{Refusal, check, head_dim};
 use super::encoder::RawEncoder;
 use super::raw::{
-    RawActivation, RawAttention, RawBlock, RawExperts, RawGroups, RawModel, RawNorm, RawNormKind,
-    RawPairing, RawPosition, RawScale, RawScaling, RawScoring, RawWindow,
+    QkNormName, RawActivation, RawAttention, RawBlock, RawExperts, RawGroups, RawModel, RawNorm,
+    RawNormKind, RawPairing, RawPosition, RawQkNorm, RawScale, RawScaling, RawScoring, RawWindow,
 };
 use super::{
     Activation, Architecture, Attention, Block, Embedding, Experts, Ffn, Groups, Head, Norm,
-    NormKind, Pairing, Position, RopeScaling, Scoring,
+    NormKind, Pairing, Position, QkNorm, RopeScaling, Scoring,
 };
 use crate::diagnostic::Diagnostic;
 use crate::yaml::{Position as Line, Source, Spanned};
@@ -97,7 +97,12 @@ fn attention(hidden: u64, raw: &RawAttention) -> Result<Attention, Refusal> {
         qkv_bias: raw.qkv_bias,
         k_bias: raw.k_bias,
         out_bias: raw.out_bias,
-        qk_norm: raw.qk_norm,
+        qk_norm: match raw.qk_norm {
+            RawQkNorm::Flag(false) => QkNorm::None,
+            RawQkNorm::Flag(true) => QkNorm::Head,
+            RawQkNorm::Named(QkNormName::OwnHead) => QkNorm::OwnHead,
+            RawQkNorm::Named(QkNormName::Row) => QkNorm::Row,
+        },
         scale: raw.scale.as_ref().map_or(1.0 / (head_dim as f64).sqrt(), |s| s.value),
         softcap: raw.softcap.as_ref().map(|c| c.value),
         sinks: raw.sinks,
@@ -205,6 +210,7 @@ fn norm(raw: &RawNorm) -> Result<Norm, Refusal> {
         epsilon: raw.epsilon.value,
         unit_offset: raw.unit_offset,
         bias: bias.unwrap_or(false),
+        pre: raw.pre,
         post: raw.post.as_ref().is_some_and(|p| p.value),
     })
 }

@@ -3,6 +3,7 @@
 use super::{
     Architecture, Attention, Block, Experts, Groups, Latent, NormKind, Position, RopeScaling,
 };
+use crate::model::QkNorm;
 use std::fmt::Write;
 
 impl Architecture {
@@ -44,6 +45,9 @@ impl Architecture {
         if self.norm.kind == NormKind::Layer {
             line(text, 2, "bias", self.norm.bias);
         }
+        if !self.norm.pre {
+            line(text, 2, "pre", false);
+        }
         flag(text, "post", self.norm.post);
     }
 
@@ -84,7 +88,12 @@ fn attention(text: &mut String, attention: &Attention) {
         line(text, 2, "k_bias", false);
     }
     flag(text, "out_bias", attention.out_bias);
-    flag(text, "qk_norm", attention.qk_norm);
+    match attention.qk_norm {
+        QkNorm::None => {}
+        QkNorm::Head => line(text, 2, "qk_norm", true),
+        QkNorm::OwnHead => line(text, 2, "qk_norm", "own-head"),
+        QkNorm::Row => line(text, 2, "qk_norm", "row"),
+    }
     if attention.scale != 1.0 / (attention.head_dim as f64).sqrt() {
         real(text, "scale", Some(attention.scale));
     }

@@ -28,7 +28,7 @@ impl NormKind {
 /// `y = x / rms(x) * w` or `y = (x - mean) / std(x) * w + b`, over groups of `width` elements.
 ///
 /// Shapes: `x: [M, G W]`, `w: [1, W]`, `b: [1, W]`, `y: [M, G W]`; G is 1 for a whole row and the
-/// number of heads for a norm of each head. Work per group: RMS `4 W + 2` vector, layer `6 W + 3`
+/// number of heads for a norm of each head, whose gains may be its own. Work per group: RMS `4 W + 2` vector, layer `6 W + 3`
 /// (`W` more with a bias), 1 special; `1 + w` in place of `w` adds `W`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Norm {
@@ -46,9 +46,16 @@ pub struct Norm {
     pub unit_offset: bool,
     /// Whether `b` is the third operand.
     pub bias: bool,
+    /// Whether each group has a gain (and bias) of its own: `w: [1, G W]` (Cohere).
+    pub own_gain: bool,
 }
 
 impl Norm {
+    /// Elements of the gain.
+    const fn gains(&self) -> u64 {
+        if self.own_gain { self.groups * self.width } else { self.width }
+    }
+
     /// The elements of one group, centred for a layer norm, and `1 / sqrt(mean square + epsilon)`.
     fn statistics<S: Scalar>(&self, mut x: Vec<S>) -> (Vec<S>, S) {
         let inverse = S::constant(1.0 / self.width as f64);
@@ -72,8 +79,8 @@ impl Operator for Norm {
         let x = TensorType::activation(self.rows, self.groups * self.width);
         let expected = [
             ("x", x),
-            ("w", TensorType::weight(WeightKind::Norm, 1, self.width)),
-            ("b", TensorType::weight(WeightKind::Bias, 1, self.width)),
+            ("w", TensorType::weight(WeightKind::Norm, 1, self.gains())),
+            ("b", TensorType::weight(WeightKind::Bias, 1, self.gains())),
         ];
         check(Self::NAME, operands, &expected[..2 + usize::from(self.bias)])?;
         Ok(x)
@@ -88,10 +95,11 @@ impl Operator for Norm {
         };
         let offset = if self.unit_offset { w } else { 0.0 };
         let bias = if self.bias { w } else { 0.0 };
+        let gains = self.gains() as f64;
         Work {
             vector: groups * (statistics + offset + bias),
             special: groups,
-            reads: [groups * w, w, bias],
+            reads: [groups * w, gains, if self.bias { gains } else { 0.0 }],
             writes: groups * w,
             ..Work::default()
         }
@@ -108,11 +116,12 @@ impl Operator for Norm {
                 S::on(Engine::Vector, || {
                     let x = (0..width).map(|i| operands[0].at(m, first + i)).collect();
                     let (x, scale) = self.statistics(x);
+                    let own = if self.own_gain { first } else { 0 };
                     for (i, v) in x.into_iter().enumerate() {
-                        let gain = operands[1].at(0, i);
+                        let gain = operands[1].at(0, own + i);
                         let gain = if self.unit_offset { S::constant(1.0) + gain } else { gain };
                         let y = v * scale * gain;
-                        let y = if self.bias { y + operands[2].at(0, i) } else { y };
+                        let y = if self.bias { y + operands[2].at(0, own + i) } else { y };
                         out.set(m, first + i, y);
                     }
                 });
@@ -134,7 +143,9 @@ impl Operator for Norm {
         };
         let groups = self.groups / layout.column_parts();
         let mut split = Split::alike(Self { groups, ..self.clone() }, operands.len(), layout);
-        split.operands[1..].fill(Layout::Whole);
+        if !self.own_gain {
+            split.operands[1..].fill(Layout::Whole);
+        }
         Ok(split)
     }
 

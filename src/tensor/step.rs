@@ -145,6 +145,11 @@ impl Step {
         Ok(Self { groups, logits: Logits::Last })
     }
 
+    /// The same step with logits for every new token.
+    pub fn with_all_logits(self) -> Self {
+        Self { logits: Logits::All, ..self }
+    }
+
     fn one(group: Group, logits: Logits, what: &'static str) -> Result<Self, StepError> {
         check(&group, what)?;
         Ok(Self { groups: SmallVec::from_slice(&[group]), logits })

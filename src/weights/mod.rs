@@ -5,7 +5,9 @@
 mod assemble;
 mod checkpoint;
 mod decode;
+mod gguf;
 mod source;
 
 pub use checkpoint::{Checkpoint, WeightError};
+pub use gguf::architecture;
 pub use source::{Given, Weights};

@@ -68,6 +68,13 @@ impl<'a, S: Scalar> Given<'a, S> {
         self.values.clear();
     }
 
+    /// Values that were given under names that begin so, by layer and name without `.past`.
+    pub fn values_of(&self, prefix: &str) -> BTreeMap<(Option<u64>, String), Vec<S>> {
+        let of_prefix = self.values.iter().filter(|((_, name), _)| name.starts_with(prefix));
+        let bare = |name: &str| name.strip_suffix(".past").unwrap_or(name).to_owned();
+        of_prefix.map(|((layer, name), v)| ((*layer, bare(name)), v.as_ref().clone())).collect()
+    }
+
     /// What went wrong since the last call.
     ///
     /// # Errors

@@ -170,6 +170,13 @@ pub fn checked(parallel: Parallel, model: &Architecture) -> Result<Parallel, Dia
         let legal = legal.collect::<Vec<_>>().join(", ");
         return Err(Diagnostic::new(message).hint(format!("one of {legal}")));
     }
+    if tensor > 1 && model.attention.qk_norm == crate::model::QkNorm::Row {
+        let message = format!(
+            "tensor parallelism over {tensor} devices does not cut the norm over all heads of {}",
+            model.id
+        );
+        return Err(Diagnostic::new(message).hint("--pp and --dp leave layers whole"));
+    }
     if parallel.sequence && tensor == 1 {
         let message = "sequence parallelism shares out what tensor parallelism leaves whole";
         return Err(Diagnostic::new(message).hint("it needs tp above 1"));

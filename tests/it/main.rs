@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cli;
+mod codec;
 mod context_parallel;
 mod documents;
 mod encoders;
@@ -9,6 +10,7 @@ mod expert_parallel;
 mod extending;
 mod fast_kernels;
 mod formats;
+mod golden_models;
 mod kv_cache;
 mod kv_sharing;
 mod latent;

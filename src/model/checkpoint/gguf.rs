@@ -2,7 +2,7 @@
 
 use super::{Layout, Part, Wanted};
 
-pub(super) const LAYOUT: Layout = Layout { ignored: &["rope_freqs.weight"], ..Layout::new(find) };
+pub(super) const LAYOUT: Layout = Layout::new(find);
 
 const TABLE: &[(&str, &str)] = &[
     ("embed.tokens", "token_embd"),

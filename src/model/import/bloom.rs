@@ -6,10 +6,15 @@ use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
 use crate::model::{
     Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position,
+    QkNorm,
 };
 
 pub(super) const FAMILY: Family =
     Family { model_type: "bloom", architecture: "BloomForCausalLM", read };
+
+/// Tokens of the sequences that BLOOM was trained on (arXiv 2211.05100, table 3), where the file leaves
+/// `seq_length` out.
+const TRAINED_CONTEXT: u64 = 2048;
 
 /// Heads are in `n_head` or `num_attention_heads`, the width in `hidden_size` or `n_embed`. ALiBi
 /// has no longest context; `seq_length` is the trained one. GELU is the tanh form: the class has no
@@ -39,7 +44,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         vocabulary: config.size("vocab_size")?,
         hidden,
         layers,
-        max_context: config.size("seq_length")?,
+        max_context: config.size_opt("seq_length")?.unwrap_or(TRAINED_CONTEXT),
         position: Position::Alibi,
         attention: Attention {
             heads,
@@ -48,7 +53,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             qkv_bias: true,
             k_bias: true,
             out_bias: true,
-            qk_norm: false,
+            qk_norm: QkNorm::None,
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
             sinks: false,
@@ -67,6 +72,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             epsilon: config.real("layer_norm_epsilon")?,
             unit_offset: false,
             bias: true,
+            pre: true,
             post: false,
         },
         block: Block::Sequential,

@@ -8,7 +8,8 @@ use super::rms_decoder::around;
 use super::rope::{DEFAULT_THETA, read_scaling};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Architecture, Attention, Experts, Latent, LatentForm, Pairing, Position, RopeScaling, Scoring,
+    Architecture, Attention, Experts, Latent, LatentForm, Pairing, Position, QkNorm, RopeScaling,
+    Scoring,
 };
 
 /// Reads everything but how experts are chosen: `experts` has a softmax without groups.
@@ -17,7 +18,7 @@ pub(super) fn deepseek(config: &mut Config) -> Result<(Architecture, Experts), D
     config.only("mlp_bias", false)?;
     let hidden = config.size("hidden_size")?;
     let attended = attention(config)?;
-    let mut model = around(config, hidden, attended, false)?;
+    let mut model = around(config, hidden, attended, (false, "rms_norm_eps"))?;
     let experts = experts(config)?;
     if experts.dense_layers == 0 {
         model.ffn.inner = experts.inner;
@@ -50,7 +51,7 @@ fn attention(config: &mut Config) -> Result<(Attention, Position), Diagnostic> {
         qkv_bias: false,
         k_bias: true,
         out_bias: false,
-        qk_norm: false,
+        qk_norm: QkNorm::None,
         scale: factor * factor / (head_dim as f64).sqrt(),
         softcap: None,
         sinks: false,

@@ -5,7 +5,7 @@ use super::{Family, explain, rope::rope};
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
 use crate::model::{
-    Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind,
+    Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, QkNorm,
 };
 
 pub(super) const FAMILY: Family =
@@ -46,6 +46,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             epsilon: config.real("layer_norm_epsilon")?,
             unit_offset: false,
             bias: true,
+            pre: true,
             post: false,
         },
         block: block(config, new)?,
@@ -84,7 +85,7 @@ fn attention(config: &mut Config, hidden: u64, form: Form) -> Result<Attention, 
         qkv_bias: form.bias,
         k_bias: true,
         out_bias: form.bias,
-        qk_norm: false,
+        qk_norm: QkNorm::None,
         scale: 1.0 / (head_dim as f64).sqrt(),
         softcap: None,
         sinks: false,

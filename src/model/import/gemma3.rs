@@ -4,7 +4,7 @@
 use super::rms_decoder::{Defaults, rms_decoder, same_layer_types};
 use super::{Family, config::Config};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Architecture, Position};
+use crate::model::{Architecture, Position, QkNorm};
 
 pub(super) const FAMILY: Family =
     Family { model_type: "gemma3_text", architecture: "Gemma3ForCausalLM", read };
@@ -20,18 +20,21 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
     config.require("head_dim")?;
     let mut model = rms_decoder(config, Defaults { multi_head: false, tied: true })?;
     let window = config.size("sliding_window")?;
-    let pattern = config.size_opt("sliding_window_pattern")?.unwrap_or(PATTERN);
-    if pattern == 0 || pattern > model.layers {
-        let message = format!("`sliding_window_pattern` is {pattern}");
+    // Files of newer versions repeat the pattern's length under a private name.
+    let private = config.size_opt("_sliding_window_pattern")?;
+    let pattern = config.size_opt("sliding_window_pattern")?.or(private).unwrap_or(PATTERN);
+    if pattern == 0 {
+        let message = "`sliding_window_pattern` is 0".to_owned();
         return Err(config.refuse("sliding_window_pattern", message));
     }
-    let full = pattern as usize - 1;
-    model.attention.windows = (0..=full).map(|i| (i < full).then_some(window)).collect();
+    // A model may be shallower than its pattern.
+    let windows = (1..=pattern.min(model.layers)).map(|i| (i < pattern).then_some(window));
+    model.attention.windows = windows.collect();
     same_layer_types(config, &model)?;
     model.attention.scale = 1.0 / config.real("query_pre_attn_scalar")?.sqrt();
     model.attention.softcap = config.real_opt("attn_logit_softcapping")?;
     model.head.softcap = config.real_opt("final_logit_softcapping")?;
-    model.attention.qk_norm = true;
+    model.attention.qk_norm = QkNorm::Head;
     model.norm.unit_offset = true;
     model.norm.post = true;
     model.embedding.scale = Some((model.hidden as f64).sqrt());

@@ -5,7 +5,7 @@ use super::{Family, explain};
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
 use crate::model::{
-    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position,
+    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position, QkNorm,
 };
 
 pub(super) const FAMILY: Family =
@@ -36,7 +36,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             qkv_bias: true,
             k_bias: true,
             out_bias: true,
-            qk_norm: false,
+            qk_norm: QkNorm::None,
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
             sinks: false,
@@ -55,6 +55,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             epsilon: config.real("layer_norm_epsilon")?,
             unit_offset: false,
             bias: true,
+            pre: true,
             post: false,
         },
         block: Block::Sequential,

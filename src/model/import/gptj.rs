@@ -6,7 +6,7 @@ use super::{Family, explain};
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
 use crate::model::{
-    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Pairing, Position,
+    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Pairing, Position, QkNorm,
 };
 
 pub(super) const FAMILY: Family =
@@ -46,7 +46,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             qkv_bias: false,
             k_bias: true,
             out_bias: false,
-            qk_norm: false,
+            qk_norm: QkNorm::None,
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
             sinks: false,
@@ -65,6 +65,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             epsilon: config.real("layer_norm_epsilon")?,
             unit_offset: false,
             bias: true,
+            pre: true,
             post: false,
         },
         block: Block::Parallel { norms: 1 },

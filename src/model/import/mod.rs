@@ -6,6 +6,7 @@
 //! are otherwise refused.
 
 mod bloom;
+mod cohere;
 mod config;
 mod deepseek;
 mod deepseek_v2;
@@ -14,12 +15,14 @@ mod falcon;
 mod gemma2;
 mod gemma3;
 mod gpt2;
+mod gpt_neox;
 mod gpt_oss;
 mod gptj;
 mod llama;
 mod mistral;
 mod mixtral;
 mod neutral;
+mod olmo2;
 mod opt;
 mod phi3;
 mod qwen2;
@@ -49,17 +52,20 @@ struct Family {
 /// Every family that is understood; the list that a new one joins.
 const FAMILIES: &[Family] = &[
     bloom::FAMILY,
+    cohere::FAMILY,
     deepseek_v2::FAMILY,
     deepseek_v3::FAMILY,
     falcon::FAMILY,
     gemma2::FAMILY,
     gemma3::FAMILY,
     gpt2::FAMILY,
+    gpt_neox::FAMILY,
     gpt_oss::FAMILY,
     gptj::FAMILY,
     llama::FAMILY,
     mistral::FAMILY,
     mixtral::FAMILY,
+    olmo2::FAMILY,
     opt::FAMILY,
     phi3::FAMILY,
     qwen2::FAMILY,
@@ -96,6 +102,15 @@ pub fn config_source(source: &Source, id: &str) -> Result<Architecture, Diagnost
     config.finish()?;
     (model.id, model.name, model.source) = (id.to_owned(), id.to_owned(), citation);
     check(&model).map(|()| model).map_err(|refusal| explain(&config, refusal))
+}
+
+/// The `model_type` of a named text, in the list's spelling.
+///
+/// # Errors
+/// As [`config_json`], about the family.
+pub fn family_of(source: &Source) -> Result<&'static str, Diagnostic> {
+    let mut config = Config::parse(source)?;
+    family(&mut config).map(|family| family.model_type)
 }
 
 fn family(config: &mut Config) -> Result<&'static Family, Diagnostic> {
@@ -184,7 +199,7 @@ fn explain(config: &Config, refusal: Refusal) -> Diagnostic {
         "experts.scaling" => &["routed_scaling_factor"],
         "experts.dense_layers" => &["first_k_dense_replace"],
         "experts.limit" => &["swiglu_limit"],
-        "norm.epsilon" => &["rms_norm_eps", "layer_norm_epsilon"],
+        "norm.epsilon" => &["rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps"],
         "head.softcap" => &["final_logit_softcapping"],
         _ => &[],
     };

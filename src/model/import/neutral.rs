@@ -31,6 +31,7 @@ const ANY_VALUE: &[&str] = &[
     "return_dict",
     "return_dict_in_generate",
     "router_aux_loss_coef",
+    "router_jitter_noise",
     "seq_aux",
     "task_specific_params",
     "tokenizer_class",

@@ -3,7 +3,7 @@
 use super::rms_decoder::{Defaults, rms_decoder, same_layer_types};
 use super::{Family, config::Config};
 use crate::diagnostic::Diagnostic;
-use crate::model::Architecture;
+use crate::model::{Architecture, QkNorm};
 
 pub(super) const FAMILY: Family =
     Family { model_type: "qwen3", architecture: "Qwen3ForCausalLM", read };
@@ -16,7 +16,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
     config.take("max_window_layers");
     config.require("head_dim")?;
     let mut model = rms_decoder(config, Defaults { multi_head: false, tied: false })?;
-    model.attention.qk_norm = true;
+    model.attention.qk_norm = QkNorm::Head;
     same_layer_types(config, &model)?;
     Ok(model)
 }

@@ -4,7 +4,7 @@ use super::mixtral::softmax_experts;
 use super::rms_decoder::{Defaults, rms_decoder, same_layer_types};
 use super::{Family, config::Config};
 use crate::diagnostic::Diagnostic;
-use crate::model::Architecture;
+use crate::model::{Architecture, QkNorm};
 
 pub(super) const FAMILY: Family =
     Family { model_type: "qwen3_moe", architecture: "Qwen3MoeForCausalLM", read };
@@ -17,7 +17,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
     config.take("max_window_layers");
     config.require("head_dim")?;
     let mut model = rms_decoder(config, Defaults { multi_head: false, tied: false })?;
-    model.attention.qk_norm = true;
+    model.attention.qk_norm = QkNorm::Head;
     same_layer_types(config, &model)?;
     if !config.texts("mlp_only_layers").is_ok_and(|layers| layers.is_empty()) {
         let message = "`mlp_only_layers` with dense layers is not supported".to_owned();

@@ -5,7 +5,7 @@ use super::rope::rope;
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
 use crate::model::{
-    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position,
+    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position, QkNorm,
 };
 
 /// What a configuration class takes for fields that published files leave out.
@@ -21,10 +21,19 @@ pub(super) fn rms_decoder(
     config: &mut Config,
     defaults: Defaults,
 ) -> Result<Architecture, Diagnostic> {
+    decoder(config, defaults, "rms_norm_eps")
+}
+
+/// The same with the epsilon of norms under another name.
+pub(super) fn decoder(
+    config: &mut Config,
+    defaults: Defaults,
+    epsilon: &str,
+) -> Result<Architecture, Diagnostic> {
     let hidden = config.size("hidden_size")?;
     let attention = attention(config, hidden, &defaults)?;
     let position = rope(config, attention.head_dim)?;
-    around(config, hidden, (attention, position), defaults.tied)
+    around(config, hidden, (attention, position), (defaults.tied, epsilon))
 }
 
 /// The fields around an attention with its positions.
@@ -32,7 +41,7 @@ pub(super) fn around(
     config: &mut Config,
     hidden: u64,
     (attention, position): (Attention, Position),
-    tied: bool,
+    (tied, epsilon): (bool, &str),
 ) -> Result<Architecture, Diagnostic> {
     Ok(Architecture {
         id: String::new(),
@@ -62,9 +71,10 @@ pub(super) fn around(
         experts: None,
         norm: Norm {
             kind: NormKind::Rms,
-            epsilon: config.real("rms_norm_eps")?,
+            epsilon: config.real(epsilon)?,
             unit_offset: false,
             bias: false,
+            pre: true,
             post: false,
         },
         block: Block::Sequential,
@@ -100,7 +110,7 @@ fn attention(
         qkv_bias: bias,
         k_bias: true,
         out_bias: bias,
-        qk_norm: false,
+        qk_norm: QkNorm::None,
         scale: 1.0 / (head_dim as f64).sqrt(),
         softcap: None,
         sinks: false,

@@ -5,7 +5,7 @@ use super::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     Activation, Architecture, Attention, Block, Embedding, Encoder, EncoderInput, Ffn, Head, Norm,
-    NormKind, Position,
+    NormKind, Position, QkNorm,
 };
 
 pub(super) const FAMILY: Family =
@@ -59,7 +59,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             qkv_bias: false,
             k_bias: true,
             out_bias: false,
-            qk_norm: false,
+            qk_norm: QkNorm::None,
             scale: 1.0,
             softcap: None,
             sinks: false,
@@ -74,6 +74,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             epsilon: config.real("layer_norm_epsilon")?,
             unit_offset: false,
             bias: false,
+            pre: true,
             post: false,
         },
         block: Block::Sequential,

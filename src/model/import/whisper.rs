@@ -6,7 +6,7 @@ use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
 use crate::model::{
     Architecture, Attention, Block, Embedding, Encoder, EncoderInput, Ffn, Head, Norm, NormKind,
-    Position,
+    Position, QkNorm,
 };
 
 pub(super) const FAMILY: Family =
@@ -74,7 +74,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             qkv_bias: true,
             k_bias: false,
             out_bias: true,
-            qk_norm: false,
+            qk_norm: QkNorm::None,
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
             sinks: false,
@@ -94,6 +94,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             epsilon: EPSILON,
             unit_offset: false,
             bias: true,
+            pre: true,
             post: false,
         },
         block: Block::Sequential,

@@ -2,7 +2,7 @@
 
 use super::Wiring;
 use crate::graph::{GraphError, NodeId, Source};
-use crate::model::architecture::{Attention, Position};
+use crate::model::architecture::{Attention, Position, QkNorm};
 use crate::op::{Buckets, KvAppend, PositionKeys, Rope, ScoreBias, Scores, Softmax, WeightedSum};
 use crate::tensor::{Dim, Mask, Stripe, TensorType, WeightKind};
 
@@ -33,11 +33,13 @@ impl Wiring<'_> {
         let k_bias = a.qkv_bias && a.k_bias;
         let k = self.project("attn.k", x, (hidden, kv_heads * head_dim), k_bias)?;
         let v = self.project("attn.v", x, (hidden, kv_heads * head_dim), a.qkv_bias)?;
-        let (q, k) = if a.qk_norm {
-            let q = self.norm("attn.q_norm", q, Dim::Tokens, (heads, head_dim))?;
-            (q, self.norm("attn.k_norm", k, Dim::Tokens, (kv_heads, head_dim))?)
-        } else {
-            (q, k)
+        let (q, k) = match a.qk_norm {
+            QkNorm::None => (q, k),
+            of => {
+                let own = of == QkNorm::OwnHead;
+                let q = self.head_norm("attn.q_norm", q, of.groups(heads, head_dim), own)?;
+                (q, self.head_norm("attn.k_norm", k, of.groups(kv_heads, head_dim), own)?)
+            }
         };
         let q = self.rotate("attn.rope_q", q, heads, window)?;
         let k = self.rotate("attn.rope_k", k, kv_heads, window)?;

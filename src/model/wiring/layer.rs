@@ -46,7 +46,7 @@ impl Wiring<'_> {
         let width = self.arch.hidden;
         match self.arch.block {
             Block::Sequential => {
-                let normed = self.norm("attn.norm", x, Dim::Tokens, (1, width))?;
+                let normed = self.pre("attn.norm", x)?;
                 let delta = self.attention(normed, window)?;
                 let delta = self.post("attn.post_norm", delta)?;
                 let x = self.builder.apply(
@@ -58,7 +58,7 @@ impl Wiring<'_> {
                     Some(_) => self.cross(x)?,
                     None => x,
                 };
-                let normed = self.norm("ffn.norm", x, Dim::Tokens, (1, width))?;
+                let normed = self.pre("ffn.norm", x)?;
                 let delta = self.feed_forward(normed, layer)?;
                 let delta = self.post("ffn.post_norm", delta)?;
                 self.builder.apply("ffn.add", Add { rows: Dim::Tokens, width }, &[x, delta])
@@ -87,6 +87,14 @@ impl Wiring<'_> {
         match self.arch.experts_of(layer) {
             Some(experts) => self.experts(x, &experts),
             None => self.ffn("ffn", x, self.arch.ffn.inner),
+        }
+    }
+
+    /// The norm before a sub-layer, where the model has one.
+    fn pre(&mut self, name: &str, x: NodeId) -> Result<NodeId, GraphError> {
+        match self.arch.norm.pre {
+            true => self.norm(name, x, Dim::Tokens, (1, self.arch.hidden)),
+            false => Ok(x),
         }
     }
 

@@ -154,15 +154,37 @@ impl<'a> Wiring<'a> {
         name: &str,
         x: NodeId,
         rows: Dim,
-        (groups, width): (u64, u64),
+        groups: (u64, u64),
     ) -> Result<NodeId, GraphError> {
+        self.norm_of(name, x, rows, (groups, false))
+    }
+
+    /// The same over the heads of tokens, where each has a gain of its own if need be.
+    fn head_norm(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        groups: (u64, u64),
+        own_gain: bool,
+    ) -> Result<NodeId, GraphError> {
+        self.norm_of(name, x, Dim::Tokens, (groups, own_gain))
+    }
+
+    fn norm_of(
+        &mut self,
+        name: &str,
+        x: NodeId,
+        rows: Dim,
+        ((groups, width), own_gain): ((u64, u64), bool),
+    ) -> Result<NodeId, GraphError> {
+        let gains = if own_gain { groups * width } else { width };
         let Norm { kind, epsilon, unit_offset, bias, .. } = self.arch.norm;
         let mut operands =
-            vec![x, self.weight(&format!("{name}.weight"), WeightKind::Norm, 1, width)];
+            vec![x, self.weight(&format!("{name}.weight"), WeightKind::Norm, 1, gains)];
         if bias {
-            operands.push(self.weight(&format!("{name}.bias"), WeightKind::Bias, 1, width));
+            operands.push(self.weight(&format!("{name}.bias"), WeightKind::Bias, 1, gains));
         }
-        let norm = op::Norm { kind, rows, groups, width, epsilon, unit_offset, bias };
+        let norm = op::Norm { kind, rows, groups, width, epsilon, unit_offset, bias, own_gain };
         self.builder.apply(name, norm, &operands)
     }
 

@@ -265,7 +265,7 @@ fn configs_are_whole_and_of_a_known_family() {
     1 | {"architectures": ["MambaForCausalLM"], "model_type": "mamba"}
       |                                         ^^^^^^^^^^^^^
       |
-      = help: supported: bloom, deepseek_v2, deepseek_v3, falcon, gemma2, gemma3_text, gpt2, gpt_oss, gptj, llama, mistral, mixtral, opt, phi3, qwen2, qwen3, qwen3_moe, t5, whisper
+      = help: supported: bloom, cohere, deepseek_v2, deepseek_v3, falcon, gemma2, gemma3_text, gpt2, gpt_neox, gpt_oss, gptj, llama, mistral, mixtral, olmo2, opt, phi3, qwen2, qwen3, qwen3_moe, t5, whisper
     "#);
     assert_snapshot!(import("{\"model_type\": \"llama\"}"), @"error: config.json: missing field `hidden_size`, which a `llama` model needs");
     assert_snapshot!(import("{\"model_type\": \"llama\", \"hidden_size\": 1e400}"), @r#"

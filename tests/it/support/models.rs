@@ -2,7 +2,7 @@
 
 use cosim::model::{
     Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Pairing,
-    Position,
+    Position, QkNorm,
 };
 
 /// A Llama: RMS norm, rotary positions, SwiGLU, no biases, untied head.
@@ -24,7 +24,7 @@ fn llama(id: &str, vocabulary: u64, kv_heads: u64, inner: u64) -> Architecture {
             qkv_bias: false,
             k_bias: true,
             out_bias: false,
-            qk_norm: false,
+            qk_norm: QkNorm::None,
             scale: 1.0 / (head_dim as f64).sqrt(),
             softcap: None,
             sinks: false,
@@ -40,7 +40,7 @@ fn llama(id: &str, vocabulary: u64, kv_heads: u64, inner: u64) -> Architecture {
         },
         ffn: Ffn { inner, activation, gated: true, bias: false },
         experts: None,
-        norm: Norm { kind, epsilon: 1e-5, unit_offset: false, bias: false, post: false },
+        norm: Norm { kind, epsilon: 1e-5, unit_offset: false, bias: false, pre: true, post: false },
         block: Block::Sequential,
         head: Head { tied: false, bias: false, scale: None, softcap: None },
         embedding: Embedding { scale: None, norm: false },

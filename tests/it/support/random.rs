@@ -3,7 +3,7 @@
 use cosim::model::{
     Activation, Architecture, Attention, AttentionKernel, Block, BuildOptions, Embedding, Encoder,
     EncoderInput, Experts, Ffn, FusionSet, Groups, Head, Latent, LatentForm, Norm, NormKind,
-    Pairing, Position, RopeScaling, Scoring,
+    Pairing, Position, QkNorm, RopeScaling, Scoring,
 };
 use cosim::tensor::{Group, Step};
 use proptest::option::of;
@@ -64,9 +64,10 @@ pub fn large() -> Extents {
 fn attention(e: &Extents) -> impl Strategy<Value = Attention> + use<> {
     let heads = (e.kv_heads.clone(), e.group.clone(), e.half_dim.clone());
     let windows = prop::collection::vec(of(e.window.clone()), 1..4);
-    let flags = prop::array::uniform4(any::<bool>());
+    let norms = vec![QkNorm::None, QkNorm::Head, QkNorm::OwnHead];
+    let flags = (prop::array::uniform3(any::<bool>()), prop::sample::select(norms));
     (heads, flags, of(Just(50.0)), windows).prop_map(
-        |((kv_heads, group, half), [qkv_bias, out_bias, qk_norm, sinks], softcap, windows)| {
+        |((kv_heads, group, half), ([qkv_bias, out_bias, sinks], qk_norm), softcap, windows)| {
             Attention {
                 heads: kv_heads * group,
                 kv_heads,
@@ -152,7 +153,14 @@ fn experts(e: &Extents) -> impl Strategy<Value = Experts> + use<> {
 fn norm() -> impl Strategy<Value = Norm> {
     let kind = prop_oneof![Just(NormKind::Rms), Just(NormKind::Layer)];
     (kind, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
-        |(kind, unit_offset, bias, post)| Norm { kind, epsilon: 1e-5, unit_offset, bias, post },
+        |(kind, unit_offset, bias, post)| Norm {
+            kind,
+            epsilon: 1e-5,
+            unit_offset,
+            bias,
+            pre: true,
+            post,
+        },
     )
 }
 
@@ -232,7 +240,7 @@ pub fn latents(e: &Extents) -> impl Strategy<Value = Architecture> + use<> {
                     head_dim,
                     qkv_bias: false,
                     out_bias: false,
-                    qk_norm: false,
+                    qk_norm: QkNorm::None,
                     softcap: None,
                     sinks: false,
                     latent: Some(Latent { query, key_value, value, form }),
@@ -270,7 +278,12 @@ pub fn encoder_decoders(e: &Extents) -> impl Strategy<Value = Architecture> + us
             let max_source = positions;
             Architecture {
                 position,
-                attention: Attention { k_bias, qk_norm: false, sinks: false, ..model.attention },
+                attention: Attention {
+                    k_bias,
+                    qk_norm: QkNorm::None,
+                    sinks: false,
+                    ..model.attention
+                },
                 experts: None,
                 norm: Norm { post: false, ..model.norm },
                 block: Block::Sequential,

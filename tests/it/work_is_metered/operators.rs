@@ -149,9 +149,11 @@ pub(super) fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
             epsilon: 1e-5,
             unit_offset: s.outputs.is_multiple_of(2),
             bias: s.flag,
+            own_gain: s.width.is_multiple_of(2),
         };
         let x = act(Dim::Tokens, s.groups * s.width);
-        let operands = [x, weight(WeightKind::Norm, 1, s.width)].into_iter().chain(bias(s.width));
+        let gains = if op.own_gain { s.groups * s.width } else { s.width };
+        let operands = [x, weight(WeightKind::Norm, 1, gains)].into_iter().chain(bias(gains));
         (op.into(), operands.collect())
     };
     let sampler = if s.flag { Sampler::Random { temperature: 0.7 } } else { Sampler::Greedy };

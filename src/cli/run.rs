@@ -1,0 +1,303 @@
+//! `cosim run`: a model with its weights on given tokens.
+
+use super::arrays;
+use super::checkpoint::{self, Loaded};
+use super::error::Error;
+use super::files;
+use super::manner::{AttentionArg, Precision, kernels_f32, kernels_f64};
+use crate::diagnostic::Diagnostic;
+use crate::exec::Kernels;
+use crate::formats::{Kind, values};
+use crate::model::{AttentionKernel, BuildOptions, EncoderInput};
+use crate::op::scalar::Scalar;
+use crate::session::{Draw, Encoded, Outcome, RunError, Session};
+use crate::tensor::Logits;
+use crate::weights::Weights;
+use serde_json::json;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Arguments of `cosim run`.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// Folder with config.json and safetensors, or a .gguf file
+    model: String,
+    /// Token ids: numbers with commas between, or a .npy file of [tokens] or [batch, tokens]; the decoder's, where
+    /// there is an encoder
+    #[arg(long, value_name = "IDS", conflicts_with = "text")]
+    tokens: Option<String>,
+    /// Text, where the model has its tokenizer
+    #[arg(long)]
+    text: Option<String>,
+    /// The encoder's token ids
+    #[arg(long, value_name = "IDS", conflicts_with = "features")]
+    encoder_tokens: Option<String>,
+    /// The encoder's frames: a .npy file of [batch, channels, frames]
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+    /// Write the logits of every token: a .npy file of [batch, tokens, vocabulary]
+    #[arg(long, value_name = "FILE")]
+    logits: Option<PathBuf>,
+    /// Write the hidden state behind each layer: a .npy file of [layers, batch, tokens, hidden]
+    #[arg(long, value_name = "FILE")]
+    hidden_states: Option<PathBuf>,
+    /// Write values of the graph by name: a folder of .npy files, or one .safetensors file
+    #[arg(long, value_name = "PATH")]
+    dump: Option<PathBuf>,
+    /// Which values are written: a part of their name, such as attn.q
+    #[arg(long, value_name = "PART", requires = "dump")]
+    dump_filter: Option<String>,
+    /// Go on with so many tokens
+    #[arg(long, value_name = "N")]
+    generate: Option<usize>,
+    /// Temperature of drawn tokens; 0 takes the likeliest
+    #[arg(long, default_value = "0", requires = "generate", value_parser = temperature)]
+    temperature: f64,
+    /// Seed of drawn tokens
+    #[arg(long, default_value = "1")]
+    seed: u64,
+    /// What is computed with; bf16 and fp16 round where kernels hand values on, and add up in f32
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Precision,
+    /// How attention runs: naive, flash, flash:TILE keys, paged, paged:BLOCK tokens
+    #[arg(long, default_value = "flash")]
+    attention: AttentionArg,
+    /// Weights kept in memory between steps, GiB
+    #[arg(long, default_value = "4", value_name = "GIB", value_parser = gib)]
+    weights_in_memory: f64,
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|t| t.is_finite() && *t >= 0.0);
+    value.ok_or_else(|| "expected a number of at least 0".to_owned())
+}
+
+fn gib(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|t| (0.0..=1e6).contains(t));
+    value.ok_or_else(|| "expected a number from 0 to 1000000".to_owned())
+}
+
+impl From<RunError> for Error {
+    fn from(error: RunError) -> Self {
+        Diagnostic::new(error.to_string()).into()
+    }
+}
+
+pub fn run(args: &RunArgs) -> Result<(), Error> {
+    let options = BuildOptions {
+        attention: match args.attention.is_naive() {
+            true => AttentionKernel::Naive,
+            false => AttentionKernel::Flash,
+        },
+        ..BuildOptions::default()
+    };
+    let loaded = checkpoint::load(&args.model, &options)?;
+    let block = args.attention.block();
+    match args.precision {
+        Precision::F64 => {
+            let kernels = kernels_f64(&args.attention);
+            go(args, &loaded, &loaded.checkpoint, kernels.as_ref(), block)
+        }
+        precision => {
+            let kernels = kernels_f32(&args.attention, precision);
+            let weights = precision.weights(&loaded.checkpoint);
+            go(args, &loaded, weights.as_ref(), kernels.as_ref(), block)
+        }
+    }
+}
+
+/// What a scalar needs to leave the program.
+pub trait Stored: Scalar {
+    /// Its kind in files.
+    const KIND: Kind;
+    /// Its bytes.
+    fn bytes(values: &[Self]) -> Vec<u8>;
+}
+
+impl Stored for f32 {
+    const KIND: Kind = Kind::F32;
+    fn bytes(values: &[Self]) -> Vec<u8> {
+        values::f32_bytes(values)
+    }
+}
+
+impl Stored for f64 {
+    const KIND: Kind = Kind::F64;
+    fn bytes(values: &[Self]) -> Vec<u8> {
+        values::f64_bytes(values)
+    }
+}
+
+fn go<S: Stored>(
+    args: &RunArgs,
+    loaded: &Loaded,
+    weights: &dyn Weights<S>,
+    kernels: &dyn Kernels<S>,
+    block: Option<NonZeroU64>,
+) -> Result<(), Error> {
+    let tokens = tokens(args, loaded)?;
+    let room = (args.weights_in_memory * f64::from(1 << 30)) as usize / size_of::<S>();
+    let mut session = Session::new((&loaded.arch, &loaded.graphs), weights, kernels, room);
+    if let Some(block) = block {
+        session = session.paged(block);
+    }
+    encode(args, loaded, &mut session)?;
+    let begun = Instant::now();
+    let asked = [&args.logits, &args.hidden_states, &args.dump].iter().any(|o| o.is_some());
+    let mut wrote = vec![];
+    if asked || args.generate.is_none() {
+        let keep = |name: &str| {
+            let hidden = args.hidden_states.is_some() && is_residual(name);
+            let filter = args.dump_filter.as_deref().unwrap_or_default();
+            hidden || args.dump.is_some() && name.contains(filter)
+        };
+        let outcome = session.step(&tokens, Logits::All, &keep)?;
+        wrote = write(args, loaded, &tokens, &outcome)?;
+        if args.generate.is_none() {
+            let seconds = begun.elapsed().as_secs_f64();
+            return report(args, loaded, &tokens, (seconds, &[]), (&outcome.logits, &wrote));
+        }
+        session.restart();
+        encode(args, loaded, &mut session)?;
+    }
+    let begun = Instant::now();
+    let count = args.generate.unwrap_or(0);
+    let mut draw = Draw::new(args.temperature, args.seed);
+    let bar = super::terminal::progress(count as u64);
+    let made = session.generate(&tokens, count, &mut draw, &mut |_| bar.inc(1))?;
+    bar.finish_and_clear();
+    let seconds = begun.elapsed().as_secs_f64();
+    report::<S>(args, loaded, &tokens, (seconds, &made), (&[], &wrote))
+}
+
+fn tokens(args: &RunArgs, loaded: &Loaded) -> Result<Vec<Vec<u64>>, Error> {
+    match (&args.tokens, &args.text) {
+        (Some(ids), _) => arrays::tokens(ids),
+        (None, Some(text)) => {
+            let tokenizer = loaded.tokenizer.as_ref().map_err(|why| {
+                Diagnostic::new(format!("no tokenizer: {why}")).hint("give --tokens")
+            })?;
+            let ids = tokenizer.encode(text).map_err(|e| Diagnostic::new(e.to_string()))?;
+            Ok(vec![ids])
+        }
+        (None, None) => {
+            Err(Diagnostic::new("no tokens are given").hint("--tokens 1,2,3 or --text").into())
+        }
+    }
+}
+
+fn encode<S: Stored>(
+    args: &RunArgs,
+    loaded: &Loaded,
+    session: &mut Session<'_, S>,
+) -> Result<(), Error> {
+    let keep = |_: &str| false;
+    match (&args.encoder_tokens, &args.features, loaded.arch.encoder) {
+        (Some(ids), _, _) => {
+            session.encode(&Encoded::Tokens(&arrays::tokens(ids)?), &keep)?;
+        }
+        (None, Some(path), Some(encoder)) => {
+            let EncoderInput::Audio { mel_bins } = encoder.input else {
+                let message = "the encoder reads tokens, not frames";
+                return Err(Diagnostic::new(message).hint("--encoder-tokens").into());
+            };
+            let (batch, frames, values) = arrays::frames(path, mel_bins)?;
+            let values: Vec<S> = values.into_iter().map(S::constant).collect();
+            session.encode(&Encoded::Frames { batch, frames, values: &values }, &keep)?;
+        }
+        (None, Some(_), None) => {
+            return Err(Diagnostic::new("the model has no encoder to give frames to").into());
+        }
+        (None, None, Some(_)) => {
+            let message = "the model has an encoder, which is given nothing";
+            return Err(Diagnostic::new(message).hint("--encoder-tokens or --features").into());
+        }
+        (None, None, None) => {}
+    }
+    Ok(())
+}
+
+/// The nodes whose values are the hidden state behind a layer.
+fn is_residual(name: &str) -> bool {
+    matches!(name, "ffn.add" | "block.add")
+}
+
+fn write<S: Stored>(
+    args: &RunArgs,
+    loaded: &Loaded,
+    tokens: &[Vec<u64>],
+    outcome: &Outcome<S>,
+) -> Result<Vec<PathBuf>, Error> {
+    let (batch, length) = (tokens.len() as u64, tokens[0].len() as u64);
+    let mut wrote = vec![];
+    if let Some(path) = &args.logits {
+        let shape = [batch, length, loaded.arch.vocabulary];
+        arrays::write(path, S::KIND, &shape, &S::bytes(&outcome.logits))?;
+        wrote.push(path.clone());
+    }
+    if let Some(path) = &args.hidden_states {
+        let mut layers: Vec<_> = outcome.kept.iter().filter(|(k, _)| is_residual(&k.1)).collect();
+        layers.sort_by_key(|((layer, _), _)| *layer);
+        let all: Vec<u8> = layers.iter().flat_map(|(_, v)| S::bytes(v)).collect();
+        let shape = [layers.len() as u64, batch, length, loaded.arch.hidden];
+        arrays::write(path, S::KIND, &shape, &all)?;
+        wrote.push(path.clone());
+    }
+    if let Some(path) = &args.dump {
+        super::dump::write(path, outcome, args.dump_filter.as_deref().unwrap_or_default())?;
+        wrote.push(path.clone());
+    }
+    Ok(wrote)
+}
+
+fn report<S: Stored>(
+    args: &RunArgs,
+    loaded: &Loaded,
+    tokens: &[Vec<u64>],
+    (seconds, made): (f64, &[Vec<u64>]),
+    (logits, wrote): (&[S], &[PathBuf]),
+) -> Result<(), Error> {
+    let count: usize = tokens.iter().map(Vec::len).sum();
+    let text = |ids: &[u64]| loaded.tokenizer.as_ref().ok().and_then(|t| t.decode(ids).ok());
+    let next = logits.chunks_exact(loaded.arch.vocabulary as usize);
+    let next: Vec<u64> = next.map(|row| Draw::Greedy.token(row)).collect();
+    if args.json {
+        let value = json!({
+            "model": loaded.arch.id, "tokens": tokens, "generated": made,
+            "likeliest": if made.is_empty() { Some(&next) } else { None },
+            "text": made.first().and_then(|ids| text(ids)), "seconds": seconds,
+            "wrote": wrote.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
+        });
+        return files::print(&format!("{value:#}\n"));
+    }
+    let mut out = String::new();
+    for (sequence, made) in tokens.iter().zip(made) {
+        let shown = made.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+        out += &format!("{} tokens in, {} out: {shown}\n", sequence.len(), made.len());
+        if let Some(text) = text(made) {
+            out += &format!("{text}\n");
+        }
+    }
+    if made.is_empty() {
+        let last = tokens.iter().scan(0, |row, s| {
+            *row += s.len();
+            Some(*row - 1)
+        });
+        for (sequence, row) in tokens.iter().zip(last) {
+            let Some(&token) = next.get(row) else { continue };
+            let shown = text(&[token]).map_or(String::new(), |t| format!(" {t:?}"));
+            out += &format!("{} tokens in; the likeliest next is {token}{shown}\n", sequence.len());
+        }
+    }
+    let made: usize = made.iter().map(Vec::len).sum();
+    let rate = (count + made) as f64 / seconds;
+    out += &format!("{seconds:.3} s, {rate:.1} tokens/s on this machine\n");
+    for path in wrote {
+        out += &format!("wrote {}\n", Path::display(path));
+    }
+    files::print(&out)
+}

@@ -1,0 +1,182 @@
+//! Tiny random models of every architecture against what `transformers` computes with them
+//! (`tests/golden/models.py`).
+
+use cosim::exec::Fast;
+use cosim::formats::{safetensors, values};
+use cosim::model::checkpoint::Layout;
+use cosim::model::{Architecture, BuildOptions, Graphs, import};
+use cosim::session::{Encoded, Session};
+use cosim::tensor::Logits;
+use cosim::weights::Checkpoint;
+use cosim::yaml::Source;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+struct Model {
+    folder: PathBuf,
+    arch: Architecture,
+    graphs: Graphs,
+    checkpoint: Checkpoint<File>,
+}
+
+/// Values of a file of tensors by name, with their shapes.
+fn tensors(path: &Path) -> BTreeMap<String, (Vec<u64>, Vec<f64>)> {
+    let mut file = File::open(path).expect("a fixture");
+    let directory = safetensors::directory(&mut file).expect("a directory");
+    let read = |entry: &cosim::formats::Entry, file: &mut File| {
+        values::decode::<f64>(entry.kind, &entry.read(file).expect("bytes")).expect("plain")
+    };
+    let entries = directory.entries.into_iter();
+    entries.map(|(name, e)| (name, (e.shape.clone(), read(&e, &mut file)))).collect()
+}
+
+fn folders() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models");
+    let mut found: Vec<PathBuf> =
+        std::fs::read_dir(root).expect("fixtures").map(|e| e.expect("readable").path()).collect();
+    found.sort();
+    found
+}
+
+fn model(folder: &Path) -> Result<Model, String> {
+    let text = std::fs::read_to_string(folder.join("config.json")).expect("a configuration");
+    let source = Source::new("config.json", text);
+    let arch = import::config_source(&source, "golden").map_err(|e| e.to_string())?;
+    let family = import::family_of(&source).map_err(|e| e.to_string())?;
+    let layout = Layout::of_family(family).ok_or("no layout")?;
+    let graphs = arch.graphs(&BuildOptions::default()).map_err(|e| e.to_string())?;
+    let file = File::open(folder.join("model.safetensors")).expect("weights");
+    let files = vec![("model.safetensors".to_owned(), file)];
+    let checkpoint =
+        Checkpoint::safetensors(files, (arch.clone(), layout)).map_err(|e| e.to_string())?;
+    checkpoint.check(graphs.parts().map(|(_, g)| g)).map_err(|e| e.to_string())?;
+    Ok(Model { folder: folder.to_owned(), arch, graphs, checkpoint })
+}
+
+fn sequences((shape, ids): &(Vec<u64>, Vec<f64>)) -> Vec<Vec<u64>> {
+    let length = shape[1] as usize;
+    ids.chunks(length).map(|s| s.iter().map(|&t| t as u64).collect()).collect()
+}
+
+/// `[batch, channels, frames]` with frames before channels.
+fn frames((shape, values): &(Vec<u64>, Vec<f64>)) -> (u64, u64, Vec<f64>) {
+    let (channels, frames) = (shape[1] as usize, shape[2] as usize);
+    let of = |one: &[f64]| -> Vec<f64> {
+        (0..frames).flat_map(|f| (0..channels).map(move |c| one[c * frames + f])).collect()
+    };
+    let all = values.chunks(channels * frames).flat_map(of).collect();
+    (shape[0], shape[2], all)
+}
+
+fn encode(
+    session: &mut Session<'_, f64>,
+    expected: &BTreeMap<String, (Vec<u64>, Vec<f64>)>,
+    first: bool,
+) {
+    let keep = |_: &str| false;
+    let one = |all: Vec<Vec<u64>>| if first { all[..1].to_vec() } else { all };
+    let outcome = if let Some(ids) = expected.get("encoder_input_ids") {
+        session.encode(&Encoded::Tokens(&one(sequences(ids))), &keep)
+    } else if let Some(features) = expected.get("input_features") {
+        let (batch, frames, values) = frames(features);
+        let (batch, n) =
+            if first { (1, values.len() / batch as usize) } else { (batch, values.len()) };
+        session.encode(&Encoded::Frames { batch, frames, values: &values[..n] }, &keep)
+    } else {
+        return;
+    };
+    let found = outcome.expect("an encoder that runs").logits;
+    let (_, hidden) = &expected["encoder_hidden"];
+    assert_near(&found, &hidden[..found.len()], 1e-4, "the encoder's last hidden state");
+}
+
+fn assert_near(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (i, (a, b)) in found.iter().zip(expected).enumerate() {
+        assert!(
+            (a - b).abs() <= tolerance * (1.0 + b.abs()),
+            "{what}, element {i}: {a} is not {b}"
+        );
+    }
+}
+
+/// Logits and hidden states of all tokens at once.
+fn check_forward(model: &Model, kernels: &Fast) -> Result<(), String> {
+    let expected = tensors(&model.folder.join("expected.safetensors"));
+    let ids = expected.get("input_ids").or(expected.get("decoder_input_ids")).expect("ids");
+    let mut session =
+        Session::new((&model.arch, &model.graphs), &model.checkpoint, kernels, usize::MAX);
+    encode(&mut session, &expected, false);
+    let outcome =
+        session.step(&sequences(ids), Logits::All, &|name| matches!(name, "ffn.add" | "block.add"));
+    let outcome = outcome.map_err(|e| e.to_string())?;
+    let (_, logits) = &expected["logits"];
+    let std = expected["logits_std"].1[0];
+    let worst = outcome.logits.iter().zip(logits).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    if outcome.logits.len() != logits.len() || worst.is_nan() || worst > 1e-4 * std {
+        return Err(format!("logits differ by {:.2e} of their deviation", worst / std));
+    }
+    // The last hidden state of `transformers` stands behind the final norm.
+    let (shape, hidden) = &expected["hidden_states"];
+    let each = hidden.len() / shape[0] as usize;
+    for layer in 0..shape[0] - 2 {
+        let of_layer = |(l, _): &(Option<u64>, String)| *l == Some(layer);
+        let (_, found) = outcome.kept.iter().find(|(k, _)| of_layer(k)).ok_or("no hidden state")?;
+        let wanted = &hidden[(layer as usize + 1) * each..(layer as usize + 2) * each];
+        let scale = (wanted.iter().map(|x| x * x).sum::<f64>() / each as f64).sqrt();
+        let worst = found.iter().zip(wanted).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        if worst.is_nan() || worst > 1e-4 * scale {
+            return Err(format!("hidden state {layer} differs by {:.2e}", worst / scale));
+        }
+    }
+    Ok(())
+}
+
+/// Greedy tokens with a cache, where their margin says which is right.
+fn check_greedy(model: &Model) -> Result<(), String> {
+    let expected = tensors(&model.folder.join("expected.safetensors"));
+    let ids = expected.get("input_ids").or(expected.get("decoder_input_ids")).expect("ids");
+    let kernels = Fast::default();
+    let mut session =
+        Session::new((&model.arch, &model.graphs), &model.checkpoint, &kernels, usize::MAX);
+    encode(&mut session, &expected, true);
+    let std = expected["logits_std"].1[0];
+    let mut new = sequences(ids)[0][..6].to_vec();
+    let (greedy, margins) = (&expected["greedy_ids"].1, &expected["greedy_margins"].1);
+    for (i, (&token, &margin)) in greedy.iter().zip(margins).enumerate() {
+        let outcome = session.step(&[new], Logits::Last, &|_| false).map_err(|e| e.to_string())?;
+        let best = (0..outcome.logits.len())
+            .max_by(|&a, &b| outcome.logits[a].total_cmp(&outcome.logits[b]));
+        if margin > 1e-3 * std && best != Some(token as usize) {
+            return Err(format!("greedy token {i} is {best:?}, not {token}"));
+        }
+        new = vec![token as u64];
+    }
+    Ok(())
+}
+
+/// Cases whose mathematics is not supported, with the field that the refusal names.
+const REFUSED: &[(&str, &str)] = &[("falcon-alibi", "`alibi: true`")];
+
+#[test]
+fn models_compute_what_transformers_computes() {
+    let mut wrong = vec![];
+    for folder in folders() {
+        let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or("?").to_owned();
+        if let Some((_, field)) = REFUSED.iter().find(|(case, _)| *case == name) {
+            let why = model(&folder).err().unwrap_or_default();
+            assert!(why.contains(field), "{name}: {why}");
+            continue;
+        }
+        let checked = model(&folder).and_then(|model| {
+            check_forward(&model, &Fast::default())?;
+            check_forward(&model, &Fast::naive())?;
+            check_greedy(&model)
+        });
+        if let Err(why) = checked {
+            wrong.push(format!("{name}: {why}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
