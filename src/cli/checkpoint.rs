@@ -5,7 +5,7 @@ use super::files;
 use crate::diagnostic::{Diagnostic, clip};
 use crate::formats::gguf;
 use crate::model::checkpoint::Layout;
-use crate::model::{Architecture, BuildOptions, Graphs, import};
+use crate::model::{Architecture, BuildOptions, Graphs, id_of, import};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Checkpoint, WeightError, architecture};
 use std::collections::BTreeSet;
@@ -61,8 +61,7 @@ pub fn load(name: &str, options: &BuildOptions) -> Result<Loaded, Error> {
 fn folder(path: &Path, options: &BuildOptions) -> Result<Loaded, Error> {
     let config = path.join("config.json");
     let source = files::read(&config.to_string_lossy())?;
-    let id = path.file_name().and_then(|n| n.to_str()).unwrap_or("model");
-    let arch = import::config_source(&source, id)?;
+    let arch = import::config_source(&source, &id_of(&config.to_string_lossy()))?;
     let family = import::family_of(&source)?;
     let layout = Layout::of_family(family)
         .ok_or_else(|| fail(&config, &format!("checkpoints of `{family}` are not read")))?;
@@ -122,8 +121,8 @@ fn gguf_file(path: &Path, options: &BuildOptions) -> Result<Loaded, Error> {
     }
     let mut file = open(path)?;
     let directory = gguf::directory(&mut file).map_err(|e| fail(path, &e.to_string()))?;
-    let id = path.file_stem().and_then(|n| n.to_str()).unwrap_or("model");
-    let arch = architecture(&directory, id).map_err(|e| fail(path, &e.to_string()))?;
+    let id = id_of(&path.to_string_lossy());
+    let arch = architecture(&directory, &id).map_err(|e| fail(path, &e.to_string()))?;
     let tokenizer = Tokenizer::from_gguf(&directory).map_err(|e| e.to_string());
     let named = (path.display().to_string(), file);
     let checkpoint = Checkpoint::gguf(named, directory, arch.clone()).map_err(refused)?;

@@ -20,9 +20,11 @@ mod model;
 mod page;
 mod page_charts;
 mod parallel;
+mod quality;
 mod reproduce;
 mod roofline;
 mod run;
+mod run_draft;
 mod speculate;
 mod surface;
 mod sweep;
@@ -61,6 +63,8 @@ enum Command {
     Kv(kv::KvArgs),
     /// Run a model with its weights: logits, any value of its graph, generated tokens
     Run(Box<run::RunArgs>),
+    /// Measure what quantization costs in perplexity, beside what it buys in speed
+    Quality(quality::QualityArgs),
     /// Print a model's graph
     Graph(graph::GraphArgs),
     /// List, show or import models
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::run(&args),
         Command::Kv(args) => kv::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Quality(args) => quality::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Hardware(command) => hardware::run(&command),

@@ -8,13 +8,12 @@ use super::manner::{AttentionArg, Precision, kernels_f32, kernels_f64};
 use crate::diagnostic::Diagnostic;
 use crate::exec::Kernels;
 use crate::formats::{Kind, values};
-use crate::model::{AttentionKernel, BuildOptions, EncoderInput};
+use crate::model::{Architecture, AttentionKernel, BuildOptions, EncoderInput, Graphs};
 use crate::op::scalar::Scalar;
-use crate::session::{Draw, Encoded, Outcome, RunError, Session};
+use crate::session::{Draw, Encoded, Outcome, RunError, Schemed, Session};
 use crate::tensor::Logits;
-use crate::weights::Weights;
+use crate::weights::{Given, Weights};
 use serde_json::json;
-use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -22,14 +21,14 @@ use std::time::Instant;
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
     /// Folder with config.json and safetensors, or a .gguf file
-    model: String,
+    pub model: String,
     /// Token ids: numbers with commas between, or a .npy file of [tokens] or [batch, tokens]; the decoder's, where
     /// there is an encoder
     #[arg(long, value_name = "IDS", conflicts_with = "text")]
-    tokens: Option<String>,
+    pub tokens: Option<String>,
     /// Text, where the model has its tokenizer
     #[arg(long)]
-    text: Option<String>,
+    pub text: Option<String>,
     /// The encoder's token ids
     #[arg(long, value_name = "IDS", conflicts_with = "features")]
     encoder_tokens: Option<String>,
@@ -50,30 +49,44 @@ pub struct RunArgs {
     dump_filter: Option<String>,
     /// Go on with so many tokens
     #[arg(long, value_name = "N")]
-    generate: Option<usize>,
+    pub generate: Option<usize>,
     /// Temperature of drawn tokens; 0 takes the likeliest
     #[arg(long, default_value = "0", requires = "generate", value_parser = temperature)]
-    temperature: f64,
+    pub temperature: f64,
     /// Seed of drawn tokens
     #[arg(long, default_value = "1")]
-    seed: u64,
+    pub seed: u64,
     /// What is computed with; bf16 and fp16 round where kernels hand values on, and add up in f32
     #[arg(long, value_enum, default_value = "f32")]
     precision: Precision,
+    /// Quantization scheme that weights, activations and cache take: int8, w4a16-g128, q4_k_m, fp8, ...
+    #[arg(long, value_name = "SCHEME", conflicts_with = "draft")]
+    quant: Option<String>,
+    /// Draft model of speculative sampling, over the same vocabulary
+    #[arg(long, value_name = "MODEL", requires = "generate")]
+    draft: Option<String>,
+    /// Tokens drafted in a loop
+    #[arg(long, default_value = "4", requires = "draft", value_parser = gamma)]
+    pub gamma: usize,
     /// How attention runs: naive, flash, flash:TILE keys, paged, paged:BLOCK tokens
     #[arg(long, default_value = "flash")]
-    attention: AttentionArg,
+    pub attention: AttentionArg,
     /// Weights kept in memory between steps, GiB
     #[arg(long, default_value = "4", value_name = "GIB", value_parser = gib)]
-    weights_in_memory: f64,
+    pub weights_in_memory: f64,
     /// Machine-readable output
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 fn temperature(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|t| t.is_finite() && *t >= 0.0);
     value.ok_or_else(|| "expected a number of at least 0".to_owned())
+}
+
+fn gamma(text: &str) -> Result<usize, String> {
+    let value = text.parse::<usize>().ok().filter(|n| (1..=256).contains(n));
+    value.ok_or_else(|| "expected a whole number from 1 to 256".to_owned())
 }
 
 fn gib(text: &str) -> Result<f64, String> {
@@ -96,18 +109,41 @@ pub fn run(args: &RunArgs) -> Result<(), Error> {
         ..BuildOptions::default()
     };
     let loaded = checkpoint::load(&args.model, &options)?;
-    let block = args.attention.block();
     match args.precision {
         Precision::F64 => {
             let kernels = kernels_f64(&args.attention);
-            go(args, &loaded, &loaded.checkpoint, kernels.as_ref(), block)
+            under(args, &loaded, &loaded.checkpoint, kernels.as_ref())
         }
         precision => {
             let kernels = kernels_f32(&args.attention, precision);
             let weights = precision.weights(&loaded.checkpoint);
-            go(args, &loaded, weights.as_ref(), kernels.as_ref(), block)
+            let draft = args.draft.as_ref().map(|name| checkpoint::load(name, &options));
+            let draft = draft.transpose()?;
+            let draft = draft.as_ref().map(|draft| (draft, precision.weights(&draft.checkpoint)));
+            if let Some((draft, of_draft)) = &draft {
+                let models = [(&loaded, weights.as_ref()), (*draft, of_draft.as_ref())];
+                return super::run_draft::run(args, models, kernels.as_ref());
+            }
+            under(args, &loaded, weights.as_ref(), kernels.as_ref())
         }
     }
+}
+
+/// Runs the model as it is, or under a scheme.
+fn under<S: Stored>(
+    args: &RunArgs,
+    loaded: &Loaded,
+    weights: &dyn Weights<S>,
+    kernels: &dyn Kernels<S>,
+) -> Result<(), Error> {
+    let Some(name) = &args.quant else {
+        return go(args, loaded, &loaded.graphs, weights, kernels);
+    };
+    let scheme = super::quality::scheme(name)?;
+    let source = Given::new(weights, 0);
+    let under = Schemed::new(&loaded.graphs, &source, &scheme, None)?;
+    source.checked().map_err(RunError::from)?;
+    go(args, loaded, under.graphs(), &under, &under.kernels(kernels))
 }
 
 /// What a scalar needs to leave the program.
@@ -135,16 +171,12 @@ impl Stored for f64 {
 fn go<S: Stored>(
     args: &RunArgs,
     loaded: &Loaded,
+    graphs: &Graphs,
     weights: &dyn Weights<S>,
     kernels: &dyn Kernels<S>,
-    block: Option<NonZeroU64>,
 ) -> Result<(), Error> {
     let tokens = tokens(args, loaded)?;
-    let room = (args.weights_in_memory * f64::from(1 << 30)) as usize / size_of::<S>();
-    let mut session = Session::new((&loaded.arch, &loaded.graphs), weights, kernels, room);
-    if let Some(block) = block {
-        session = session.paged(block);
-    }
+    let mut session = session(args, (&loaded.arch, graphs), weights, kernels);
     encode(args, loaded, &mut session)?;
     let begun = Instant::now();
     let asked = [&args.logits, &args.hidden_states, &args.dump].iter().any(|o| o.is_some());
@@ -174,7 +206,22 @@ fn go<S: Stored>(
     report::<S>(args, loaded, &tokens, (seconds, &made), (&[], &wrote))
 }
 
-fn tokens(args: &RunArgs, loaded: &Loaded) -> Result<Vec<Vec<u64>>, Error> {
+/// A session as the arguments have it.
+pub fn session<'a, S: Stored>(
+    args: &RunArgs,
+    model: (&'a Architecture, &'a Graphs),
+    weights: &'a dyn Weights<S>,
+    kernels: &'a dyn Kernels<S>,
+) -> Session<'a, S> {
+    let room = (args.weights_in_memory * f64::from(1 << 30)) as usize / size_of::<S>();
+    let session = Session::new(model, weights, kernels, room);
+    match args.attention.block() {
+        Some(block) => session.paged(block),
+        None => session,
+    }
+}
+
+pub fn tokens(args: &RunArgs, loaded: &Loaded) -> Result<Vec<Vec<u64>>, Error> {
     match (&args.tokens, &args.text) {
         (Some(ids), _) => arrays::tokens(ids),
         (None, Some(text)) => {

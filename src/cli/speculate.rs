@@ -3,14 +3,15 @@
 use super::case::Case;
 use super::catalog;
 use super::error::Error;
+use super::files;
 use crate::cost::CostReport;
 use crate::cost::speculative::{Optimum, Speculated, Speculation, Speculator, Target};
 use crate::diagnostic::Diagnostic;
 use crate::model::BuildOptions;
 use crate::report::EstimateContext;
-use crate::workload::{Drafter, Gamma, Speculative};
+use crate::workload::{Acceptance, Drafter, Gamma, Speculative};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Who drafts, how much, and how often it is accepted.
 #[derive(Debug, Args)]
@@ -27,6 +28,9 @@ pub struct SpeculateArgs {
     /// Acceptance rate, or one for each position: 0.8,0.7,0.6,0.5
     #[arg(long, allow_negative_numbers = true)]
     acceptance: Option<String>,
+    /// Acceptance rates as measured: the output of `cosim run --draft --json`
+    #[arg(long, value_name = "FILE", conflicts_with = "acceptance")]
+    acceptance_from: Option<PathBuf>,
     /// Speed-up over acceptance and gamma, as .svg, .csv or .json; may be given several times
     #[arg(long, value_name = "FILE")]
     pub surface: Vec<PathBuf>,
@@ -40,13 +44,17 @@ impl SpeculateArgs {
             (None, Some(how)) => Some(how.parse()?),
             (None, None) => None,
         };
-        let asked = self.gamma.is_some() || self.acceptance.is_some() || !self.surface.is_empty();
+        let rates = self.acceptance.is_some() || self.acceptance_from.is_some();
+        let asked = self.gamma.is_some() || rates || !self.surface.is_empty();
         if drafter.is_none() && asked {
             let message = "--gamma, --acceptance and --surface need something that drafts";
             return Err(Diagnostic::new(message).hint("--draft MODEL, or --speculate HOW").into());
         }
         let gamma = self.gamma.as_deref().map_or(Ok(Gamma::Auto), str::parse)?;
-        let acceptance = self.acceptance.as_deref().map(str::parse).transpose()?;
+        let acceptance = match &self.acceptance_from {
+            Some(path) => Some(measured(path)?),
+            None => self.acceptance.as_deref().map(str::parse).transpose()?,
+        };
         if drafter.is_some() && case.request.steps(&case.plan.footprint)?.decode.is_none() {
             let message = "the request has no decode phase to speculate in";
             return Err(Diagnostic::new(message).hint("more than one token of output").into());
@@ -56,6 +64,30 @@ impl SpeculateArgs {
         let target = Target { architecture, options, scheme, parallel, placement };
         let choice = Speculative { drafter, gamma, acceptance, place: None };
         Ok(Speculated::new(&choice, target, &catalog::architecture)?)
+    }
+}
+
+/// The acceptance rates that `cosim run --draft --json` wrote.
+fn measured(path: &Path) -> Result<Acceptance, Error> {
+    let shown = path.display();
+    let source = files::read(&path.to_string_lossy())?;
+    let refused = |why: &str| {
+        let hint = "the output of `cosim run MODEL --draft MODEL --generate N --json`";
+        Diagnostic::new(format!("{shown}: {why}")).hint(hint)
+    };
+    let json: serde_json::Value =
+        serde_json::from_str(&source.text).map_err(|e| refused(&format!("not JSON: {e}")))?;
+    let rates = json.get("acceptance").and_then(|a| a.as_array());
+    let rates = rates.ok_or_else(|| refused("no list `acceptance`"))?;
+    let rates: Option<Vec<f64>> = rates.iter().map(serde_json::Value::as_f64).collect();
+    let rates = rates.ok_or_else(|| refused("`acceptance` holds what is no number"))?;
+    if rates.is_empty() {
+        return Err(refused("`acceptance` is empty: no draft was looked at").into());
+    }
+    // Rates of positions, also where there is one.
+    match rates.as_slice() {
+        [one] if (0.0..=1.0).contains(one) => Ok(Acceptance::PerPosition(rates)),
+        _ => Ok(Acceptance::new(&rates).map_err(|e| refused(&e.to_string()))?),
     }
 }
 

@@ -14,6 +14,11 @@ impl Graphs {
         self.0.iter().map(|(phases, graph)| (*phases, graph))
     }
 
+    /// The same phases with graphs made from these.
+    pub fn map(&self, of: impl Fn(&Graph) -> Graph) -> Self {
+        Self(self.0.iter().map(|(phases, graph)| (*phases, of(graph))).collect())
+    }
+
     /// The graph that a phase runs.
     pub fn of(&self, phase: Phase) -> Option<&Graph> {
         self.0.iter().find(|(phases, _)| phases.contains(phase)).map(|(_, graph)| graph)

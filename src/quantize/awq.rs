@@ -1,9 +1,10 @@
 //! AWQ: channels that meet large activations are scaled up before weights are rounded.
 
-use super::calibration::Calibration;
+use super::calibration::{Calibration, forms};
 use super::grid::{Grid, Range};
 use super::matrix::{Matrix, Sharing};
 use crate::op::scalar::Scalar;
+use crate::par;
 
 /// Smallest scale before they are normalised.
 const LEAST: f64 = 1e-4;
@@ -98,45 +99,42 @@ pub fn clip<S: Scalar>(
     if options.clips == 0 || sharing.spans_rows() || calibration.columns() != w.columns() {
         return clipped;
     }
-    let along = sharing.along(w.columns());
-    for first in (0..w.columns()).step_by(along) {
-        let group = first..(first + along).min(w.columns());
-        let gram: Vec<f64> = group
-            .clone()
-            .flat_map(|i| group.clone().map(move |j| (i, j)))
-            .map(|(i, j)| calibration.gram(i, j))
-            .collect();
-        for r in 0..w.rows() {
-            let values: Vec<f64> = w.row(r)[group.clone()].iter().map(|x| x.value()).collect();
-            let part = best_range(&values, &gram, grid, options.clips);
-            let out = &mut clipped[r * w.columns() + first..][..values.len()];
-            for (out, x) in out.iter_mut().zip(&values).filter(|(_, x)| x.is_finite()) {
-                *out = S::constant(x.clamp(part.min, part.max));
+    let (all, columns) = (w.to_f64(), w.columns());
+    let along = sharing.along(columns);
+    let firsts: Vec<usize> = (0..columns).step_by(along).collect();
+    let ranges = par::map(&firsts, |&first| {
+        let group = first..(first + along).min(columns);
+        let rows = all.chunks(columns).map(|row| row[group.clone()].to_vec());
+        best_ranges(&rows.collect::<Vec<_>>(), &calibration.block(&group), grid, options.clips)
+    });
+    for (row, values) in clipped.chunks_mut(columns).enumerate() {
+        for (values, ranges) in values.chunks_mut(along).zip(&ranges) {
+            for x in values.iter_mut().filter(|x| x.value().is_finite()) {
+                *x = S::constant(x.value().clamp(ranges[row].min, ranges[row].max));
             }
         }
     }
     clipped
 }
 
-/// The range of a group, shrunk to where the error of its rounded values is least.
-fn best_range(values: &[f64], gram: &[f64], grid: &Grid, clips: u32) -> Range {
-    let whole = Range::of(values.iter().copied());
-    let mut best = (f64::INFINITY, whole);
+/// Of one group of every row, the range, shrunk to where the error of its rounded values is least.
+fn best_ranges(rows: &[Vec<f64>], gram: &[f64], grid: &Grid, clips: u32) -> Vec<Range> {
+    let whole: Vec<Range> = rows.iter().map(|row| Range::of(row.iter().copied())).collect();
+    let mut best: Vec<(f64, Range)> = whole.iter().map(|range| (f64::INFINITY, *range)).collect();
     for i in 0..=clips / 2 {
         let keep = 1.0 - f64::from(i) / f64::from(clips);
-        let range = Range { min: whole.min * keep, max: whole.max * keep };
-        let affine = grid.fit(range);
-        let error: Vec<f64> =
-            values.iter().map(|x| x - grid.value(affine, grid.code(affine, *x))).collect();
-        let rows = gram.chunks(values.len().max(1)).zip(&error);
-        let sum: f64 = rows.map(|(g, e)| e * dot(g, &error)).sum();
-        if sum < best.0 {
-            best = (sum, range);
+        let shrunk = |range: &Range| Range { min: range.min * keep, max: range.max * keep };
+        let errors = rows.iter().zip(&whole).flat_map(|(row, range)| {
+            let affine = grid.fit(shrunk(range));
+            row.iter().map(move |x| x - grid.value(affine, grid.code(affine, *x)))
+        });
+        let errors: Vec<f64> = errors.collect();
+        let sums = forms(&errors, gram);
+        for ((best, range), sum) in best.iter_mut().zip(&whole).zip(sums) {
+            if sum < best.0 {
+                *best = (sum, shrunk(range));
+            }
         }
     }
-    best.1
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    best.into_iter().map(|(_, range)| range).collect()
 }

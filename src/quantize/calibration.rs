@@ -4,6 +4,7 @@ use super::matrix::Matrix;
 use crate::op::scalar::Scalar;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
+use std::ops::Range;
 
 /// Rows that are multiplied at once.
 const ROWS: usize = 256;
@@ -43,7 +44,7 @@ impl Calibration {
             let x = MatRef::from_row_major_slice(&part, rows.len(), self.columns);
             let columns = self.columns;
             let gram = MatMut::from_row_major_slice_mut(&mut self.gram, columns, columns);
-            matmul(gram, Accum::Add, x.transpose(), x, 1.0, Par::Seq);
+            matmul(gram, Accum::Add, x.transpose(), x, 1.0, Par::rayon(0));
             self.rows += rows.len() as u64;
         }
     }
@@ -78,15 +79,7 @@ impl Calibration {
     /// `|X dw^T|^2 / M` of the difference of two weights `[N, K]`: the mean square that it changes outputs by,
     /// summed over the outputs.
     pub fn output_error(&self, difference: &[f64]) -> f64 {
-        let rows = difference.len().checked_div(self.columns).unwrap_or(0);
-        let d =
-            MatRef::from_row_major_slice(&difference[..rows * self.columns], rows, self.columns);
-        let gram = MatRef::from_row_major_slice(&self.gram, self.columns, self.columns);
-        let mut product = vec![0.0; rows * self.columns];
-        let out = MatMut::from_row_major_slice_mut(&mut product, rows, self.columns);
-        matmul(out, Accum::Replace, d, gram, 1.0, Par::Seq);
-        let sum: f64 = product.iter().zip(difference).map(|(a, b)| a * b).sum();
-        sum.max(0.0) / self.rows.max(1) as f64
+        forms(difference, &self.gram).iter().sum::<f64>().max(0.0) / self.rows.max(1) as f64
     }
 
     /// What would have been seen with channel `j` divided by `scales[j]`.
@@ -100,8 +93,26 @@ impl Calibration {
         divided
     }
 
-    /// Element `(i, j)` of `X^T X`.
-    pub(super) fn gram(&self, i: usize, j: usize) -> f64 {
-        self.gram[i * self.columns + j]
+    /// Some channels' part of `X^T X`.
+    pub(super) fn block(&self, channels: &Range<usize>) -> Vec<f64> {
+        let rows = channels.clone().map(|i| &self.gram[i * self.columns..(i + 1) * self.columns]);
+        rows.flat_map(|row| &row[channels.clone()]).copied().collect()
     }
+}
+
+/// `e G e^T` of each row `e: [K]`, for a symmetric `G: [K, K]`.
+pub(super) fn forms(rows: &[f64], g: &[f64]) -> Vec<f64> {
+    let columns = g.len().isqrt();
+    if columns == 0 {
+        return vec![];
+    }
+    let count = rows.len() / columns;
+    let rows = &rows[..count * columns];
+    let mut product = vec![0.0; rows.len()];
+    let left = MatRef::from_row_major_slice(rows, count, columns);
+    let right = MatRef::from_row_major_slice(&g[..columns * columns], columns, columns);
+    let out = MatMut::from_row_major_slice_mut(&mut product, count, columns);
+    matmul(out, Accum::Replace, left, right, 1.0, Par::rayon(0));
+    let pairs = rows.chunks(columns).zip(product.chunks(columns));
+    pairs.map(|(a, b)| a.iter().zip(b).map(|(a, b)| a * b).sum()).collect()
 }

@@ -5,6 +5,7 @@ use super::grid::{Affine, Grid, Range};
 use super::matrix::{Matrix, Places, Quantized, Sharing};
 use super::rtn;
 use crate::op::scalar::Scalar;
+use crate::par;
 use faer::linalg::solvers::DenseSolveCore;
 use faer::{Mat, Side};
 
@@ -72,13 +73,17 @@ pub fn gptq<S: Scalar>(
     let whole = places.index.iter().all(|&g| g == 0);
     let known = (static_groups || whole).then(|| rtn::fit(w, grid, &places));
     let dead: Vec<bool> = (0..columns).map(|j| diagonal(j) == 0.0).collect();
-    let run = Run { w, inverse, order, dead, grid, places, known, block: options.block.max(1) };
-    Ok(run.finish())
+    let block = options.block.max(1);
+    let run = Run { w: w.to_f64(), inverse, order, dead, grid, places, known, block };
+    let rounded = run.finish(w.rows());
+    let values = rounded.values.iter().map(|x| S::constant(*x)).collect();
+    let Quantized { codes, affine, places, .. } = rounded;
+    Ok(Quantized { values, codes, affine, places })
 }
 
 /// Everything that the rows of a matrix have in common.
-struct Run<'a, S> {
-    w: Matrix<'a, S>,
+struct Run<'a> {
+    w: Vec<f64>,
     /// Upper factor `U` of the inverse Hessian, `U^T U`, row-major, in the order of columns.
     inverse: Vec<f64>,
     order: Vec<usize>,
@@ -89,32 +94,42 @@ struct Run<'a, S> {
     block: usize,
 }
 
-/// A row on its way, in the order of columns.
+/// A row on its way.
 struct Row {
-    /// Weights with all errors so far made up for.
+    /// Weights with all errors so far made up for, in the order of columns.
     weights: Vec<f64>,
     /// The same at the start of the block.
     before: Vec<f64>,
+    /// Scale of the group that is rounded.
     affine: Affine,
+    /// What rounding the last column left.
     error: f64,
+    /// Codes and values, as columns lie.
+    codes: Vec<i16>,
+    values: Vec<f64>,
+    /// Scales that were found, with their places.
+    found: Vec<(usize, Affine)>,
 }
 
-impl<S: Scalar> Run<'_, S> {
-    fn finish(self) -> Quantized<S> {
-        let (rows, columns) = (self.w.rows(), self.w.columns());
+impl Run<'_> {
+    fn finish(self, rows: usize) -> Quantized<f64> {
         let empty = Affine { scale: 1.0, zero: 0.0 };
         let affine = self.known.clone();
         let affine = affine.unwrap_or_else(|| vec![empty; self.places.count(rows)]);
-        let (codes, values) = (vec![0; rows * columns], self.w.values()[..rows * columns].to_vec());
-        let mut out = Quantized { values, codes, affine, places: self.places.clone() };
-        for first in (0..rows).step_by(TILE) {
-            self.tile(first..(first + TILE).min(rows), &mut out);
+        let (codes, values, places) = (vec![], vec![], self.places.clone());
+        let mut out = Quantized { values, codes, affine, places };
+        let tiles: Vec<usize> = (0..rows).step_by(TILE).collect();
+        let made = par::map(&tiles, |&first| self.tile(first..(first + TILE).min(rows)));
+        for row in made.into_iter().flatten() {
+            out.codes.extend(row.codes);
+            out.values.extend(row.values);
+            row.found.iter().for_each(|(place, affine)| out.affine[*place] = *affine);
         }
         out
     }
 
     /// Rounds some rows, column by column.
-    fn tile(&self, rows: std::ops::Range<usize>, out: &mut Quantized<S>) {
+    fn tile(&self, rows: std::ops::Range<usize>) -> Vec<Row> {
         let columns = self.order.len();
         let mut tile: Vec<Row> = rows.clone().map(|r| self.start(r)).collect();
         for i in 0..columns {
@@ -123,7 +138,7 @@ impl<S: Scalar> Run<'_, S> {
                 if i.is_multiple_of(self.block) {
                     row.before[i..].copy_from_slice(&row.weights[i..]);
                 }
-                self.round(r, i, row, out);
+                self.round(r, i, row);
                 row.error /= factor[i];
                 if row.error != 0.0 {
                     let behind = row.weights[i + 1..].iter_mut().zip(&factor[i + 1..]);
@@ -131,17 +146,20 @@ impl<S: Scalar> Run<'_, S> {
                 }
             }
         }
+        tile
     }
 
     fn start(&self, r: usize) -> Row {
-        let weight = |&c: &usize| if self.dead[c] { 0.0 } else { self.w.row(r)[c].value() };
+        let columns = self.order.len();
+        let weight = |&c: &usize| if self.dead[c] { 0.0 } else { self.w[r * columns + c] };
         let weights: Vec<f64> = self.order.iter().map(weight).collect();
-        let affine = Affine { scale: 1.0, zero: 0.0 };
-        Row { before: weights.clone(), weights, affine, error: 0.0 }
+        let (affine, found) = (Affine { scale: 1.0, zero: 0.0 }, vec![]);
+        let (codes, values) = (vec![0; columns], vec![0.0; columns]);
+        Row { before: weights.clone(), weights, affine, error: 0.0, codes, values, found }
     }
 
     /// Rounds the `i`-th column of a row, and leaves what was lost.
-    fn round(&self, r: usize, i: usize, row: &mut Row, out: &mut Quantized<S>) {
+    fn round(&self, r: usize, i: usize, row: &mut Row) {
         let column = self.order[i];
         let place = self.places.of(r, column);
         let group = |i: usize| self.places.index[self.order[i]];
@@ -150,16 +168,15 @@ impl<S: Scalar> Run<'_, S> {
         } else if i == 0 || group(i) != group(i - 1) {
             let members = (i..self.order.len()).take_while(|&j| group(j) == group(i));
             row.affine = self.grid.fit(Range::of(members.map(|j| row.before[j])));
-            out.affine[place] = row.affine;
+            row.found.push((place, row.affine));
         }
         // Where making up for errors overflowed, the weight as it was.
         let made_up = row.weights[i];
-        let x = if made_up.is_finite() { made_up } else { self.w.row(r)[column].value() };
+        let x = if made_up.is_finite() { made_up } else { self.w[r * self.order.len() + column] };
         let code = self.grid.code(row.affine, x);
         let value = self.grid.value(row.affine, code);
-        let at = r * self.order.len() + column;
-        out.codes[at] = code;
-        out.values[at] = S::constant(if x.is_nan() { x } else { value });
+        row.codes[column] = code;
+        row.values[column] = if x.is_nan() { x } else { value };
         row.error = if x.is_finite() { x - value } else { 0.0 };
     }
 }

@@ -16,6 +16,7 @@ mod logplot;
 pub mod memory;
 mod money;
 mod page;
+pub mod quality;
 #[cfg(test)]
 mod pictures;
 pub mod ratios;

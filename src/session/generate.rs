@@ -35,14 +35,7 @@ impl Draw {
         match self {
             Self::Greedy => best(logits),
             Self::Random { temperature, stream } => {
-                let weights = probabilities(logits, *temperature);
-                let drawn: f64 = stream.random();
-                let mut sum = 0.0;
-                let found = weights.iter().position(|w| {
-                    sum += w;
-                    drawn < sum
-                });
-                found.map_or_else(|| best(logits), |i| i as u64)
+                super::speculate::drawn(&probabilities(logits, *temperature), stream.random())
             }
         }
     }

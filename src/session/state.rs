@@ -107,6 +107,11 @@ impl<'a, S: Scalar> Session<'a, S> {
         self.source = 0;
     }
 
+    /// Logits of a row.
+    pub const fn vocabulary(&self) -> usize {
+        self.arch.vocabulary as usize
+    }
+
     /// Tokens cached of each sequence.
     pub fn past(&self) -> &[u64] {
         &self.past
