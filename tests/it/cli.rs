@@ -8,5 +8,6 @@ mod graphs;
 mod help;
 mod kv_cache;
 mod parallel;
+mod runs;
 mod sweeps;
 mod techniques;

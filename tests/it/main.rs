@@ -18,6 +18,8 @@ mod laws;
 mod layers;
 mod models;
 mod one_graph;
+#[cfg(feature = "online-tests")]
+mod online;
 mod operators;
 mod parallel;
 mod physics;

@@ -60,7 +60,9 @@ struct Repeated<'a> {
 impl TensorSource<f64> for Repeated<'_> {
     fn tensor(&self, name: TensorName<'_>, ty: &TensorType, rows: usize) -> Vec<f64> {
         let by_head = ["attn.k.weight", "attn.k.bias", "attn.v.weight", "attn.v.bias"];
-        if !by_head.contains(&name.name) {
+        // Gains of a norm lie by head where every head has its own.
+        let gains = name.name.starts_with("attn.k_norm.") && ty.width as usize > self.head_dim;
+        if !by_head.contains(&name.name) && !gains {
             return self.inputs.tensor(name, ty, rows);
         }
         // A head is `head_dim` rows of a weight, `head_dim` columns of a bias.

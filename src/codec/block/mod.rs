@@ -4,7 +4,7 @@
 //! Decoding is ggml's arithmetic in f32, bit for bit. Encoding of `q4_0` to `q8_0` and `mxfp4` is, too; the
 //! other types have many good encodings, found here by a search of our own (A95).
 //!
-//! To add a type: its functions in a file of its family, one row of [`codec`].
+//! To add a type: its functions in a file of its family, one row of `codec`.
 
 mod affine;
 mod centred;

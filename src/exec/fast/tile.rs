@@ -198,10 +198,10 @@ impl<S: Real> Running<S> {
         let mut sum = self.sum[row] * scale;
         for s in &mut scores[inside] {
             *s = Scalar::exp(*s - max);
-            sum = sum + *s;
+            sum += *s;
         }
         for v in &mut self.out[row * dim..(row + 1) * dim] {
-            *v = *v * scale;
+            *v *= scale;
         }
         (self.max[row], self.sum[row]) = (max, sum);
     }
@@ -211,7 +211,7 @@ impl<S: Real> Running<S> {
         for (row, &sum) in self.out.chunks_exact_mut(dim).zip(&self.sum) {
             // Cross-attention over no source sees nothing.
             if sum > zero {
-                row.iter_mut().for_each(|v| *v = *v / sum);
+                row.iter_mut().for_each(|v| *v /= sum);
             }
         }
         self.out

@@ -187,7 +187,7 @@ fn place(directory: &mut Directory, infos_end: u64, len: u64) -> Result<(), Form
     let alignment = match directory.metadata.get(ALIGNMENT_KEY) {
         None => ALIGNMENT,
         Some(value) => match value.count() {
-            Some(n) if n.is_power_of_two() && n >= 8 && n <= 1 << 20 => n,
+            Some(n) if n.is_power_of_two() && (8..=1 << 20).contains(&n) => n,
             _ => {
                 let why = format!("expected a power of two of at least 8, not {value:.40}");
                 return Err(FormatError::key(ALIGNMENT_KEY, why));

@@ -1,0 +1,183 @@
+//! `cosim run` and `cosim quality` on tiny models.
+
+use crate::support::{Desk, words};
+use cosim::formats::{npy, values};
+use serde_json::Value;
+use std::io::Cursor;
+
+fn golden(case: &str) -> String {
+    format!("{}/tests/golden/models/{case}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn array(desk: &Desk, name: &str) -> (Vec<u64>, Vec<f64>) {
+    let mut file = Cursor::new(std::fs::read(desk.path(name)).expect("a file"));
+    let array = npy::array(&mut file).expect("an array");
+    let bytes = array.read(&mut file).expect("bytes");
+    (array.entry.shape.clone(), values::decode(array.entry.kind, &bytes).expect("numbers"))
+}
+
+fn furthest(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+}
+
+#[test]
+fn precisions_and_attentions_agree_as_far_as_they_should() {
+    let desk = Desk::new();
+    let model = golden("llama");
+    let logits = |rest: &str| {
+        let case = format!("run {model} --tokens 5,17,3,80,44,9,61 --logits out.npy {rest}");
+        desk.ok(&words(&case));
+        array(&desk, "out.npy")
+    };
+    let (shape, exact) = logits("--precision f64");
+    assert_eq!(shape, [1, 7, 96]);
+    for (rest, least, most) in [
+        ("--precision f64 --attention naive", 0.0, 1e-9),
+        ("--precision f64 --attention flash:2", 0.0, 1e-9),
+        ("--precision f64 --attention paged:3", 0.0, 1e-9),
+        ("", 1e-9, 1e-4),
+        ("--precision fp16", 1e-5, 0.05),
+        ("--precision bf16", 1e-3, 0.5),
+        ("--quant int8", 1e-3, 0.5),
+        ("--quant w8a8-kv8", 1e-3, 1.0),
+        ("--quant q2_k", 1e-2, 10.0),
+    ] {
+        let off = furthest(&logits(rest).1, &exact);
+        assert!((least..=most).contains(&off), "{rest}: {off}");
+    }
+}
+
+#[test]
+fn values_of_the_graph_are_written_by_name() {
+    let desk = Desk::new();
+    let model = golden("qwen3");
+    let case = format!(
+        "run {model} --tokens 1,2,3 --hidden-states hidden.npy --dump all --dump-filter attn.q"
+    );
+    let said = desk.ok(&words(&case));
+    assert!(said.contains("wrote hidden.npy") && said.contains("wrote all"), "{said}");
+    assert_eq!(array(&desk, "hidden.npy").0, [2, 1, 3, 32]);
+    let (_, q) = array(&desk, "all/layers.1.attn.q.npy");
+    assert_eq!(q.len(), 3 * 4 * 12);
+    desk.ok(&words(&format!(
+        "run {model} --tokens 1,2,3 --dump one.safetensors --dump-filter ffn.add"
+    )));
+    let mut file = Cursor::new(std::fs::read(desk.path("one.safetensors")).expect("a file"));
+    let directory = cosim::formats::safetensors::directory(&mut file).expect("a directory");
+    assert!(directory.entries.contains_key("layers.0.ffn.add"));
+    let why = desk.refused(&words(&format!(
+        "run {model} --tokens 1 --dump all --dump-filter nothing.like.it"
+    )));
+    assert!(why.contains("no value's name contains"), "{why}");
+}
+
+#[test]
+fn tokens_are_generated_and_drafted() {
+    let desk = Desk::new();
+    let (model, draft) = (golden("llama"), golden("qwen2"));
+    let plain = desk.json(&words(&format!("run {model} --tokens 7,8,9 --generate 12 --json")));
+    let case = format!("run {model} --tokens 7,8,9 --generate 12 --draft {draft} --gamma 3 --json");
+    let drafted = desk.json(&words(&case));
+    assert_eq!(plain["generated"], drafted["generated"]);
+    assert_eq!(drafted["offered"].as_array().map(Vec::len), Some(3));
+    // A draft that is the target is always right, and its rates go into an estimate.
+    let own = format!("run {model} --tokens 7,8,9 --generate 12 --draft {model} --gamma 3 --json");
+    let own = desk.ok(&words(&own));
+    let json: Value = serde_json::from_str(&own).expect("JSON");
+    assert_eq!(
+        (&json["acceptance"], &json["verify_steps"]),
+        (&serde_json::json!([1.0, 1.0, 1.0]), &3.into())
+    );
+    desk.write("rates.json", own.as_bytes());
+    let case = "estimate --model llama-3-8b --hardware h100-sxm --batch 1 --prompt 100 --output 100 \
+                --draft llama-3-8b --gamma 3 --json";
+    let measured = desk.json(&words(&format!("{case} --acceptance-from rates.json")));
+    assert_eq!(measured, desk.json(&words(&format!("{case} --acceptance 1,1,1"))));
+    desk.write("none.json", b"{\"acceptance\": []}");
+    let why = desk.refused(&words(&format!("{case} --acceptance-from none.json")));
+    assert!(why.contains("no draft was looked at"), "{why}");
+}
+
+#[test]
+fn encoders_take_tokens_or_frames() {
+    let desk = Desk::new();
+    let case =
+        format!("run {} --encoder-tokens 4,5,6,7 --tokens 0,3 --logits out.npy", golden("t5"));
+    desk.ok(&words(&case));
+    assert_eq!(array(&desk, "out.npy").0, [1, 2, 96]);
+    let why = desk.refused(&words(&format!("run {} --tokens 0,3", golden("t5"))));
+    assert!(why.contains("has an encoder, which is given nothing"), "{why}");
+    let frames = values::f32_bytes(&vec![0.25; 8 * 24]);
+    let file = npy::file(cosim::formats::Kind::F32, &[8, 24], &frames).expect("a file");
+    desk.write("mel.npy", &file);
+    let case =
+        format!("run {} --features mel.npy --tokens 3,4,5 --generate 4 --json", golden("whisper"));
+    let made = desk.json(&words(&case));
+    assert_eq!(made["generated"][0].as_array().map(Vec::len), Some(4));
+    let file = npy::file(cosim::formats::Kind::F32, &[8, 10], &vec![0; 320]).expect("a file");
+    desk.write("short.npy", &file);
+    let why =
+        desk.refused(&words(&format!("run {} --features short.npy --tokens 3", golden("whisper"))));
+    assert!(why.contains("10 frames are given; the model takes 24"), "{why}");
+}
+
+#[test]
+fn schemes_are_measured_beside_what_they_buy() {
+    let desk = Desk::new();
+    let ids: Vec<String> = (0..96).map(|i| (i * 37 % 96).to_string()).collect();
+    let case = format!(
+        "quality {} --tokens {} --window 32 --quant int8,w4a16-g16-zp,mxfp4 --hardware rtx4090 \
+         --csv rows.csv -o chart.svg",
+        golden("llama"),
+        ids.join(",")
+    );
+    let table = desk.ok(&words(&case));
+    assert!(table.contains("93 predicted tokens in 3 windows of 32"), "{table}");
+    assert!(table.contains("no engine"), "{table}");
+    assert_eq!(desk.read("rows.csv").lines().count(), 5);
+    roxmltree::Document::parse(&desk.read("chart.svg")).expect("well-formed");
+    let json = desk.json(&words(&format!("{case} --json")));
+    let rows = json["rows"].as_array().expect("rows");
+    let number = |row: usize, key: &str| rows[row][key].as_f64().expect("a number");
+    assert_eq!((number(0, "kl_nats"), number(0, "top1_agreement")), (0.0, 1.0));
+    assert!(number(1, "kl_nats") < number(2, "kl_nats"), "fewer bits are further off");
+    assert!(number(1, "kl_nats") > 0.0 && number(2, "weight_bytes") < number(1, "weight_bytes"));
+    assert_eq!(rows[1]["sqnr"].as_array().map(Vec::len), Some(2));
+    let why = desk.refused(&words(&case.replace("int8,", "w4a16-g16-gptq,")));
+    assert!(why.contains("GPTQ and AWQ need a calibration") || why.contains("unknown"), "{why}");
+}
+
+#[test]
+fn what_is_no_model_is_refused() {
+    let desk = Desk::new();
+    let refused = |rest: &str| desk.refused(&words(&format!("run {rest}")));
+    let model = golden("llama");
+    assert!(refused("nowhere --tokens 1").contains("cannot read nowhere"));
+    desk.write("empty.gguf", b"");
+    assert!(refused("empty.gguf --tokens 1").contains("byte 0: the magic takes 4 bytes"));
+    assert!(refused(&format!("{model} --tokens 1,x")).contains("`x` is no token id"));
+    assert!(refused(&format!("{model} --tokens 96")).contains("outside the vocabulary of 96"));
+    assert!(refused(&format!("{model} --text hello")).contains("no tokenizer"));
+    assert!(refused(&model).contains("no tokens are given"));
+    assert!(refused(&format!("{model} --tokens 1 --attention fast")).contains("expected naive"));
+    // A configuration of other weights: what is missing, left over, or of another shape.
+    let config = std::fs::read_to_string(format!("{model}/config.json")).expect("a fixture");
+    let weights = std::fs::read(format!("{model}/model.safetensors")).expect("a fixture");
+    let with = |from: &str, to: &str| {
+        assert!(config.contains(from));
+        desk.write("m/config.json", config.replace(from, to).as_bytes());
+        desk.write("m/model.safetensors", &weights);
+        refused("m --tokens 1")
+    };
+    assert!(
+        with("\"attention_bias\": false", "\"attention_bias\": true")
+            .contains("needs tensor `model.layers.0.self_attn.q_proj.bias`")
+    );
+    assert!(
+        with("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 1").contains("`model.layers.1.")
+    );
+    assert!(with("\"intermediate_size\": 48", "\"intermediate_size\": 40").contains("has shape"));
+    desk.write("m/model.safetensors", &weights[..weights.len() - 1]);
+    desk.write("m/config.json", config.as_bytes());
+    assert!(refused("m --tokens 1").contains("describes"));
+}
