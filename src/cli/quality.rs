@@ -15,7 +15,7 @@ use crate::model::BuildOptions;
 use crate::quality::{Agreement, Likelihood, Signal};
 use crate::quantize::{Calibrations, inputs};
 use crate::report::quality::{QualityReport, QualityRow};
-use crate::session::{RunError, Schemed, SchemeError, Session};
+use crate::session::{RunError, SchemeError, Schemed, Session};
 use crate::tensor::{Logits, Phase};
 use crate::weights::{Given, Weights};
 use indicatif::ProgressBar;
@@ -64,7 +64,9 @@ pub struct QualityArgs {
 
 fn range(text: &str) -> Result<(usize, usize), String> {
     let found = text.split_once(':').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-    found.filter(|(a, b)| a < b).ok_or_else(|| "expected FIRST:END, 4000:14000 for instance".to_owned())
+    found
+        .filter(|(a, b)| a < b)
+        .ok_or_else(|| "expected FIRST:END, 4000:14000 for instance".to_owned())
 }
 
 fn window(text: &str) -> Result<usize, String> {
@@ -261,7 +263,8 @@ fn speed(
     context: u64,
 ) -> Result<(f64, f64), Error> {
     let plan = Plan::of(loaded.graphs.parts(), scheme);
-    let summary = Estimator::new(&plan, machine)?.summary(&Request::Decode { batch: 1, context })?;
+    let summary =
+        Estimator::new(&plan, machine)?.summary(&Request::Decode { batch: 1, context })?;
     Ok((plan.footprint.weights.total.get(), 1.0 / summary.total.get()))
 }
 

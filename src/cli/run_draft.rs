@@ -20,7 +20,9 @@ pub fn run(
     kernels: &dyn Kernels<f32>,
 ) -> Result<(), Error> {
     if target.arch.encoder.is_some() || draft.arch.encoder.is_some() {
-        return Err(Diagnostic::new("models with an encoder do not draft, nor are drafted for").into());
+        return Err(
+            Diagnostic::new("models with an encoder do not draft, nor are drafted for").into()
+        );
     }
     let (ours, theirs) = (target.arch.vocabulary, draft.arch.vocabulary);
     if ours != theirs {
@@ -64,7 +66,8 @@ fn report(args: &RunArgs, target: &Loaded, made: &Speculation, seconds: f64) -> 
     if let Some(text) = text {
         out += &format!("{text}\n");
     }
-    let percent = |rate: Option<f64>| rate.map_or("-".to_owned(), |r| format!("{:.1} %", 100.0 * r));
+    let percent =
+        |rate: Option<f64>| rate.map_or("-".to_owned(), |r| format!("{:.1} %", 100.0 * r));
     let rates = made.rates().into_iter().map(percent).collect::<Vec<_>>().join(", ");
     out += &format!(
         "{} tokens in {} verify steps, {yielded:.2} a step; accepted by position: {rates}\n{seconds:.3} s\n",

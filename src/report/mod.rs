@@ -16,9 +16,9 @@ mod logplot;
 pub mod memory;
 mod money;
 mod page;
-pub mod quality;
 #[cfg(test)]
 mod pictures;
+pub mod quality;
 pub mod ratios;
 pub mod roofline;
 #[cfg(test)]

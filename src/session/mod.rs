@@ -6,6 +6,6 @@ mod speculate;
 mod state;
 
 pub use generate::{Draw, probabilities};
-pub use scheme::{Schemed, SchemeError, Settled};
+pub use scheme::{SchemeError, Schemed, Settled};
 pub use speculate::{Pair, Speculation, acceptance, drawn, residual, verify};
 pub use state::{Encoded, Outcome, RunError, Session};
