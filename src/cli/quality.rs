@@ -13,7 +13,7 @@ use crate::hardware::{Fidelity, Machine};
 use crate::mapping::Plan;
 use crate::model::BuildOptions;
 use crate::quality::{Agreement, Likelihood, Signal};
-use crate::quantize::{Calibrations, inputs};
+use crate::quantize::{Calibrations, Ragged, inputs};
 use crate::report::quality::{QualityReport, QualityRow};
 use crate::session::{RunError, SchemeError, Schemed, Session};
 use crate::tensor::{Logits, Phase};
@@ -45,9 +45,12 @@ pub struct QualityArgs {
     /// Most windows
     #[arg(long, value_name = "N", value_parser = window)]
     windows: Option<usize>,
-    /// Text file whose activations GPTQ, AWQ and SmoothQuant see
+    /// Text, or .npy file of token ids, whose activations GPTQ, AWQ and SmoothQuant see
     #[arg(long, value_name = "FILE")]
     calibration: Option<PathBuf>,
+    /// Rows that are no whole number of groups are one group, in place of a shorter last one
+    #[arg(long)]
+    whole_rows: bool,
     /// Device id or profile YAML that speed is simulated on
     #[arg(long, default_value = "h100-sxm")]
     hardware: String,
@@ -208,14 +211,17 @@ fn measured(
         kl: 0.0,
         top1: 1.0,
         sqnr: vec![],
-        tokens_per_s: base.1,
-        speed_up: 1.0,
+        tokens_per_s: base.1.clone(),
+        speed_up: base.1.is_ok().then_some(1.0),
     }];
     let calibrations = calibrations(args, loaded)?;
     let source = Given::new(weights, 0);
     for scheme in schemes {
         let (bytes, rate) = speed(scheme)?;
-        let under = Schemed::new(&loaded.graphs, &source, scheme, calibrations.as_ref())?;
+        let under = {
+            let ragged = if args.whole_rows { Ragged::Row } else { Ragged::default() };
+            Schemed::new(&loaded.graphs, &source, scheme, calibrations.as_ref(), ragged)?
+        };
         source.checked().map_err(RunError::from)?;
         let settled = under.kernels(&kernels);
         let mut session = Session::new((&loaded.arch, under.graphs()), &under, &settled, 0);
@@ -236,8 +242,8 @@ fn measured(
             kl: agreement.kl(),
             top1: agreement.top1(),
             sqnr: sqnr.collect(),
+            speed_up: rate.as_ref().ok().zip(base.1.as_ref().ok()).map(|(own, base)| own / base),
             tokens_per_s: rate,
-            speed_up: rate / base.1,
         });
     }
     bar.finish_and_clear();
@@ -255,23 +261,30 @@ fn measured(
     })
 }
 
-/// Bytes of the weights, and tokens per second of a decode step with batch 1.
+/// Bytes of the weights, and tokens per second of a decode step with batch 1, or why there are none.
 fn speed(
     loaded: &Loaded,
     scheme: &Scheme,
     machine: &Machine,
     context: u64,
-) -> Result<(f64, f64), Error> {
+) -> Result<(f64, Result<f64, String>), Error> {
     let plan = Plan::of(loaded.graphs.parts(), scheme);
-    let summary =
-        Estimator::new(&plan, machine)?.summary(&Request::Decode { batch: 1, context })?;
-    Ok((plan.footprint.weights.total.get(), 1.0 / summary.total.get()))
+    let bytes = plan.footprint.weights.total.get();
+    let estimator = match Estimator::new(&plan, machine) {
+        Ok(estimator) => estimator,
+        Err(error) => return Ok((bytes, Err(error.to_string()))),
+    };
+    let summary = estimator.summary(&Request::Decode { batch: 1, context })?;
+    Ok((bytes, Ok(1.0 / summary.total.get())))
 }
 
 /// What the projections read on the calibration's text.
 fn calibrations(args: &QualityArgs, loaded: &Loaded) -> Result<Option<Calibrations>, Error> {
     let Some(path) = &args.calibration else { return Ok(None) };
-    let ids = encoded(loaded, path, None)?;
+    let ids = match path.extension().is_some_and(|e| e == "npy") {
+        true => arrays::tokens(&path.to_string_lossy())?.concat(),
+        false => encoded(loaded, path, None)?,
+    };
     let graph = loaded.graphs.of(Phase::Prefill).expect("invariant: every phase has a graph");
     let mut found = Calibrations::new(&inputs(graph));
     let kernels = Fast::default();

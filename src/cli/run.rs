@@ -10,6 +10,7 @@ use crate::exec::Kernels;
 use crate::formats::{Kind, values};
 use crate::model::{Architecture, AttentionKernel, BuildOptions, EncoderInput, Graphs};
 use crate::op::scalar::Scalar;
+use crate::quantize::Ragged;
 use crate::session::{Draw, Encoded, Outcome, RunError, Schemed, Session};
 use crate::tensor::Logits;
 use crate::weights::{Given, Weights};
@@ -141,7 +142,7 @@ fn under<S: Stored>(
     };
     let scheme = super::quality::scheme(name)?;
     let source = Given::new(weights, 0);
-    let under = Schemed::new(&loaded.graphs, &source, &scheme, None)?;
+    let under = Schemed::new(&loaded.graphs, &source, &scheme, None, Ragged::default())?;
     source.checked().map_err(RunError::from)?;
     go(args, loaded, under.graphs(), &under, &under.kernels(kernels))
 }

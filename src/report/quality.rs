@@ -20,10 +20,10 @@ pub struct QualityRow {
     pub top1: f64,
     /// Signal to noise of the hidden state behind each layer, dB.
     pub sqnr: Vec<(u64, f64)>,
-    /// Simulated decode, tokens per second.
-    pub tokens_per_s: f64,
+    /// Simulated decode, tokens per second, or why the device has none.
+    pub tokens_per_s: Result<f64, String>,
     /// Against 16 bit.
-    pub speed_up: f64,
+    pub speed_up: Option<f64>,
 }
 
 impl QualityRow {
@@ -66,8 +66,10 @@ impl QualityReport {
                 format!("{:.5}", row.kl),
                 format!("{:.1}", 100.0 * row.top1),
                 worst.map_or(String::new(), |(layer, db)| format!("{db:.1} (layer {layer})")),
-                format!("{:.0}", row.tokens_per_s),
-                format!("{:.2}", row.speed_up),
+                row.tokens_per_s
+                    .as_ref()
+                    .map_or_else(|_| "no engine".to_owned(), |v| format!("{v:.0}")),
+                row.speed_up.map_or(String::new(), |v| format!("{v:.2}")),
             ]);
         }
         table
@@ -81,7 +83,8 @@ impl QualityReport {
             json!({
                 "scheme": r.scheme, "weight_bytes": r.bytes, "perplexity": r.perplexity,
                 "kl_nats": r.kl, "top1_agreement": r.top1, "sqnr": sqnr,
-                "decode_tokens_per_s": r.tokens_per_s, "speed_up": r.speed_up,
+                "decode_tokens_per_s": r.tokens_per_s.as_ref().ok(),
+                "not_simulated": r.tokens_per_s.as_ref().err(), "speed_up": r.speed_up,
             })
         });
         json!({"title": self.title, "subtitle": self.subtitle, "rows": rows.collect::<Vec<_>>()})
@@ -111,8 +114,8 @@ impl QualityReport {
                 r.kl.to_string(),
                 r.top1.to_string(),
                 r.worst().map_or(String::new(), |(_, db)| db.to_string()),
-                r.tokens_per_s.to_string(),
-                r.speed_up.to_string(),
+                r.tokens_per_s.as_ref().map_or_else(|_| String::new(), f64::to_string),
+                r.speed_up.map_or(String::new(), |v| v.to_string()),
             ])?;
         }
         let bytes = writer.into_inner().map_err(|e| csv::Error::from(e.into_error()))?;
@@ -121,24 +124,29 @@ impl QualityReport {
 
     /// Speed against perplexity, with the Pareto front.
     pub fn chart(&self) -> ComparisonChart {
-        let point = |r: &QualityRow| ComparisonPoint {
-            label: r.scheme.clone(),
-            x: r.perplexity,
-            y: r.tokens_per_s,
-            group: "scheme".to_owned(),
-            detail: format!("KL {:.5} nats, {:.1} MiB", r.kl, r.bytes / f64::from(1 << 20)),
+        let point = |r: &QualityRow| {
+            let y = *r.tokens_per_s.as_ref().ok().filter(|_| r.perplexity.is_finite())?;
+            let detail = format!("KL {:.5} nats, {:.1} MiB", r.kl, r.bytes / f64::from(1 << 20));
+            let (label, group) = (r.scheme.clone(), "scheme".to_owned());
+            Some(ComparisonPoint { label, x: r.perplexity, y, group, detail })
         };
-        let broken = |r: &&QualityRow| !r.perplexity.is_finite();
-        let omitted = self.rows.iter().filter(broken);
+        let omitted = self.rows.iter().filter_map(|r| {
+            let why = match &r.tokens_per_s {
+                Err(why) => why.clone(),
+                Ok(_) if !r.perplexity.is_finite() => "no perplexity".to_owned(),
+                Ok(_) => return None,
+            };
+            Some((r.scheme.clone(), why))
+        });
         ComparisonChart {
             title: self.title.clone(),
             subtitle: self.subtitle.clone(),
             x: Axis::new("Perplexity", "per token", Prefixes::Plain, Better::Lower),
             y: Axis::new("Decode, simulated", "tok/s", Prefixes::Si, Better::Higher),
-            points: self.rows.iter().filter(|r| !broken(r)).map(point).collect(),
+            points: self.rows.iter().filter_map(point).collect(),
             groups: vec![],
             chosen: Some(0),
-            omitted: omitted.map(|r| (r.scheme.clone(), "no number".to_owned())).collect(),
+            omitted: omitted.collect(),
             notes: vec![],
         }
     }

@@ -7,7 +7,7 @@ use crate::mapping::{Formats, rewritten};
 use crate::model::Graphs;
 use crate::op::scalar::Scalar;
 use crate::op::{Op, Target};
-use crate::quantize::{Calibrations, QuantizeError, Recipe, Replaced, settle};
+use crate::quantize::{Calibrations, QuantizeError, Ragged, Recipe, Replaced, settle};
 use crate::tensor::{Role, TensorName, TensorSource, TensorType};
 use crate::weights::{WeightError, Weights};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +46,7 @@ impl<'a, S: Scalar> Schemed<'a, S> {
         source: &'a dyn TensorSource<S>,
         scheme: &Scheme,
         calibrations: Option<&'a Calibrations>,
+        ragged: Ragged,
     ) -> Result<Self, SchemeError> {
         let quantized = graphs.map(|graph| rewritten(graph, scheme).into_owned());
         let (mut parts, mut storages, mut known) = (vec![], BTreeMap::new(), BTreeSet::new());
@@ -60,8 +61,12 @@ impl<'a, S: Scalar> Schemed<'a, S> {
             if names.is_subset(&known) {
                 continue;
             }
-            let stored = |id: NodeId, layer| formats.matrix_in(id, layer);
+            // What a scheme that quantizes leaves plain stays as the model has it.
+            let plain = |s: &Storage| matches!(s, Storage::Plain(_));
+            let left = |s: &Storage| plain(s) && !plain(&scheme.weights);
+            let stored = |id: NodeId, layer| formats.matrix_in(id, layer).filter(|s| !left(s));
             let mut recipe = Recipe::new(graph, &stored, calibrations);
+            recipe.ragged = ragged;
             if calibrations.is_some() && scheme.quantizes_activations() {
                 recipe.smooth(source, SMOOTHING)?;
             } else if calibrations.is_some() {

@@ -1,6 +1,7 @@
 //! Number formats as values, against what `ml_dtypes`, `gguf`, `libgguf` and `torchao` compute
 //! (tests/golden/formats.py), and their laws.
 
+use cosim::codec::block::BlockError;
 use cosim::codec::{Float, Groups, Integer, Mx, Number, Nvfp4, Overflow, ScaleMode, block, slice};
 use cosim::dtype::{Block, Format};
 use proptest::prelude::*;
@@ -231,6 +232,40 @@ fn blocks_refuse_what_is_no_block() {
     assert!(block::quantize(Block::Q4K, &out).is_err());
 }
 
+/// The others take them as the package does.
+#[test]
+fn searched_blocks_refuse_what_they_cannot_hold() {
+    for block in types().filter(|b| !EXACT.contains(b)) {
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1e9] {
+            let mut values = [1.5; 512];
+            values[300] = wrong;
+            let refused = BlockError::Range { name: block.name(), index: 300 };
+            assert_eq!(block::quantize(block, &values), Err(refused), "{wrong}");
+        }
+    }
+    assert!(block::quantize(Block::Nvfp4, &[2688.0; 64]).is_ok());
+    assert!(block::quantize(Block::Nvfp4, &[2689.0; 64]).is_err());
+}
+
+#[test]
+fn zeros_and_constants_stay_what_they_are() {
+    for block in types() {
+        for x in [0.0, -3.0, 1.0, 0.0625] {
+            let bytes = block::quantize(block, &[x; 512]).expect("whole blocks");
+            let off =
+                dequantized(block, &bytes).iter().fold(0.0_f32, |most, y| most.max((x - y).abs()));
+            let most = match block {
+                // Powers of two times e2m1 leave out what lies between 4 and 6.
+                Block::Mxfp4 => 0.2,
+                // Scales of 2^-7 are subnormal.
+                Block::Nvfp4 => 0.07,
+                _ => 0.04,
+            };
+            assert!(off <= most * x.abs(), "{} of {x} is off by {off}", block.name());
+        }
+    }
+}
+
 fn float() -> impl Strategy<Value = Float> {
     prop::sample::select(Float::ALL).prop_map(|(_, format)| format)
 }
@@ -286,7 +321,7 @@ proptest! {
         for &format in Format::ALL {
             let number = Number::of(format);
             let value = number.decode(bits);
-            prop_assert!(!(value.abs() > number.largest()) || value.is_infinite() || value < 0.0);
+            prop_assert!(value.is_nan() || value.is_infinite() || value < 0.0 || value <= number.largest());
             let code = number.encode(x, Overflow::Special);
             prop_assert!(u64::from(code) < 1 << number.bits());
         }
@@ -295,9 +330,17 @@ proptest! {
     #[test]
     fn any_numbers_fill_blocks(bits in prop::collection::vec(any::<u32>(), 256)) {
         let values: Vec<f32> = bits.into_iter().map(f32::from_bits).collect();
+        let moderate: Vec<f32> = values.iter().map(|x| if x.is_nan() { 1.0 } else { x % 256.0 }).collect();
         for block in types() {
-            let bytes = block::quantize(block, &values).expect("whole blocks");
-            prop_assert_eq!(dequantized(block, &bytes).len(), 256);
+            match block::quantize(block, &values) {
+                Ok(bytes) => prop_assert_eq!(dequantized(block, &bytes).len(), 256),
+                Err(e) => prop_assert!(!EXACT.contains(&block) && values.iter().any(|x| x.is_nan() || x.abs() > 2e3), "{e}"),
+            }
+            let bytes = block::quantize(block, &moderate).expect("numbers that any scale holds");
+            let most = moderate.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+            for (x, y) in moderate.iter().zip(dequantized(block, &bytes)) {
+                prop_assert!((x - y).abs() <= most, "{}: {} became {}", block.name(), x, y);
+            }
         }
         for (_, element) in ELEMENTS {
             for (_, mode) in MODES {

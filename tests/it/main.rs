@@ -28,6 +28,7 @@ mod schemas;
 mod semantics;
 mod sharding;
 mod speculation;
+mod speculative_sampling;
 mod stretches;
 mod support;
 mod work_is_metered;

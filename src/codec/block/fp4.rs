@@ -11,6 +11,9 @@ const TWICE: [f32; 16] =
 /// Groups of an NVFP4 block that lie together.
 const GROUPS: usize = 4;
 
+/// The largest magnitude of NVFP4 without the scale of its tensor: the largest e2m1 times the largest e4m3.
+pub(super) const LARGEST_NVFP4: f32 = 6.0 * 448.0;
+
 /// A byte of scale, then 32 codes.
 pub(super) fn mxfp4(bytes: &[u8], out: &mut [f32]) {
     let mut codes = [0; 32];

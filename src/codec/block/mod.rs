@@ -33,6 +33,14 @@ pub enum BlockError {
         /// Elements wanted.
         elements: usize,
     },
+    /// A number that the type cannot hold.
+    #[error("element {index} is not finite, or larger than {name} blocks hold")]
+    Range {
+        /// The type.
+        name: &'static str,
+        /// Index of the element.
+        index: usize,
+    },
     /// Elements that do not fill blocks.
     #[error("{elements} elements do not fill blocks of {name}")]
     Ragged {
@@ -97,17 +105,48 @@ pub fn dequantize(block: Block, bytes: &[u8], out: &mut [f32]) -> Result<(), Blo
 
 /// The bytes of whole blocks that stand for the numbers.
 ///
+/// The types that are gguf's bit for bit are so for any numbers: infinities, NaN and what overflows a scale become
+/// what they become there.
+///
 /// # Errors
-/// A type without a codec, and numbers that do not fill blocks.
+/// A type without a codec, numbers that do not fill blocks, and, for the types that are searched and NVFP4, numbers
+/// that are not finite or too large for their scales.
 pub fn quantize(block: Block, values: &[f32]) -> Result<Vec<u8>, BlockError> {
-    let codec = codec(block).ok_or(BlockError::NoCodec(block.name()))?;
+    let name = block.name();
+    let codec = codec(block).ok_or(BlockError::NoCodec(name))?;
     if !values.len().is_multiple_of(codec.elements) {
-        return Err(BlockError::Ragged { name: block.name(), elements: values.len() });
+        return Err(BlockError::Ragged { name, elements: values.len() });
     }
     let mut bytes = vec![0; values.len() / codec.elements * codec.bytes];
+    let mut back = vec![0.0; codec.elements];
     let blocks = values.chunks_exact(codec.elements).zip(bytes.chunks_exact_mut(codec.bytes));
-    blocks.for_each(|(values, bytes)| (codec.encode)(values, bytes));
+    for (at, (values, bytes)) in blocks.enumerate() {
+        (codec.encode)(values, bytes);
+        let Some(largest) = largest(block) else { continue };
+        (codec.decode)(bytes, &mut back);
+        let holds = |(x, y): (&f32, &f32)| x.abs() <= largest && y.is_finite();
+        if !values.iter().zip(&back).all(holds) {
+            return Err(BlockError::Range { name, index: at * codec.elements + extreme(values) });
+        }
+    }
     Ok(bytes)
+}
+
+/// The largest magnitude that may be encoded, scales in fp16 aside; `None` for the types that take any number.
+fn largest(block: Block) -> Option<f32> {
+    match block {
+        Block::Q4_0 | Block::Q4_1 | Block::Q5_0 | Block::Q5_1 | Block::Q8_0 | Block::Mxfp4 => None,
+        Block::Nvfp4 => Some(fp4::LARGEST_NVFP4),
+        _ => Some(f32::MAX),
+    }
+}
+
+/// Index of the first element that is not finite, else of the largest magnitude.
+fn extreme(values: &[f32]) -> usize {
+    let magnitude = |i: &usize| values[*i].abs();
+    let wrong = values.iter().position(|x| !x.is_finite());
+    let largest = || (0..values.len()).max_by(|a, b| magnitude(a).total_cmp(&magnitude(b)));
+    wrong.or_else(largest).unwrap_or(0)
 }
 
 /// The half-precision number at the start.
