@@ -24,6 +24,7 @@ pub mod sweep;
 pub mod tensor;
 pub mod tokenizer;
 pub mod units;
+pub mod validate;
 pub mod weights;
 pub mod workload;
 pub mod yaml;

@@ -14,6 +14,8 @@ pub enum Error {
     Input(Box<Diagnostic>),
     /// Whoever read the output has closed it; not an error.
     ClosedPipe,
+    /// What was to be judged is wrong, as has been printed.
+    Failed,
 }
 
 impl Error {
@@ -29,7 +31,7 @@ impl Error {
     pub fn reason(&self) -> String {
         match self {
             Self::Input(diagnostic) => diagnostic.message.clone(),
-            Self::ClosedPipe => String::new(),
+            Self::ClosedPipe | Self::Failed => String::new(),
         }
     }
 }

@@ -12,6 +12,7 @@ mod error;
 mod estimate;
 mod explain;
 mod files;
+mod golden;
 mod graph;
 mod hardware;
 mod kv;
@@ -29,6 +30,7 @@ mod speculate;
 mod surface;
 mod sweep;
 mod terminal;
+mod validate;
 mod waterfall;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -65,6 +67,11 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Measure what quantization costs in perplexity, beside what it buys in speed
     Quality(quality::QualityArgs),
+    /// Write inputs of an operator with what must come out, for a kernel to be tested
+    #[command(subcommand)]
+    Golden(golden::GoldenCommand),
+    /// Say whether a kernel's output is right, and if not, why; exit code 1 where it is wrong
+    Validate(validate::ValidateArgs),
     /// Print a model's graph
     Graph(graph::GraphArgs),
     /// List, show or import models
@@ -80,7 +87,7 @@ enum Command {
     },
 }
 
-/// Runs the command line; 0 for success and for a closed pipe, 2 for bad usage or input.
+/// Runs the command line; 0 for success and for a closed pipe, 1 for a wrong output, 2 for bad usage or input.
 pub fn main() -> ExitCode {
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
@@ -101,6 +108,8 @@ pub fn main() -> ExitCode {
         Command::Kv(args) => kv::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Quality(args) => quality::run(&args),
+        Command::Golden(command) => golden::run(&command),
+        Command::Validate(args) => validate::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Hardware(command) => hardware::run(&command),
@@ -108,6 +117,7 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) | Err(Error::ClosedPipe) => ExitCode::SUCCESS,
+        Err(Error::Failed) => ExitCode::FAILURE,
         Err(Error::Input(diagnostic)) => {
             use std::io::Write;
             let _ = writeln!(std::io::stderr(), "{diagnostic}");

@@ -1,0 +1,119 @@
+//! Known bugs of attention kernels. To add one: a row in the list below.
+
+use super::schedule::Schedule;
+use super::{Case, Inputs};
+use crate::codec::Float;
+
+/// A known bug: the schedule that has it.
+#[derive(Clone, Copy)]
+pub struct Mutant {
+    /// Stable name.
+    pub name: &'static str,
+    /// What is wrong, for a person.
+    pub says: &'static str,
+    /// Puts it into a schedule.
+    pub plant: fn(&mut Schedule),
+    /// What it gives depends on the size of a tile.
+    pub tiled: bool,
+}
+
+const fn bug(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Mutant {
+    Mutant { name, says, plant, tiled: false }
+}
+
+const fn tiled(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Mutant {
+    Mutant { name, says, plant, tiled: true }
+}
+
+/// Every known bug.
+pub const MUTANTS: &[Mutant] = &[
+    bug("scale-missing", "scores are not scaled by 1/sqrt(d)", |s| {
+        s.bugs.scale = |case| 1.0 / case.scale();
+    }),
+    bug("scale-squared", "scores are scaled by 1/d", |s| s.bugs.scale = Case::scale),
+    bug("causal-plus-1", "a query sees the key behind its own", |s| s.bugs.shift = 1),
+    bug("causal-minus-1", "a query does not see its own key", |s| s.bugs.shift = -1),
+    bug("mask-missing", "no causal mask", |s| s.bugs.unmasked = true),
+    bug("mask-top-left", "the causal mask is top-left, not bottom-right aligned", |s| {
+        s.bugs.top_left = true;
+    }),
+    bug("head-map-modulo", "the GQA head map is h % Hk, not h / (H / Hk)", |s| {
+        s.bugs.head = |case, h| h % case.kv_heads as usize;
+    }),
+    bug("head-map-first", "every query head reads key head 0", |s| s.bugs.head = |_, _| 0),
+    bug("window-missing", "the sliding window is not applied", |s| s.bugs.window = |_| None),
+    bug("window-plus-1", "the sliding window is one key too long", |s| {
+        s.bugs.window = |case| case.window.map(|w| w + 1);
+    }),
+    bug("window-minus-1", "the sliding window is one key too short", |s| {
+        s.bugs.window = |case| case.window.map(|w| w.saturating_sub(1));
+    }),
+    bug("window-by-mistake", "a sliding window of half the keys is applied", |s| {
+        s.bugs.window = |case| case.window.or(Some(case.keys.div_ceil(2)));
+    }),
+    tiled("tail-unmasked", "padded keys of the last tile are not masked", |s| s.bugs.padded = true),
+    tiled("rescale-missing", "no rescale of sums when the maximum grows", |s| {
+        s.bugs.unscaled = true;
+    }),
+    tiled("tile-missing", "the last tile is not read", |s| s.bugs.short = true),
+    tiled("splits-averaged", "two splits of the keys are averaged without their sums", |s| {
+        s.splits = 2;
+        s.bugs.averaged = true;
+    }),
+    bug("exp2", "exp2 without the factor log2(e)", |s| s.bugs.base2 = true),
+    bug("softcap-missing", "scores are not capped", |s| s.bugs.softcap = false),
+    bug("alibi-missing", "no bias by distance", |s| s.bugs.alibi = false),
+    bug("sinks-missing", "sinks do not join the sum", |s| s.bugs.sinks = false),
+    bug("fp16-sums", "sums are kept in fp16", |s| s.bugs.sums = Some(Float::FP16)),
+    bug("values-halves", "the halves of a value's head are swapped", |s| {
+        s.bugs.inputs = |case, inputs| Inputs { v: halves(case, &inputs.v), ..inputs.clone() };
+    }),
+    bug("query-halves", "the halves of a query's head are swapped", |s| {
+        s.bugs.inputs = |case, inputs| Inputs { q: halves(case, &inputs.q), ..inputs.clone() };
+    }),
+    bug("kv-swapped", "keys and values are swapped", |s| {
+        s.bugs.inputs = |_, i| Inputs { k: i.v.clone(), v: i.k.clone(), ..i.clone() };
+    }),
+    bug("q-layout", "queries are read as [heads, tokens, d]", |s| {
+        s.bugs.inputs = |case, inputs| {
+            let q = heads_first(&inputs.q, case.query_shape());
+            Inputs { q, ..inputs.clone() }
+        };
+    }),
+    bug("k-layout", "keys are read as [heads, tokens, d]", |s| {
+        s.bugs.inputs = |case, inputs| {
+            let k = heads_first(&inputs.k, case.key_shape());
+            Inputs { k, ..inputs.clone() }
+        };
+    }),
+    bug("v-layout", "values are read as [heads, tokens, d]", |s| {
+        s.bugs.inputs = |case, inputs| {
+            let v = heads_first(&inputs.v, case.key_shape());
+            Inputs { v, ..inputs.clone() }
+        };
+    }),
+    bug("out-layout", "the output is written as [heads, tokens, d]", |s| {
+        s.bugs.output = |case, out| {
+            let [b, t, h, d] = case.query_shape();
+            heads_first(&out, [b, h, t, d])
+        };
+    }),
+];
+
+/// What a reader of `[batch, tokens, heads, d]` finds who takes it for `[batch, heads, tokens, d]`.
+fn heads_first(values: &[f64], [batch, tokens, heads, dim]: [u64; 4]) -> Vec<f64> {
+    let [batch, tokens, heads, dim] = [batch, tokens, heads, dim].map(|n| n as usize);
+    let mut out = Vec::with_capacity(values.len());
+    for (b, t, h) in
+        (0..batch).flat_map(|b| (0..tokens).flat_map(move |t| (0..heads).map(move |h| (b, t, h))))
+    {
+        out.extend_from_slice(&values[((b * heads + h) * tokens + t) * dim..][..dim]);
+    }
+    out
+}
+
+fn halves(case: &Case, values: &[f64]) -> Vec<f64> {
+    let dim = case.head_dim as usize;
+    let turned = |head: &[f64]| [&head[dim / 2..], &head[..dim / 2]].concat();
+    values.chunks_exact(dim).flat_map(turned).collect()
+}

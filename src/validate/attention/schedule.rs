@@ -1,0 +1,247 @@
+//! Attention as kernels run it: tiles of keys, online softmax, splits of the keys; with hooks for bugs.
+
+use super::{Case, Inputs};
+use crate::codec::{Float, Overflow};
+use crate::op::alibi_slope;
+use crate::op::scalar::Scalar;
+
+/// How a kernel goes through the keys (Dao, arXiv 2307.08691; splits as in Flash-Decoding).
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    /// Keys of a tile.
+    pub tile: usize,
+    /// Parts of the keys that are computed apart and merged.
+    pub splits: usize,
+    /// Format that probabilities are rounded to before they meet the values.
+    pub probabilities: Option<Float>,
+    /// Format of the output.
+    pub output: Option<Float>,
+    /// What is done wrong.
+    pub bugs: Bugs,
+}
+
+/// What a schedule does other than right.
+#[derive(Debug, Clone, Copy)]
+pub struct Bugs {
+    /// Factor on the scale.
+    pub scale: fn(&Case) -> f64,
+    /// Keys that a query sees beyond its own position; below 0, fewer.
+    pub shift: i64,
+    /// Every query sees every key.
+    pub unmasked: bool,
+    /// Query 0 sees one key where there are more keys than queries.
+    pub top_left: bool,
+    /// Key head of a query head.
+    pub head: fn(&Case, usize) -> usize,
+    /// The window, where there is one.
+    pub window: fn(&Case) -> Option<u64>,
+    /// Zeros behind the last key, up to a whole tile, count as keys.
+    pub padded: bool,
+    /// The accumulator keeps its scale when the maximum grows.
+    pub unscaled: bool,
+    /// Powers of 2 in place of e.
+    pub base2: bool,
+    /// The last tile is not read.
+    pub short: bool,
+    /// Parts of the keys are averaged, their sums left out of account.
+    pub averaged: bool,
+    /// Cap, distance bias and sinks are taken account of.
+    pub softcap: bool,
+    /// See `softcap`.
+    pub alibi: bool,
+    /// See `softcap`.
+    pub sinks: bool,
+    /// Format that every sum is rounded to at every step.
+    pub sums: Option<Float>,
+    /// What becomes of the inputs beforehand.
+    pub inputs: fn(&Case, &Inputs) -> Inputs,
+    /// What becomes of the output.
+    pub output: fn(&Case, Vec<f64>) -> Vec<f64>,
+}
+
+impl Bugs {
+    /// None.
+    pub const NONE: Self = Self {
+        scale: |_| 1.0,
+        shift: 0,
+        unmasked: false,
+        top_left: false,
+        head: |case, h| h / (case.heads / case.kv_heads) as usize,
+        window: |case| case.window,
+        padded: false,
+        unscaled: false,
+        base2: false,
+        short: false,
+        averaged: false,
+        softcap: true,
+        alibi: true,
+        sinks: true,
+        sums: None,
+        inputs: |_, inputs| inputs.clone(),
+        output: |_, out| out,
+    };
+}
+
+/// Sums of a part of the keys.
+struct Part<S> {
+    max: S,
+    sum: S,
+    out: Vec<S>,
+}
+
+fn rounded<S: Scalar>(format: Option<Float>, x: S) -> S {
+    format.map_or(x, |f| S::constant(f.round(x.value(), Overflow::Special)))
+}
+
+impl Schedule {
+    /// Tiles of 32 keys in one part, nothing rounded, nothing wrong.
+    pub const PLAIN: Self =
+        Self { tile: 32, splits: 1, probabilities: None, output: None, bugs: Bugs::NONE };
+
+    /// The output, `[batch, queries, heads, head_dim]`.
+    pub fn run<S: Scalar>(&self, case: &Case, inputs: &Inputs) -> Vec<f64> {
+        let inputs = (self.bugs.inputs)(case, inputs);
+        let of = |x: &[f64]| -> Vec<S> { x.iter().map(|&x| S::constant(x)).collect() };
+        let [q, k, v] = [&inputs.q, &inputs.k, &inputs.v].map(|x| of(x));
+        let dim = case.head_dim as usize;
+        let [heads, kv_heads] = [case.heads, case.kv_heads].map(|n| n as usize);
+        let [queries, keys] = [case.queries, case.keys].map(|n| n as usize);
+        let mut out = Vec::with_capacity(q.len());
+        for row in 0..case.batch as usize * queries * heads {
+            let (h, i, b) = (row % heads, row / heads % queries, row / heads / queries);
+            let kv = (self.bugs.head)(case, h);
+            let at = |key: usize| ((b * keys + key) * kv_heads + kv) * dim;
+            let query = &q[row * dim..][..dim];
+            let score = |key: usize| self.score(case, query, &k[at(key)..][..dim], (h, i, key));
+            let sink = (case.sinks && self.bugs.sinks).then(|| S::constant(inputs.sinks[h]));
+            let row = self.row(case, i, (&score, &|key, d| v[at(key) + d]), sink);
+            out.extend(row.into_iter().map(|x| rounded(self.output, x).value()));
+        }
+        (self.bugs.output)(case, out)
+    }
+
+    fn score<S: Scalar>(
+        &self,
+        case: &Case,
+        query: &[S],
+        key: &[S],
+        (h, i, position): (usize, usize, usize),
+    ) -> S {
+        let dot = query
+            .iter()
+            .zip(key)
+            .fold(S::constant(0.0), |sum, (&q, &k)| rounded(self.bugs.sums, sum + q * k));
+        let score = dot * S::constant(case.scale() * (self.bugs.scale)(case));
+        let score = match case.softcap.filter(|_| self.bugs.softcap) {
+            Some(c) => (score * S::constant(1.0 / c)).tanh() * S::constant(c),
+            None => score,
+        };
+        if !(case.alibi && self.bugs.alibi) {
+            return score;
+        }
+        let distance = (case.keys - case.queries) as f64 + i as f64 - position as f64;
+        score - S::constant(alibi_slope(h as u64, case.heads) * distance)
+    }
+
+    /// Keys that query `i` sees.
+    fn visible(&self, case: &Case, i: usize) -> std::ops::Range<usize> {
+        let (keys, past) = (case.keys as i64, (case.keys - case.queries) as i64);
+        if self.bugs.unmasked {
+            return 0..keys as usize;
+        }
+        let own = i as i64 + 1 + if self.bugs.top_left { 0 } else { past };
+        let end = (own + self.bugs.shift).clamp(0, keys);
+        let first = (self.bugs.window)(case).map_or(0, |w| (own - w as i64).max(0));
+        first.min(end) as usize..end as usize
+    }
+
+    fn row<S: Scalar>(
+        &self,
+        case: &Case,
+        i: usize,
+        (score, value): (&dyn Fn(usize) -> S, &dyn Fn(usize, usize) -> S),
+        sink: Option<S>,
+    ) -> Vec<S> {
+        let (seen, dim) = (self.visible(case, i), case.head_dim as usize);
+        let keys = case.keys as usize;
+        let tiles = keys.div_ceil(self.tile);
+        let read = if self.bugs.short { tiles - 1 } else { tiles };
+        let each = tiles.div_ceil(self.splits);
+        let mut parts = vec![];
+        for split in 0..self.splits {
+            let none = S::constant(f64::NEG_INFINITY);
+            let zero = S::constant(0.0);
+            let mut part = Part { max: none, sum: zero, out: vec![zero; dim] };
+            for tile in split * each..((split + 1) * each).min(read) {
+                let range = tile * self.tile..((tile + 1) * self.tile).min(keys);
+                let keys = range.filter(|key| seen.contains(key));
+                let mut pairs: Vec<(Option<usize>, S)> =
+                    keys.map(|key| (Some(key), score(key))).collect();
+                if self.bugs.padded && tile + 1 == tiles {
+                    pairs.extend(vec![(None, zero); tiles * self.tile - case.keys as usize]);
+                }
+                self.tile(&mut part, &pairs, value);
+            }
+            if part.sum > zero {
+                parts.push(part);
+            }
+        }
+        self.merged(parts, sink, dim)
+    }
+
+    fn exp<S: Scalar>(&self, x: S) -> S {
+        if self.bugs.base2 { (x * S::constant(std::f64::consts::LN_2)).exp() } else { x.exp() }
+    }
+
+    fn tile<S: Scalar>(
+        &self,
+        part: &mut Part<S>,
+        pairs: &[(Option<usize>, S)],
+        value: &dyn Fn(usize, usize) -> S,
+    ) {
+        let max = pairs.iter().fold(part.max, |max, &(_, s)| max.maximum(s));
+        if pairs.is_empty() {
+            return;
+        }
+        let started = part.sum > S::constant(0.0);
+        if started && !self.bugs.unscaled {
+            let factor = self.exp(part.max - max);
+            part.sum = part.sum * factor;
+            part.out.iter_mut().for_each(|o| *o = *o * factor);
+        }
+        part.max = max;
+        for &(key, score) in pairs {
+            let p = self.exp(score - max);
+            part.sum = rounded(self.bugs.sums, part.sum + p);
+            let p = rounded(self.probabilities, p);
+            if let Some(key) = key {
+                for (d, o) in part.out.iter_mut().enumerate() {
+                    *o = rounded(self.bugs.sums, *o + p * value(key, d));
+                }
+            }
+        }
+    }
+
+    fn merged<S: Scalar>(&self, parts: Vec<Part<S>>, sink: Option<S>, dim: usize) -> Vec<S> {
+        let zero = S::constant(0.0);
+        let maxima = parts.iter().map(|p| p.max).chain(sink);
+        let Some(max) = maxima.reduce(S::maximum) else { return vec![zero; dim] };
+        let mut out = vec![zero; dim];
+        if self.bugs.averaged {
+            let count = S::constant(1.0 / parts.len().max(1) as f64);
+            for part in &parts {
+                let terms = out.iter_mut().zip(&part.out);
+                terms.for_each(|(o, &x)| *o = *o + x / part.sum * count);
+            }
+            return out;
+        }
+        let mut sum = sink.map_or(zero, |sink| self.exp(sink - max));
+        for part in &parts {
+            let factor = self.exp(part.max - max);
+            sum = sum + part.sum * factor;
+            out.iter_mut().zip(&part.out).for_each(|(o, &x)| *o = *o + x * factor);
+        }
+        let inverse = S::constant(1.0) / sum;
+        out.into_iter().map(|o| o * inverse).collect()
+    }
+}

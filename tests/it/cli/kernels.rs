@@ -1,0 +1,106 @@
+//! `cosim golden` and `cosim validate`: a right output passes, a wrong one is explained.
+
+use crate::support::{Desk, words};
+use cosim::codec::Float;
+use cosim::formats::values::f64_bytes;
+use cosim::validate::POLICIES;
+use cosim::validate::attention::{Case, MUTANTS, Schedule};
+
+const GOLDEN: &str =
+    "golden attention --heads 4 --head-dim 16 --batch 1 --seq 5 --kv-seq 70 --out c";
+
+/// The case that `GOLDEN` writes.
+const CASE: Case = Case {
+    heads: 4,
+    kv_heads: 2,
+    head_dim: 16,
+    batch: 1,
+    queries: 5,
+    keys: 70,
+    window: None,
+    softcap: None,
+    alibi: false,
+    sinks: false,
+    format: Float::BF16,
+    seed: 1,
+};
+
+fn desk() -> Desk {
+    let desk = Desk::new();
+    desk.ok(&words(GOLDEN));
+    desk
+}
+
+#[test]
+fn a_case_is_the_seed_s_and_says_how_it_lies() {
+    let (a, b) = (desk(), desk());
+    assert_eq!(a.files(), b.files());
+    let names =
+        ["README.md", "case.yaml", "emulated.npy", "expected.npy", "k.npy", "q.npy", "v.npy"];
+    assert!(names.iter().all(|name| a.files().contains_key(&format!("c/{name}"))));
+    let readme = a.read("c/README.md");
+    let row = "| k.npy | bf16 | [1, 70, 2, 16] | [2240, 32, 16, 1] |";
+    assert!(readme.contains(row) && readme.contains("position 65 + i"), "{readme}");
+    b.ok(&words(&format!("{GOLDEN} --seed 2")));
+    assert_ne!(a.files()["c/q.npy"], b.files()["c/q.npy"]);
+}
+
+#[test]
+fn the_emulation_passes_the_default_and_exact() {
+    let desk = desk();
+    for policy in ["two-reference", "exact", "flash-attention"] {
+        let line = format!("validate c --got c/emulated.npy --policy {policy}");
+        assert!(desk.ok(&words(&line)).starts_with(&format!("right by {policy}")));
+    }
+    // In f64 no policy but the one that asks for the emulation's bits has anything against the truth.
+    for policy in POLICIES.iter().filter(|p| p.name != "exact") {
+        let line = format!("validate c --got c/expected.npy --json --policy {}", policy.name);
+        assert_eq!(desk.json(&words(&line))["passed"], true, "{}", policy.name);
+    }
+}
+
+#[test]
+fn a_known_bug_is_named_with_exit_code_1() {
+    let desk = desk();
+    let inputs = CASE.inputs();
+    let mutant = MUTANTS.iter().find(|m| m.name == "head-map-modulo").expect("there");
+    let mut schedule = Schedule::PLAIN;
+    (mutant.plant)(&mut schedule);
+    desk.write("wrong.bin", &f64_bytes(&schedule.run::<f32>(&CASE, &inputs)));
+    let run = desk.run(&words("validate c --got wrong.bin --dtype fp64"));
+    assert_eq!((run.code, run.stderr.as_str()), (1, ""));
+    assert!(run.stdout.contains("wrong heads        1 2\n"), "{}", run.stdout);
+    assert!(run.stdout.contains(&format!("likeliest cause: {}\n", mutant.says)), "{}", run.stdout);
+    let run = desk.run(&words("validate c --got wrong.bin --dtype fp64 --json"));
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+    assert_eq!((run.code, &json["passed"]), (1, &false.into()));
+    assert_eq!(json["suspects"][0]["names"], serde_json::json!(["head-map-modulo"]));
+    assert_eq!(json["wrong_heads"], serde_json::json!([1, 2]));
+    let hidden = json["not_observable"].to_string();
+    assert!(hidden.contains("window-missing") && hidden.contains("softcap-missing"), "{hidden}");
+}
+
+#[test]
+fn what_cannot_be_judged_is_refused() {
+    let desk = desk();
+    desk.write("short.bin", &[0; 12]);
+    desk.write("bad/case.yaml", b"op: attention\nheads: many\n");
+    for (line, says) in [
+        ("validate c --got c/k.npy", "shape [1, 70, 2, 16], the case's is [1, 5, 4, 16]"),
+        ("validate c --got nowhere.npy", "cannot read nowhere.npy"),
+        ("validate c --got c/README.md", "the file does not begin with"),
+        ("validate c --got short.bin --dtype fp32", "12 bytes are not 320 elements of fp32"),
+        ("validate c --got short.bin --dtype fp33", "unknown type `fp33`"),
+        ("validate c --got c/expected.npy --policy torhc", "did you mean `torch`"),
+        ("validate nowhere --got c/expected.npy", "there is no such file"),
+        ("validate bad --got c/expected.npy", "case.yaml:2"),
+        ("golden attention --heads 8 --kv-heads 3 --out d", "8 query heads cannot share 3"),
+        ("golden attention --seq 9 --kv-seq 4 --out d", "9 queries cannot end 4 positions"),
+        ("golden attention --head-dim 0 --out d", "head_dim is 0"),
+        ("golden attention --softcap=-1 --out d", "softcap is not a finite number above 0"),
+        ("golden attention --seq 1000000 --out d", "more than 1e11 multiplications"),
+    ] {
+        let message = desk.refused(&words(line));
+        assert!(message.contains(says), "{line}: {message}");
+    }
+}
