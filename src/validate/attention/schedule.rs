@@ -93,6 +93,9 @@ fn rounded<S: Scalar>(format: Option<Float>, x: S) -> S {
     format.map_or(x, |f| S::constant(f.round(x.value(), Overflow::Special)))
 }
 
+/// The score of a key, and an element of its value.
+type Read<'a, S> = (&'a dyn Fn(usize) -> S, &'a dyn Fn(usize, usize) -> S);
+
 impl Schedule {
     /// Tiles of 32 keys in one part, nothing rounded, nothing wrong.
     pub const PLAIN: Self =
@@ -159,7 +162,7 @@ impl Schedule {
         &self,
         case: &Case,
         i: usize,
-        (score, value): (&dyn Fn(usize) -> S, &dyn Fn(usize, usize) -> S),
+        (score, value): Read<'_, S>,
         sink: Option<S>,
     ) -> Vec<S> {
         let (seen, dim) = (self.visible(case, i), case.head_dim as usize);
