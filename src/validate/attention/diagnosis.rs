@@ -69,11 +69,8 @@ pub fn diagnose(
     });
     let (mut found, mut hidden): (Vec<Suspect>, Vec<&'static str>) = (vec![], vec![]);
     for ((mutant, tile), output) in variants.into_iter().zip(outputs) {
-        let differs = |((&a, &e), &t): ((&f64, &f64), &f64)| {
-            let off: f64 = (a - e).abs();
-            off.is_nan() || off > 4.0 * t
-        };
-        if !output.iter().zip(truth).zip(tolerance).any(differs) {
+        let near = |((&a, &e), &t): ((&f64, &f64), &f64)| (a - e).abs() <= 4.0 * t;
+        if output.iter().zip(truth).zip(tolerance).all(near) {
             hidden.push(mutant.name);
             continue;
         }
