@@ -34,7 +34,7 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// The best suspect, where it explains at least nine tenths of the error.
+    /// The best suspect, where it explains at least nine tenths of the error (A107).
     pub fn cause(&self) -> Option<&Suspect> {
         let explains = |s: &&Suspect| s.residual <= 0.1 * self.against_truth;
         self.suspects.first().filter(explains)
