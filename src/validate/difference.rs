@@ -55,7 +55,7 @@ pub struct Difference {
     pub absolute: Extreme,
     /// Largest `|a - e| / |e|`, over elements with `e != 0`.
     pub relative: Extreme,
-    /// Elements by distance in units in the last place of the reference: up to each of [`ULP_BINS`], and
+    /// Elements by distance in units in the last place of the reference: up to each of `ULP_BINS`, and
     /// above the last (NaN too).
     pub ulps: [usize; ULP_BINS.len() + 1],
     /// `sum (a - e)^2 / sum e^2`.
