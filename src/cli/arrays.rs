@@ -4,7 +4,7 @@ use super::checkpoint::open;
 use super::error::Error;
 use super::files::Pending;
 use crate::diagnostic::{Diagnostic, clip};
-use crate::formats::{Kind, npy, values};
+use crate::formats::{FormatError, Kind, npy, npz, safetensors, values};
 use std::path::Path;
 
 fn fail(path: &Path, why: &str) -> Error {
@@ -17,6 +17,32 @@ pub fn array(path: &Path) -> Result<(Kind, Vec<u64>, Vec<u8>), Error> {
     let array = npy::array(&mut file).map_err(|e| fail(path, &e.to_string()))?;
     let bytes = array.read(&mut file).map_err(|e| fail(path, &e.to_string()))?;
     Ok((array.entry.kind, array.entry.shape, bytes))
+}
+
+/// The only array of a `.npz` or `.safetensors` file, or that of a `.npy` file.
+pub fn only(path: &Path) -> Result<(Kind, Vec<u64>, Vec<u8>), Error> {
+    let refused = |e: FormatError| fail(path, &e.to_string());
+    let one = |mut names: Vec<String>| match names.len() {
+        1 => Ok(names.remove(0)),
+        n => Err(fail(path, &format!("it holds {n} arrays; one is expected"))),
+    };
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("npz") => {
+            let mut file = open(path)?;
+            let name = one(npz::names(&mut file).map_err(refused)?)?;
+            let member = npz::member(&mut file, &name).map_err(refused)?;
+            Ok((member.array.entry.kind, member.array.entry.shape, member.bytes))
+        }
+        Some("safetensors") => {
+            let mut file = open(path)?;
+            let mut entries = safetensors::directory(&mut file).map_err(refused)?.entries;
+            let name = one(entries.keys().cloned().collect())?;
+            let entry = entries.remove(&name).expect("invariant: the name is one of the keys");
+            let bytes = entry.read(&mut file).map_err(refused)?;
+            Ok((entry.kind, entry.shape, bytes))
+        }
+        _ => array(path),
+    }
 }
 
 /// Token ids, a sequence each: numbers with commas between, or a `.npy` file of `[tokens]` or `[batch,

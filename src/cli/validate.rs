@@ -17,7 +17,7 @@ use std::path::PathBuf;
 pub struct ValidateArgs {
     /// Folder of a case, as `cosim golden` writes it
     case: PathBuf,
-    /// The kernel's output: a .npy file, or raw little-endian elements with --dtype
+    /// The kernel's output: a .npy file, the only array of .npz or .safetensors, or raw little-endian elements with --dtype
     #[arg(long, value_name = "FILE")]
     got: PathBuf,
     /// Rule by which it is judged
@@ -40,7 +40,7 @@ fn fail(args: &ValidateArgs, why: &str) -> Error {
 
 fn output(args: &ValidateArgs, case: &Case) -> Result<Vec<f64>, Error> {
     let (kind, shape, bytes) = match &args.dtype {
-        None => arrays::array(&args.got)?,
+        None => arrays::only(&args.got)?,
         Some(name) => {
             let plain = Kind::from_name(name).filter(|k| !matches!(k, Kind::Block(_)));
             let kind = plain.ok_or_else(|| {
@@ -61,7 +61,6 @@ fn output(args: &ValidateArgs, case: &Case) -> Result<Vec<f64>, Error> {
         let why = format!("shape {shape:?}, the case's is {:?}", case.query_shape());
         return Err(fail(args, &why));
     }
-    // NumPy has no bf16: two raw bytes are what a case's own arrays hold.
     values::decode(kind, &bytes).map_err(|e| fail(args, &e.to_string()))
 }
 

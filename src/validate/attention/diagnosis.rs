@@ -34,7 +34,7 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// The best suspect, where it explains at least nine tenths of the error.
+    /// The best suspect, where it explains at least nine tenths of the error (A107).
     pub fn cause(&self) -> Option<&Suspect> {
         let explains = |s: &&Suspect| s.residual <= 0.1 * self.against_truth;
         self.suspects.first().filter(explains)
@@ -69,8 +69,8 @@ pub fn diagnose(
     });
     let (mut found, mut hidden): (Vec<Suspect>, Vec<&'static str>) = (vec![], vec![]);
     for ((mutant, tile), output) in variants.into_iter().zip(outputs) {
-        let differs = |((&a, &e), &t): ((&f64, &f64), &f64)| !((a - e).abs() <= 4.0 * t);
-        if !output.iter().zip(truth).zip(tolerance).any(differs) {
+        let near = |((&a, &e), &t): ((&f64, &f64), &f64)| (a - e).abs() <= 4.0 * t;
+        if output.iter().zip(truth).zip(tolerance).all(near) {
             hidden.push(mutant.name);
             continue;
         }

@@ -114,7 +114,7 @@ impl Schedule {
             let query = &q[row * dim..][..dim];
             let score = |key: usize| self.score(case, query, &k[at(key)..][..dim], (h, i, key));
             let sink = (case.sinks && self.bugs.sinks).then(|| S::constant(inputs.sinks[h]));
-            let row = self.row(case, i, (&score, &|key, d| v[at(key) + d]), sink);
+            let row = self.row(case, i, &score, &|key, d| v[at(key) + d], sink);
             out.extend(row.into_iter().map(|x| rounded(self.output, x).value()));
         }
         (self.bugs.output)(case, out)
@@ -159,7 +159,8 @@ impl Schedule {
         &self,
         case: &Case,
         i: usize,
-        (score, value): (&dyn Fn(usize) -> S, &dyn Fn(usize, usize) -> S),
+        score: &dyn Fn(usize) -> S,
+        value: &dyn Fn(usize, usize) -> S,
         sink: Option<S>,
     ) -> Vec<S> {
         let (seen, dim) = (self.visible(case, i), case.head_dim as usize);

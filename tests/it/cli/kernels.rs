@@ -3,8 +3,10 @@
 use crate::support::{Desk, words};
 use cosim::codec::Float;
 use cosim::formats::values::f64_bytes;
+use cosim::formats::{Kind, safetensors};
 use cosim::validate::POLICIES;
 use cosim::validate::attention::{Case, MUTANTS, Schedule};
+use std::collections::BTreeMap;
 
 const GOLDEN: &str =
     "golden attention --heads 4 --head-dim 16 --batch 1 --seq 5 --kv-seq 70 --out c";
@@ -57,6 +59,29 @@ fn the_emulation_passes_the_default_and_exact() {
         let line = format!("validate c --got c/expected.npy --json --policy {}", policy.name);
         assert_eq!(desk.json(&words(&line))["passed"], true, "{}", policy.name);
     }
+}
+
+fn safetensors_of(names: &[&str]) -> Vec<u8> {
+    let bytes = f64_bytes(&CASE.truth(&CASE.inputs()));
+    let (kind, shape) = (Kind::F64, CASE.query_shape().to_vec());
+    let tensor = |name: &&str| safetensors::Written {
+        name: (*name).to_owned(),
+        kind,
+        shape: shape.clone(),
+        bytes: bytes.clone(),
+    };
+    let tensors: Vec<_> = names.iter().map(tensor).collect();
+    safetensors::file(&tensors, &BTreeMap::new()).expect("plain tensors")
+}
+
+#[test]
+fn the_only_tensor_of_a_file_is_taken() {
+    let desk = desk();
+    desk.write("one.safetensors", &safetensors_of(&["out"]));
+    desk.write("two.safetensors", &safetensors_of(&["a", "b"]));
+    assert!(desk.ok(&words("validate c --got one.safetensors")).starts_with("right"));
+    let message = desk.refused(&words("validate c --got two.safetensors"));
+    assert!(message.contains("two.safetensors: it holds 2 arrays; one is expected"), "{message}");
 }
 
 #[test]
