@@ -1,7 +1,8 @@
 """Tiny random models of every supported architecture, and what transformers computes with them.
 
 python models.py [CASE...] writes tests/golden/models/CASE/{config.json, model.safetensors,
-expected.safetensors}. Everything is seeded; see README.md.
+expected.safetensors}. Some cases are stored in bf16, in several files with an index, or with experts in MXFP4
+(`STORED`). Everything is seeded; see README.md.
 """
 
 import hashlib
@@ -12,6 +13,8 @@ import sys
 import torch
 import transformers as hf
 from safetensors.torch import save_file
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+from transformers.models.deepseek_v3.modeling_deepseek_v3 import yarn_get_mscale
 
 OUT = pathlib.Path(__file__).parent / "models"
 TOKENS, PROMPT, GREEDY = 20, 6, 8
@@ -52,10 +55,16 @@ CASES = {
     "llama-linear-rope-mha": (hf.LlamaConfig, hf.LlamaForCausalLM, base(
         num_key_value_heads=4, head_dim=12, rope_scaling=dict(rope_type="linear", factor=2.5))),
     "llama-yarn": (hf.LlamaConfig, hf.LlamaForCausalLM, base(head_dim=16, rope_scaling=YARN)),
+    "llama-sharded": (hf.LlamaConfig, hf.LlamaForCausalLM, base(
+        rms_norm_eps=1e-5, rope_theta=500000.0)),
     "mistral": (hf.MistralConfig, hf.MistralForCausalLM, base(sliding_window=8, head_dim=12)),
+    "mistral-no-window": (hf.MistralConfig, hf.MistralForCausalLM, base(
+        sliding_window=None, rope_theta=1000000.0, num_key_value_heads=1)),
     "mixtral": (hf.MixtralConfig, hf.MixtralForCausalLM, base(
         num_local_experts=5, num_experts_per_tok=2, sliding_window=None)),
     "qwen2": (hf.Qwen2Config, hf.Qwen2ForCausalLM, base()),
+    "qwen2-bf16-tied": (hf.Qwen2Config, hf.Qwen2ForCausalLM, base(
+        hidden_size=40, num_attention_heads=5, num_key_value_heads=1, tie_word_embeddings=True)),
     "qwen3": (hf.Qwen3Config, hf.Qwen3ForCausalLM, base(head_dim=12, tie_word_embeddings=True)),
     "qwen3-moe": (hf.Qwen3MoeConfig, hf.Qwen3MoeForCausalLM, base(
         head_dim=12, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=24,
@@ -77,6 +86,9 @@ CASES = {
     "falcon-grouped": (hf.FalconConfig, hf.FalconForCausalLM, gpt(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_kv_heads=2,
         new_decoder_architecture=True, bias=False, alibi=False)),
+    "falcon-grouped-one-norm": (hf.FalconConfig, hf.FalconForCausalLM, gpt(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_kv_heads=2,
+        num_ln_in_parallel_attn=1, new_decoder_architecture=True, bias=False, alibi=False)),
     "falcon-alibi": (hf.FalconConfig, hf.FalconForCausalLM, gpt(
         hidden_size=36, num_hidden_layers=2, num_attention_heads=6, multi_query=False,
         new_decoder_architecture=False, parallel_attn=False, bias=True, alibi=True)),
@@ -93,6 +105,16 @@ CASES = {
         rope_theta=10000.0, rope_local_base_freq=500.0,
         rope_scaling=dict(rope_type="linear", factor=8.0), tie_word_embeddings=True)),
     "phi3": (hf.Phi3Config, hf.Phi3ForCausalLM, base()),
+    "phi3-window": (hf.Phi3Config, hf.Phi3ForCausalLM, base(
+        sliding_window=8, num_key_value_heads=4)),
+    # Phi-4-mini turns three quarters of a head.
+    "phi3-partial-rotary-tied": (hf.Phi3Config, hf.Phi3ForCausalLM, base(
+        hidden_size=64, partial_rotary_factor=0.75, tie_word_embeddings=True)),
+    # The 20 tokens are longer than the original 16, the greedy ones are not: both tables count.
+    "phi3-longrope": (hf.Phi3Config, hf.Phi3ForCausalLM, base(
+        original_max_position_embeddings=16, rope_scaling=dict(
+            type="longrope", short_factor=[1.0, 1.1, 1.3, 1.6],
+            long_factor=[1.2, 2.5, 5.0, 9.0]))),
     "cohere": (hf.CohereConfig, hf.CohereForCausalLM, base(
         logit_scale=0.25, tie_word_embeddings=True)),
     "cohere-qk-norm": (hf.CohereConfig, hf.CohereForCausalLM, base(
@@ -101,10 +123,12 @@ CASES = {
     "olmo2-mha": (hf.Olmo2Config, hf.Olmo2ForCausalLM, base(num_key_value_heads=4)),
     "deepseek-v2": (hf.DeepseekV2Config, hf.DeepseekV2ForCausalLM, dict(
         MLA, q_lora_rank=None, topk_method="greedy", rope_scaling=None)),
-    # transformers 4.57 leaves out YaRN's factor of the scores, which DeepSeek's own code has.
     "deepseek-v2-groups": (hf.DeepseekV2Config, hf.DeepseekV2ForCausalLM, dict(
         MLA, q_lora_rank=20, topk_method="group_limited_greedy", n_group=4, topk_group=2,
         rope_scaling=None)),
+    "deepseek-v2-yarn": (hf.DeepseekV2Config, hf.DeepseekV2ForCausalLM, dict(
+        MLA, q_lora_rank=None, topk_method="greedy", routed_scaling_factor=1.0,
+        rope_scaling=MLA_YARN)),
     "deepseek-v3": (hf.DeepseekV3Config, hf.DeepseekV3ForCausalLM, dict(
         MLA, q_lora_rank=20, n_shared_experts=1, n_group=4, topk_group=2, norm_topk_prob=True,
         routed_scaling_factor=2.5, rope_scaling=dict(MLA_YARN, mscale=1.0, mscale_all_dim=1.0))),
@@ -113,6 +137,10 @@ CASES = {
         rope_scaling=None)),
     "gpt-oss": (hf.GptOssConfig, hf.GptOssForCausalLM, base(
         head_dim=12, sliding_window=8, num_local_experts=4, num_experts_per_tok=2,
+        rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16,
+                          beta_fast=32.0, beta_slow=1.0, truncate=False))),
+    "gpt-oss-mxfp4": (hf.GptOssConfig, hf.GptOssForCausalLM, base(
+        head_dim=12, intermediate_size=32, num_local_experts=3, num_experts_per_tok=2, sliding_window=8,
         rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16,
                           beta_fast=32.0, beta_slow=1.0, truncate=False))),
     "t5": (hf.T5Config, hf.T5ForConditionalGeneration, dict(
@@ -130,6 +158,55 @@ CASES = {
         eos_token_id=2, decoder_start_token_id=3, suppress_tokens=None,
         begin_suppress_tokens=None)),
 }
+
+# case -> how its weights are stored; else f32 in one file.
+STORED = {"llama-sharded": "sharded", "qwen2-bf16-tied": "bf16", "gpt-oss-mxfp4": "mxfp4"}
+
+
+def mxfp4(values):
+    """Blocks [..., rows, columns / 32, 16] (first number in the low nibble) and E8M0 scales of
+    [..., rows, columns], as the published gpt-oss files have them."""
+    levels = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+    groups = values.unflatten(-1, (-1, 32))
+    exponent = groups.abs().amax(-1, keepdim=True).log2().floor() - 2
+    scaled = groups / 2.0 ** exponent
+    code = (scaled.abs().unsqueeze(-1) - levels).abs().argmin(-1) + 8 * (scaled < 0)
+    packed = code[..., 0::2] | code[..., 1::2] << 4
+    return packed.to(torch.uint8), (exponent.squeeze(-1) + 127).to(torch.uint8)
+
+
+def store_mxfp4(model, folder):
+    """Rounds the model to what the hub's form holds, and writes that form: experts in MXFP4, the
+    rest in bf16."""
+    state = {}
+    for name, p in model.named_parameters():
+        with torch.no_grad():
+            if name.endswith("_proj") and "experts" in name:
+                state[name + "_blocks"], state[name + "_scales"] = mxfp4(p.transpose(1, 2))
+                p.copy_(convert_moe_packed_tensors(
+                    state[name + "_blocks"], state[name + "_scales"], dtype=torch.float32))
+            else:
+                state[name] = p.bfloat16()
+                p.copy_(state[name])
+    config = json.loads((folder / "config.json").read_text())
+    config["dtype"] = "bfloat16"
+    config["quantization_config"] = dict(quant_method="mxfp4", modules_to_not_convert=[
+        "model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"])
+    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    save_file({k: v.contiguous() for k, v in state.items()}, folder / "model.safetensors",
+              metadata={"format": "pt"})
+
+
+def store(model, folder, form):
+    """The model's files; rounds its parameters to what they hold."""
+    if form == "bf16":
+        model.bfloat16()
+    model.save_pretrained(folder, max_shard_size="40KB" if form == "sharded" else "5GB")
+    model.float()
+    if form == "mxfp4":
+        store_mxfp4(model, folder)
+    for extra in folder.glob("generation_config.json"):
+        extra.unlink()
 
 
 def fill(model, case, generator):
@@ -182,9 +259,11 @@ def run(case):
     fill(model, case, generator)
     folder = OUT / case
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder, safe_serialization=True)
-    for extra in folder.glob("generation_config.json"):
-        extra.unlink()
+    store(model, folder, STORED.get(case))
+    if case == "deepseek-v2-yarn":
+        # YaRN's factor of the scores, which DeepSeek's own code has and transformers 4.57 leaves out.
+        for layer in model.model.layers:
+            layer.self_attn.scaling *= yarn_get_mscale(MLA_YARN["factor"], MLA_YARN["mscale_all_dim"]) ** 2
     # DeepSeek-V3's experts add up in the router's float32, whatever the model's type is.
     model = model.float() if case.startswith("deepseek-v3") else model.double()
     vocabulary = config.vocab_size

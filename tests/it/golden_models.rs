@@ -1,20 +1,23 @@
-//! Tiny random models of every architecture against what `transformers` computes with them
-//! (`tests/golden/models.py`).
+//! Tiny random models of every architecture, and of GGUF files, against what `transformers` computes with
+//! them (`tests/golden/models.py`, `gguf_files.py`); tokenizers in GGUF files against `tokenizers` and
+//! `sentencepiece`.
 
 use cosim::exec::Fast;
-use cosim::formats::{safetensors, values};
+use cosim::formats::{gguf, safetensors, values};
 use cosim::model::checkpoint::Layout;
 use cosim::model::{Architecture, BuildOptions, Graphs, import};
 use cosim::session::{Encoded, Session};
 use cosim::tensor::Logits;
-use cosim::weights::Checkpoint;
+use cosim::tokenizer::Tokenizer;
+use cosim::weights::{Checkpoint, architecture};
 use cosim::yaml::Source;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 struct Model {
-    folder: PathBuf,
+    /// What is expected of it.
+    expected: PathBuf,
     arch: Architecture,
     graphs: Graphs,
     checkpoint: Checkpoint<File>,
@@ -31,12 +34,22 @@ fn tensors(path: &Path) -> BTreeMap<String, (Vec<u64>, Vec<f64>)> {
     entries.map(|(name, e)| (name, (e.shape.clone(), read(&e, &mut file)))).collect()
 }
 
-fn folders() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models");
+/// What lies in a folder of golden vectors.
+fn golden(folder: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
     let mut found: Vec<PathBuf> =
         std::fs::read_dir(root).expect("fixtures").map(|e| e.expect("readable").path()).collect();
     found.sort();
     found
+}
+
+/// One file, or those of a checkpoint in several.
+fn weight_files(folder: &Path) -> Vec<(String, File)> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("readable"));
+    let named = entries.map(|e| (e.file_name().to_string_lossy().into_owned(), e.path()));
+    let weights =
+        named.filter(|(name, _)| name.starts_with("model") && name.ends_with(".safetensors"));
+    weights.map(|(name, path)| (name, File::open(path).expect("weights"))).collect()
 }
 
 fn model(folder: &Path) -> Result<Model, String> {
@@ -46,12 +59,21 @@ fn model(folder: &Path) -> Result<Model, String> {
     let family = import::family_of(&source).map_err(|e| e.to_string())?;
     let layout = Layout::of_family(family).ok_or("no layout")?;
     let graphs = arch.graphs(&BuildOptions::default()).map_err(|e| e.to_string())?;
-    let file = File::open(folder.join("model.safetensors")).expect("weights");
-    let files = vec![("model.safetensors".to_owned(), file)];
-    let checkpoint =
-        Checkpoint::safetensors(files, (arch.clone(), layout)).map_err(|e| e.to_string())?;
+    let checkpoint = Checkpoint::safetensors(weight_files(folder), (arch.clone(), layout))
+        .map_err(|e| e.to_string())?;
     checkpoint.check(graphs.parts().map(|(_, g)| g)).map_err(|e| e.to_string())?;
-    Ok(Model { folder: folder.to_owned(), arch, graphs, checkpoint })
+    Ok(Model { expected: folder.join("expected.safetensors"), arch, graphs, checkpoint })
+}
+
+fn gguf_model(path: &Path) -> Result<Model, String> {
+    let mut file = File::open(path).expect("a file");
+    let directory = gguf::directory(&mut file).map_err(|e| e.to_string())?;
+    let arch = architecture(&directory, "golden").map_err(|e| e.to_string())?;
+    let graphs = arch.graphs(&BuildOptions::default()).map_err(|e| e.to_string())?;
+    let checkpoint = Checkpoint::gguf(("golden".to_owned(), file), directory, arch.clone())
+        .map_err(|e| e.to_string())?;
+    checkpoint.check(graphs.parts().map(|(_, g)| g)).map_err(|e| e.to_string())?;
+    Ok(Model { expected: path.with_extension("safetensors"), arch, graphs, checkpoint })
 }
 
 fn sequences((shape, ids): &(Vec<u64>, Vec<f64>)) -> Vec<Vec<u64>> {
@@ -103,7 +125,7 @@ fn assert_near(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
 
 /// Logits and hidden states of all tokens at once.
 fn check_forward(model: &Model, kernels: &Fast) -> Result<(), String> {
-    let expected = tensors(&model.folder.join("expected.safetensors"));
+    let expected = tensors(&model.expected);
     let ids = expected.get("input_ids").or(expected.get("decoder_input_ids")).expect("ids");
     let mut session =
         Session::new((&model.arch, &model.graphs), &model.checkpoint, kernels, usize::MAX);
@@ -135,7 +157,7 @@ fn check_forward(model: &Model, kernels: &Fast) -> Result<(), String> {
 
 /// Greedy tokens with a cache, where their margin says which is right.
 fn check_greedy(model: &Model) -> Result<(), String> {
-    let expected = tensors(&model.folder.join("expected.safetensors"));
+    let expected = tensors(&model.expected);
     let ids = expected.get("input_ids").or(expected.get("decoder_input_ids")).expect("ids");
     let kernels = Fast::default();
     let mut session =
@@ -162,20 +184,54 @@ const REFUSED: &[(&str, &str)] = &[("falcon-alibi", "`alibi: true`")];
 #[test]
 fn models_compute_what_transformers_computes() {
     let mut wrong = vec![];
-    for folder in folders() {
+    for folder in golden("models") {
         let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or("?").to_owned();
         if let Some((_, field)) = REFUSED.iter().find(|(case, _)| *case == name) {
             let why = model(&folder).err().unwrap_or_default();
             assert!(why.contains(field), "{name}: {why}");
             continue;
         }
-        let checked = model(&folder).and_then(|model| {
-            check_forward(&model, &Fast::default())?;
-            check_forward(&model, &Fast::naive())?;
-            check_greedy(&model)
-        });
-        if let Err(why) = checked {
+        if let Err(why) = model(&folder).and_then(|model| check(&model)) {
             wrong.push(format!("{name}: {why}"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn check(model: &Model) -> Result<(), String> {
+    check_forward(model, &Fast::default())?;
+    check_forward(model, &Fast::naive())?;
+    check_greedy(model)
+}
+
+#[test]
+fn gguf_files_compute_what_transformers_computes() {
+    let files = golden("gguf").into_iter().filter(|p| p.extension().is_some_and(|e| e == "gguf"));
+    let mut wrong = vec![];
+    for path in files {
+        if let Err(why) = gguf_model(&path).and_then(|model| check(&model)) {
+            wrong.push(format!("{}: {why}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn tokenizers_of_gguf_files_give_the_ids_of_others() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf/tokenizers");
+    let json = std::fs::read_to_string(folder.join("tokenizers.json")).expect("a fixture");
+    let expected: BTreeMap<String, BTreeMap<String, Vec<u64>>> =
+        serde_json::from_str(&json).expect("ids of texts");
+    let mut wrong = vec![];
+    for (name, texts) in expected {
+        let mut file = File::open(folder.join(format!("{name}.gguf"))).expect("a file");
+        let directory = gguf::directory(&mut file).expect("a directory");
+        let tokenizer = Tokenizer::from_gguf(&directory).expect("a tokenizer");
+        for (text, ids) in texts {
+            let found = tokenizer.encode(&text).expect("tokens");
+            if found != ids {
+                wrong.push(format!("{name}, {text:?}: {found:?} is not {ids:?}"));
+            }
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));

@@ -11,6 +11,7 @@ mod extending;
 mod fast_kernels;
 mod formats;
 mod golden_models;
+mod golden_operators;
 mod kv_cache;
 mod kv_sharing;
 mod latent;
