@@ -1,7 +1,8 @@
 //! The files of a model, and the weights of its graphs in them.
 
 use super::assemble::{extents, formed, take, taken};
-use super::decode::decode;
+use super::decode::{decode, microscaled};
+use super::found::{Found, Stored};
 use crate::diagnostic::{clip, nearest_hint};
 use crate::formats::values::Value;
 use crate::formats::{Entry, FormatError, Kind, gguf, safetensors};
@@ -173,7 +174,7 @@ impl<F: Read + Seek> Checkpoint<F> {
                     let layer = region.carry.map(|_| layer);
                     let rows = node.ty.rows.extent(&step) as u64;
                     for part in self.parts(layer, &node.name, (rows, node.ty.width))? {
-                        used.insert(self.stored(&part.tensor).map_or("", |(name, _)| name));
+                        used.extend(self.found(&part).map_or_else(Vec::new, |found| found.names()));
                     }
                 }
             }
@@ -189,11 +190,31 @@ impl<F: Read + Seek> Checkpoint<F> {
     }
 
     /// A stored tensor under its name, or under its name with or without a prefix of the form.
-    fn stored(&self, tensor: &str) -> Option<(&str, &(usize, Entry))> {
+    fn stored(&self, tensor: &str) -> Option<Stored<'_>> {
         let bare = self.layout.prefixes().iter().find_map(|p| tensor.strip_prefix(p));
         let found = self.entries.get_key_value(tensor);
         let found = found.or_else(|| self.entries.get_key_value(bare?));
         found.map(|(name, entry)| (name.as_str(), entry))
+    }
+
+    /// What a part is read from.
+    fn found(&self, part: &Part) -> Option<Found<'_>> {
+        let also = |ending: &str| self.stored(&format!("{}_{ending}", part.tensor));
+        let pair = || Some(Found::Microscaled { blocks: also("blocks")?, scales: also("scales")? });
+        let pair = || pair().filter(Found::is_whole);
+        self.stored(&part.tensor).map(Found::One).or_else(pair)
+    }
+
+    /// The bytes of a tensor as `of` makes them.
+    fn read<T>(
+        &self,
+        (_, (index, entry)): &Stored<'_>,
+        of: impl Fn(Kind, Vec<u8>) -> Result<T, FormatError>,
+    ) -> Result<T, WeightError> {
+        let file = &self.files[*index];
+        let bytes = entry.read(&mut *file.file.borrow_mut());
+        let made = bytes.and_then(|bytes| of(entry.kind, bytes));
+        made.map_err(|error| WeightError::File { file: file.name.clone(), error })
     }
 
     /// The parts of a weight, each found and together of its shape.
@@ -208,7 +229,7 @@ impl<F: Read + Seek> Checkpoint<F> {
         let parts = parts.ok_or_else(|| WeightError::Unnamed { weight: weight() })?;
         let mut elements = 0;
         for part in &parts {
-            let Some((_, (_, entry))) = self.stored(&part.tensor) else {
+            let Some(found) = self.found(part) else {
                 let names: Vec<&str> = self.entries.keys().map(String::as_str).collect();
                 let hint = nearest_hint(&part.tensor, &names);
                 let tensor = part.tensor.clone();
@@ -216,10 +237,11 @@ impl<F: Read + Seek> Checkpoint<F> {
             };
             let shape = || WeightError::Shape {
                 tensor: part.tensor.clone(),
-                shape: entry.shape.clone(),
+                shape: found.shape(),
                 expected: format!("{rows} x {width} for {}", weight()),
             };
-            let (own, columns) = extents(part.form, &entry.shape).ok_or_else(shape)?;
+            let (own, columns) =
+                extents(found.form(part.form), &found.shape()).ok_or_else(shape)?;
             let own = taken(part, own).ok_or_else(shape)?;
             // A vector may be stored in any shape; a matrix has its columns.
             if rows > 1 && columns != width && !(columns == 1 && own == width) {
@@ -245,22 +267,18 @@ impl<F: Read + Seek> Checkpoint<F> {
     ) -> Result<Vec<V>, WeightError> {
         let mut all = vec![];
         for part in self.parts(layer, name, shape)? {
-            let Some((_, (index, entry))) = self.stored(&part.tensor) else { continue };
-            let file = &self.files[*index];
-            let fail = |error| WeightError::File { file: file.name.clone(), error };
-            let bytes = entry.read(&mut *file.file.borrow_mut()).map_err(fail)?;
-            let data = decode::<V>(entry.kind, &bytes).map_err(fail)?;
-            drop(bytes);
-            if let Some(matrix) = formed(part.form, &entry.shape, data) {
+            let Some(found) = self.found(&part) else { continue };
+            let data = match &found {
+                Found::One(stored) => self.read(stored, |kind, bytes| decode::<V>(kind, &bytes))?,
+                Found::Microscaled { blocks, scales } => {
+                    let scales = self.read(scales, |_, bytes| Ok(bytes))?;
+                    self.read(blocks, |_, bytes| Ok(microscaled::<V>(&bytes, &scales)))?
+                }
+            };
+            if let Some(matrix) = formed(found.form(part.form), &found.shape(), data) {
                 take(&part, matrix, &mut all);
             }
         }
         Ok(all)
-    }
-
-    /// How a weight is stored: the kind of its first part.
-    pub fn kind(&self, layer: Option<u64>, name: &str) -> Option<Kind> {
-        let parts = self.layout.parts(&self.arch, layer, name)?;
-        self.stored(&parts.first()?.tensor).map(|(_, (_, entry))| entry.kind)
     }
 }

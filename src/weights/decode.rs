@@ -25,3 +25,14 @@ pub(super) fn decode<V: Value>(kind: Kind, bytes: &[u8]) -> Result<Vec<V>, Forma
         plain => values::decode(plain, bytes),
     }
 }
+
+/// Elements of MXFP4 and their powers of two as numbers.
+pub(super) fn microscaled<V: Value>(blocks: &[u8], scales: &[u8]) -> Vec<V> {
+    let element = |bits: u8| Float::E2M1.decode(u32::from(bits));
+    let group = |(group, scale): (&[u8], &u8)| -> Vec<V> {
+        let scale = Float::E8M0.decode(u32::from(*scale));
+        let pair = |byte: &u8| [element(byte & 15) * scale, element(byte >> 4) * scale];
+        group.iter().flat_map(pair).map(V::from_f64).collect()
+    };
+    blocks.chunks_exact(16).zip(scales).flat_map(group).collect()
+}

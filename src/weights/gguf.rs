@@ -119,20 +119,9 @@ impl Keys<'_> {
                 format!("keys and values differ in length from {head_dim}"),
             ));
         }
-        Ok(Attention {
-            heads,
-            kv_heads,
-            head_dim,
-            qkv_bias: self.has("blk.0.attn_q.bias"),
-            k_bias: true,
-            out_bias: self.has("blk.0.attn_output.bias"),
-            qk_norm: QkNorm::None,
-            scale: 1.0 / (head_dim as f64).sqrt(),
-            softcap: None,
-            sinks: false,
-            latent: None,
-            windows: vec![None],
-        })
+        let (qkv_bias, out_bias) =
+            (self.has("blk.0.attn_q.bias"), self.has("blk.0.attn_output.bias"));
+        Ok(Attention { qkv_bias, out_bias, ..Attention::plain((heads, kv_heads), head_dim, false) })
     }
 
     /// A decoder of RMS norms and gated projections; rotation of neighbours, as the converter has

@@ -5,6 +5,7 @@
 mod assemble;
 mod checkpoint;
 mod decode;
+mod found;
 mod gguf;
 mod source;
 

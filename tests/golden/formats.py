@@ -80,7 +80,7 @@ def floats():
         out[f"{name}.patterns"] = kept.astype(np.uint16)
         out[f"{name}.values"] = values[kept]
         out[f"{name}.edges"] = edges(dtype, values.astype(np.float64))
-        for kind, x in (("edges", out[f"{name}.edges"]), ("spread", spread(100_000))):
+        for kind, x in (("edges", out[f"{name}.edges"]), ("spread", spread(60_000))):
             out[f"{name}.{kind}.cast"] = x.astype(dtype).view(bits)
     x = np.concatenate([np.arange(-40, 40) / 4, [100.0, 127.9, 300.0, -300.0, np.inf, np.nan]])
     out["integers"] = x.astype(np.float32)

@@ -119,8 +119,7 @@ def write_tensors(writer, model, kinds, gemma):
         if gemma and values.ndim == 1:
             values = values + np.float32(1)
         raw, found = encoded(values, kind)
-        writer.add_tensor(names.get_name(name, (".weight", ".bias")) + ".weight", raw,
-                          raw_dtype=kind)
+        writer.add_tensor(names.get_name(name, (".weight", ".bias")), raw, raw_dtype=kind)
         if heads and not gemma:
             found = reordered(found, heads, back=True)
         with torch.no_grad():

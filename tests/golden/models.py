@@ -5,6 +5,7 @@ expected.safetensors}. Some cases are stored in bf16, in several files with an i
 (`STORED`). Everything is seeded; see README.md.
 """
 
+import copy
 import hashlib
 import json
 import pathlib
@@ -200,9 +201,14 @@ def store_mxfp4(model, folder):
 def store(model, folder, form):
     """The model's files; rounds its parameters to what they hold."""
     if form == "bf16":
-        model.bfloat16()
-    model.save_pretrained(folder, max_shard_size="40KB" if form == "sharded" else "5GB")
-    model.float()
+        # Parameters alone: the tables of rotation stay as they are.
+        stored = copy.deepcopy(model).bfloat16()
+        with torch.no_grad():
+            for p in model.parameters():
+                p.copy_(p.bfloat16().float())
+    else:
+        stored = model
+    stored.save_pretrained(folder, max_shard_size="40KB" if form == "sharded" else "5GB")
     if form == "mxfp4":
         store_mxfp4(model, folder)
     for extra in folder.glob("generation_config.json"):

@@ -80,7 +80,7 @@ fn floats_decode_as_ml_dtypes() {
 #[test]
 fn casts_round_as_ml_dtypes() {
     let golden = Golden::open("floats.safetensors");
-    let spread = spread(100_000);
+    let spread = spread(60_000);
     for (name, format) in published() {
         for (kind, values) in
             [("spread", &spread), ("edges", &golden.f32(&format!("{name}.edges")))]

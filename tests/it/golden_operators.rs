@@ -218,7 +218,7 @@ fn attention_is_that_of_onnx() {
         case.assert_near(&found, case.output("Y"), 1e-5);
         checked += 1;
     }
-    assert!(checked >= 30, "{checked} cases are of the graph's masks");
+    assert!(checked >= 20, "{checked} cases are of the graph's masks");
 }
 
 /// Cases that norm the last extent.

