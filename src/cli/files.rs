@@ -118,6 +118,21 @@ pub fn write(path: &Path, text: &str) -> Result<(), Error> {
     file.finish()
 }
 
+/// Writes the files that were asked for, and a line for each behind what is said.
+///
+/// # Errors
+/// As [`Pending`].
+pub fn write_each(
+    files: impl IntoIterator<Item = (PathBuf, String)>,
+    said: &mut String,
+) -> Result<(), Error> {
+    for (path, content) in files {
+        write(&path, &content)?;
+        *said += &format!("wrote {}\n", path.display());
+    }
+    Ok(())
+}
+
 /// Writes a result to standard output.
 ///
 /// # Errors

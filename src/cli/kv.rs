@@ -76,13 +76,12 @@ pub fn run(args: &KvArgs) -> Result<(), Error> {
         format!("{}\n{}\n{pool}\n{table}{notes}", report.title, report.subtitle)
     };
     let csv = || report.to_csv().map_err(|e| Diagnostic::new(e.to_string()));
-    let drawn = args.svg.as_ref().map(|path| (path, report.chart().to_svg()));
-    let rows = args.csv.as_ref().map(|path| Ok::<_, Diagnostic>((path, csv()?))).transpose()?;
-    for (path, content) in drawn.into_iter().chain(rows) {
-        files::write(path, &content)?;
-        if !args.json {
-            text += &format!("wrote {}\n", path.display());
-        }
+    let drawn = args.svg.clone().map(|path| (path, report.chart().to_svg()));
+    let rows = args.csv.clone().map(|path| Ok::<_, Diagnostic>((path, csv()?))).transpose()?;
+    let mut wrote = String::new();
+    files::write_each(drawn.into_iter().chain(rows), &mut wrote)?;
+    if !args.json {
+        text += &wrote;
     }
     files::print(&text)
 }

@@ -296,7 +296,8 @@ fn write<S: Stored>(
         wrote.push(path.clone());
     }
     if let Some(path) = &args.dump {
-        super::dump::write(path, outcome, args.dump_filter.as_deref().unwrap_or_default())?;
+        let filter = args.dump_filter.as_deref().unwrap_or_default();
+        super::dump::write(path, &loaded.graphs, outcome, filter)?;
         wrote.push(path.clone());
     }
     Ok(wrote)

@@ -308,6 +308,14 @@ pub struct Embedding {
     pub norm: bool,
 }
 
+impl Norm {
+    /// Layer norms with a bias before the sub-layers (GPT, OPT, Falcon, Whisper).
+    pub const fn layer(epsilon: f64) -> Self {
+        let kind = NormKind::Layer;
+        Self { kind, epsilon, unit_offset: false, bias: true, pre: true, post: false }
+    }
+}
+
 impl Position {
     /// Elements of a head that are rotated.
     pub const fn rotary_dim(&self) -> u64 {
@@ -327,6 +335,25 @@ impl Position {
 }
 
 impl Attention {
+    /// Full attention of so many query and key heads: scores over `sqrt(head_dim)`, all projections with a
+    /// bias or none.
+    pub fn plain((heads, kv_heads): (u64, u64), head_dim: u64, bias: bool) -> Self {
+        Self {
+            heads,
+            kv_heads,
+            head_dim,
+            qkv_bias: bias,
+            k_bias: true,
+            out_bias: bias,
+            qk_norm: QkNorm::None,
+            scale: 1.0 / (head_dim as f64).sqrt(),
+            softcap: None,
+            sinks: false,
+            latent: None,
+            windows: vec![None],
+        }
+    }
+
     /// Elements of all query heads of one token.
     pub fn q_width(&self) -> u64 {
         self.heads * self.head_dim

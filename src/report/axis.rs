@@ -43,7 +43,10 @@ impl Axis {
             Better::Lower => "lower is better",
             Better::Higher => "higher is better",
         };
-        format!("{} ({}), {better}", self.name, self.unit)
+        match self.unit.as_str() {
+            "" => format!("{}, {better}", self.name),
+            unit => format!("{} ({unit}), {better}", self.name),
+        }
     }
 
     /// A value with three significant digits and its unit.

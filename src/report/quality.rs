@@ -141,7 +141,7 @@ impl QualityReport {
         ComparisonChart {
             title: self.title.clone(),
             subtitle: self.subtitle.clone(),
-            x: Axis::new("Perplexity", "per token", Prefixes::Plain, Better::Lower),
+            x: Axis::new("Perplexity of a token", "", Prefixes::Plain, Better::Lower),
             y: Axis::new("Decode, simulated", "tok/s", Prefixes::Si, Better::Higher),
             points: self.rows.iter().filter_map(point).collect(),
             groups: vec![],

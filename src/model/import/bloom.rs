@@ -5,8 +5,7 @@ use super::{Family, explain};
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
 use crate::model::{
-    Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position,
-    QkNorm,
+    Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, Position,
 };
 
 pub(super) const FAMILY: Family =
@@ -46,20 +45,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         layers,
         max_context: config.size_opt("seq_length")?.unwrap_or(TRAINED_CONTEXT),
         position: Position::Alibi,
-        attention: Attention {
-            heads,
-            kv_heads: heads,
-            head_dim,
-            qkv_bias: true,
-            k_bias: true,
-            out_bias: true,
-            qk_norm: QkNorm::None,
-            scale: 1.0 / (head_dim as f64).sqrt(),
-            softcap: None,
-            sinks: false,
-            latent: None,
-            windows: vec![None],
-        },
+        attention: Attention::plain((heads, heads), head_dim, true),
         ffn: Ffn {
             inner: hidden.saturating_mul(4),
             activation: Activation::GeluTanh,
@@ -67,14 +53,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             bias: true,
         },
         experts: None,
-        norm: Norm {
-            kind: NormKind::Layer,
-            epsilon: config.real("layer_norm_epsilon")?,
-            unit_offset: false,
-            bias: true,
-            pre: true,
-            post: false,
-        },
+        norm: Norm::layer(config.real("layer_norm_epsilon")?),
         block: Block::Sequential,
         head: Head {
             tied: config.flag_or("tie_word_embeddings", true)?,

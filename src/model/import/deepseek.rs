@@ -8,8 +8,7 @@ use super::rms_decoder::around;
 use super::rope::{DEFAULT_THETA, read_scaling};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    Architecture, Attention, Experts, Latent, LatentForm, Pairing, Position, QkNorm, RopeScaling,
-    Scoring,
+    Architecture, Attention, Experts, Latent, LatentForm, Pairing, Position, RopeScaling, Scoring,
 };
 
 /// Reads everything but how experts are chosen: `experts` has a softmax without groups.
@@ -45,18 +44,9 @@ fn attention(config: &mut Config) -> Result<(Attention, Position), Diagnostic> {
     };
     let (position, factor) = rope(config, rotary_dim)?;
     let attention = Attention {
-        heads,
-        kv_heads,
-        head_dim,
-        qkv_bias: false,
-        k_bias: true,
-        out_bias: false,
-        qk_norm: QkNorm::None,
         scale: factor * factor / (head_dim as f64).sqrt(),
-        softcap: None,
-        sinks: false,
         latent: Some(latent),
-        windows: vec![None],
+        ..Attention::plain((heads, kv_heads), head_dim, false)
     };
     Ok((attention, position))
 }

@@ -4,9 +4,7 @@ use super::config::Config;
 use super::{Family, explain, rope::rope};
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
-use crate::model::{
-    Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, QkNorm,
-};
+use crate::model::{Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm};
 
 pub(super) const FAMILY: Family =
     Family { model_type: "falcon", architecture: "FalconForCausalLM", read };
@@ -41,14 +39,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             bias,
         },
         experts: None,
-        norm: Norm {
-            kind: NormKind::Layer,
-            epsilon: config.real("layer_norm_epsilon")?,
-            unit_offset: false,
-            bias: true,
-            pre: true,
-            post: false,
-        },
+        norm: Norm::layer(config.real("layer_norm_epsilon")?),
         block: block(config, new)?,
         head: Head {
             tied: config.flag_or("tie_word_embeddings", true)?,
@@ -78,20 +69,7 @@ fn attention(config: &mut Config, hidden: u64, form: Form) -> Result<Attention, 
         (false, true) => 1,
         (false, false) => heads,
     };
-    Ok(Attention {
-        heads,
-        kv_heads,
-        head_dim,
-        qkv_bias: form.bias,
-        k_bias: true,
-        out_bias: form.bias,
-        qk_norm: QkNorm::None,
-        scale: 1.0 / (head_dim as f64).sqrt(),
-        softcap: None,
-        sinks: false,
-        latent: None,
-        windows: vec![None],
-    })
+    Ok(Attention::plain((heads, kv_heads), head_dim, form.bias))
 }
 
 /// Two norms in the new architecture unless the file says one; one norm in the old one.

@@ -4,9 +4,7 @@ use super::config::Config;
 use super::{Family, explain};
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
-use crate::model::{
-    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position, QkNorm,
-};
+use crate::model::{Architecture, Attention, Block, Embedding, Ffn, Head, Norm, Position};
 
 pub(super) const FAMILY: Family =
     Family { model_type: "gpt2", architecture: "GPT2LMHeadModel", read };
@@ -29,20 +27,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         layers: config.size("n_layer")?,
         max_context: positions,
         position: Position::Learned { positions, offset: 0 },
-        attention: Attention {
-            heads,
-            kv_heads: heads,
-            head_dim,
-            qkv_bias: true,
-            k_bias: true,
-            out_bias: true,
-            qk_norm: QkNorm::None,
-            scale: 1.0 / (head_dim as f64).sqrt(),
-            softcap: None,
-            sinks: false,
-            latent: None,
-            windows: vec![None],
-        },
+        attention: Attention::plain((heads, heads), head_dim, true),
         ffn: Ffn {
             inner: config.size_opt("n_inner")?.unwrap_or(hidden.saturating_mul(4)),
             activation: activation.ok_or_else(|| config.missing("activation_function"))?,
@@ -50,14 +35,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             bias: true,
         },
         experts: None,
-        norm: Norm {
-            kind: NormKind::Layer,
-            epsilon: config.real("layer_norm_epsilon")?,
-            unit_offset: false,
-            bias: true,
-            pre: true,
-            post: false,
-        },
+        norm: Norm::layer(config.real("layer_norm_epsilon")?),
         block: Block::Sequential,
         head: Head {
             tied: config.flag_or("tie_word_embeddings", true)?,

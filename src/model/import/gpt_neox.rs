@@ -6,9 +6,7 @@ use super::rope::rope;
 use super::{Family, explain};
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
-use crate::model::{
-    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position, QkNorm,
-};
+use crate::model::{Architecture, Attention, Block, Embedding, Ffn, Head, Norm, Position};
 
 pub(super) const FAMILY: Family =
     Family { model_type: "gpt_neox", architecture: "GPTNeoXForCausalLM", read };
@@ -35,20 +33,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         layers: config.size("num_hidden_layers")?,
         max_context: config.size("max_position_embeddings")?,
         position: position(config, head_dim)?,
-        attention: Attention {
-            heads,
-            kv_heads: heads,
-            head_dim,
-            qkv_bias: bias,
-            k_bias: true,
-            out_bias: bias,
-            qk_norm: QkNorm::None,
-            scale: 1.0 / (head_dim as f64).sqrt(),
-            softcap: None,
-            sinks: false,
-            latent: None,
-            windows: vec![None],
-        },
+        attention: Attention::plain((heads, heads), head_dim, bias),
         ffn: Ffn {
             inner: config.size("intermediate_size")?,
             activation: activation.ok_or_else(|| config.missing("hidden_act"))?,
@@ -56,14 +41,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             bias: true,
         },
         experts: None,
-        norm: Norm {
-            kind: NormKind::Layer,
-            epsilon: config.real("layer_norm_eps")?,
-            unit_offset: false,
-            bias: true,
-            pre: true,
-            post: false,
-        },
+        norm: Norm::layer(config.real("layer_norm_eps")?),
         block,
         head: Head {
             tied: config.flag_or("tie_word_embeddings", false)?,

@@ -4,9 +4,7 @@ use super::config::Config;
 use super::{Family, explain};
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
-use crate::model::{
-    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position, QkNorm,
-};
+use crate::model::{Architecture, Attention, Block, Embedding, Ffn, Head, Norm, Position};
 
 pub(super) const FAMILY: Family =
     Family { model_type: "opt", architecture: "OPTForCausalLM", read };
@@ -40,20 +38,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             positions: max_context.saturating_add(OFFSET),
             offset: OFFSET,
         },
-        attention: Attention {
-            heads,
-            kv_heads: heads,
-            head_dim,
-            qkv_bias: bias,
-            k_bias: true,
-            out_bias: bias,
-            qk_norm: QkNorm::None,
-            scale: 1.0 / (head_dim as f64).sqrt(),
-            softcap: None,
-            sinks: false,
-            latent: None,
-            windows: vec![None],
-        },
+        attention: Attention::plain((heads, heads), head_dim, bias),
         ffn: Ffn {
             inner: config.size("ffn_dim")?,
             activation: activation.ok_or_else(|| config.missing("activation_function"))?,
@@ -61,14 +46,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             bias,
         },
         experts: None,
-        norm: Norm {
-            kind: NormKind::Layer,
-            epsilon: EPSILON,
-            unit_offset: false,
-            bias: true,
-            pre: true,
-            post: false,
-        },
+        norm: Norm::layer(EPSILON),
         block: Block::Sequential,
         head: Head {
             tied: config.flag_or("tie_word_embeddings", true)?,

@@ -5,7 +5,7 @@ use super::rope::rope;
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
 use crate::model::{
-    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position, QkNorm,
+    Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Position,
 };
 
 /// What a configuration class takes for fields that published files leave out.
@@ -103,20 +103,7 @@ fn attention(
         None => return Err(config.missing("num_key_value_heads")),
     };
     let bias = config.flag_or("attention_bias", false)?;
-    Ok(Attention {
-        heads,
-        kv_heads,
-        head_dim,
-        qkv_bias: bias,
-        k_bias: true,
-        out_bias: bias,
-        qk_norm: QkNorm::None,
-        scale: 1.0 / (head_dim as f64).sqrt(),
-        softcap: None,
-        sinks: false,
-        latent: None,
-        windows: vec![None],
-    })
+    Ok(Attention::plain((heads, kv_heads), head_dim, bias))
 }
 
 /// Refuses `layer_types` that say otherwise than the window pattern.

@@ -5,7 +5,7 @@ use super::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     Activation, Architecture, Attention, Block, Embedding, Encoder, EncoderInput, Ffn, Head, Norm,
-    NormKind, Position, QkNorm,
+    NormKind, Position,
 };
 
 pub(super) const FAMILY: Family =
@@ -53,18 +53,8 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         layers: config.size_opt("num_decoder_layers")?.unwrap_or(encoder_layers),
         max_context,
         attention: Attention {
-            heads,
-            kv_heads: heads,
-            head_dim: config.size("d_kv")?,
-            qkv_bias: false,
-            k_bias: true,
-            out_bias: false,
-            qk_norm: QkNorm::None,
             scale: 1.0,
-            softcap: None,
-            sinks: false,
-            latent: None,
-            windows: vec![None],
+            ..Attention::plain((heads, heads), config.size("d_kv")?, false)
         },
         position,
         ffn: Ffn { inner: config.size("d_ff")?, activation, gated, bias: false },

@@ -5,8 +5,7 @@ use super::{Family, explain};
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
 use crate::model::{
-    Architecture, Attention, Block, Embedding, Encoder, EncoderInput, Ffn, Head, Norm, NormKind,
-    Position, QkNorm,
+    Architecture, Attention, Block, Embedding, Encoder, EncoderInput, Ffn, Head, Norm, Position,
 };
 
 pub(super) const FAMILY: Family =
@@ -67,20 +66,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         hidden,
         layers: config.size("decoder_layers")?,
         max_context: positions,
-        attention: Attention {
-            heads,
-            kv_heads: heads,
-            head_dim,
-            qkv_bias: true,
-            k_bias: false,
-            out_bias: true,
-            qk_norm: QkNorm::None,
-            scale: 1.0 / (head_dim as f64).sqrt(),
-            softcap: None,
-            sinks: false,
-            latent: None,
-            windows: vec![None],
-        },
+        attention: Attention { k_bias: false, ..Attention::plain((heads, heads), head_dim, true) },
         position: Position::Learned { positions, offset: 0 },
         ffn: Ffn {
             inner,
@@ -89,14 +75,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
             bias: true,
         },
         experts: None,
-        norm: Norm {
-            kind: NormKind::Layer,
-            epsilon: EPSILON,
-            unit_offset: false,
-            bias: true,
-            pre: true,
-            post: false,
-        },
+        norm: Norm::layer(EPSILON),
         block: Block::Sequential,
         head: Head {
             tied: config.flag_or("tie_word_embeddings", true)?,
