@@ -21,22 +21,52 @@ pub fn array(path: &Path) -> Result<(Kind, Vec<u64>, Vec<u8>), Error> {
 
 /// The only array of a `.npz` or `.safetensors` file, or that of a `.npy` file.
 pub fn only(path: &Path) -> Result<(Kind, Vec<u64>, Vec<u8>), Error> {
-    let refused = |e: FormatError| fail(path, &e.to_string());
     let one = |mut names: Vec<String>| match names.len() {
         1 => Ok(names.remove(0)),
         n => Err(fail(path, &format!("it holds {n} arrays; one is expected"))),
     };
+    chosen(path, one)
+}
+
+/// An array of a `.npz` or `.safetensors` file by its name.
+pub fn named(path: &Path, name: &str) -> Result<(Kind, Vec<u64>, Vec<u8>), Error> {
+    if !matches!(path.extension().and_then(|e| e.to_str()), Some("npz" | "safetensors")) {
+        let why = "several arrays are expected";
+        let message = format!("{}: {why}", path.display());
+        return Err(Diagnostic::new(message)
+            .hint("a .npz or .safetensors file, or NAME=FILE each")
+            .into());
+    }
+    chosen(path, |names| match names.iter().any(|n| n == name) {
+        true => Ok(name.to_owned()),
+        false => {
+            let unknown = Diagnostic::unknown("array", name, names.iter().map(String::as_str));
+            Err(Diagnostic {
+                message: format!("{}: {}", path.display(), unknown.message),
+                ..unknown
+            }
+            .into())
+        }
+    })
+}
+
+/// The array that `choose` picks of the names in a file.
+fn chosen(
+    path: &Path,
+    choose: impl Fn(Vec<String>) -> Result<String, Error>,
+) -> Result<(Kind, Vec<u64>, Vec<u8>), Error> {
+    let refused = |e: FormatError| fail(path, &e.to_string());
     match path.extension().and_then(|e| e.to_str()) {
         Some("npz") => {
             let mut file = open(path)?;
-            let name = one(npz::names(&mut file).map_err(refused)?)?;
+            let name = choose(npz::names(&mut file).map_err(refused)?)?;
             let member = npz::member(&mut file, &name).map_err(refused)?;
             Ok((member.array.entry.kind, member.array.entry.shape, member.bytes))
         }
         Some("safetensors") => {
             let mut file = open(path)?;
             let mut entries = safetensors::directory(&mut file).map_err(refused)?.entries;
-            let name = one(entries.keys().cloned().collect())?;
+            let name = choose(entries.keys().cloned().collect())?;
             let entry = entries.remove(&name).expect("invariant: the name is one of the keys");
             let bytes = entry.read(&mut file).map_err(refused)?;
             Ok((entry.kind, entry.shape, bytes))

@@ -3,133 +3,11 @@
 use super::arrays;
 use super::error::Error;
 use super::files;
-use crate::codec::{Float, Overflow};
 use crate::diagnostic::Diagnostic;
 use crate::formats::{Kind, values};
-use crate::validate::attention::{Case, CaseError};
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
-
-/// Operators that cases are made of.
-#[derive(Debug, clap::Subcommand)]
-pub enum GoldenCommand {
-    /// Causal attention, aligned bottom-right: MHA, GQA, MQA; prefill, chunks, decode
-    Attention(AttentionArgs),
-}
-
-/// Arguments of `cosim golden attention`; the defaults show every known bug that can be seen.
-#[derive(Debug, clap::Args)]
-pub struct AttentionArgs {
-    /// Query heads
-    #[arg(long, default_value = "8")]
-    heads: u64,
-    /// Key and value heads
-    #[arg(long, default_value = "2")]
-    kv_heads: u64,
-    /// Elements of a head
-    #[arg(long, default_value = "32")]
-    head_dim: u64,
-    /// Sequences
-    #[arg(long, default_value = "2")]
-    batch: u64,
-    /// New tokens of a sequence; 1 is a decode step
-    #[arg(long, default_value = "20")]
-    seq: u64,
-    /// Positions of a sequence, the new tokens the last of them; seq + 130 unless given
-    #[arg(long)]
-    kv_seq: Option<u64>,
-    /// Sliding window: keys that a query sees at most
-    #[arg(long)]
-    window: Option<u64>,
-    /// Soft cap of the scores
-    #[arg(long)]
-    softcap: Option<f64>,
-    /// Bias by distance
-    #[arg(long)]
-    alibi: bool,
-    /// A learned score per head that joins the sum
-    #[arg(long)]
-    sinks: bool,
-    /// Format of inputs and output
-    #[arg(long, value_enum, default_value = "bf16")]
-    dtype: Dtype,
-    /// Of the inputs
-    #[arg(long, default_value = "1")]
-    seed: u64,
-    /// Folder to write
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-}
-
-/// Formats of kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    /// bfloat16
-    Bf16,
-    /// IEEE 754 binary16
-    Fp16,
-    /// IEEE 754 binary32
-    #[value(alias = "f32")]
-    Fp32,
-}
-
-impl Dtype {
-    /// The format.
-    pub const fn float(self) -> Float {
-        match self {
-            Self::Bf16 => Float::BF16,
-            Self::Fp16 => Float::FP16,
-            Self::Fp32 => Float::FP32,
-        }
-    }
-
-    /// How it is stored.
-    pub const fn kind(self) -> Kind {
-        match self {
-            Self::Bf16 => Kind::Bf16,
-            Self::Fp16 => Kind::F16,
-            Self::Fp32 => Kind::F32,
-        }
-    }
-
-    fn bytes(self, values: &[f64]) -> Vec<u8> {
-        let size = self.float().bits() as usize / 8;
-        let pattern = |&x: &f64| self.float().encode(x, Overflow::Special).to_le_bytes();
-        values.iter().flat_map(|x| pattern(x).into_iter().take(size)).collect()
-    }
-}
-
-/// `case.yaml`: what the case is made of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawCase {
-    op: RawOp,
-    heads: u64,
-    kv_heads: u64,
-    head_dim: u64,
-    batch: u64,
-    seq: u64,
-    kv_seq: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    window: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    softcap: Option<f64>,
-    #[serde(default)]
-    alibi: bool,
-    #[serde(default)]
-    sinks: bool,
-    /// Format of inputs and output.
-    pub dtype: Dtype,
-    seed: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum RawOp {
-    Attention,
-}
+use crate::validate::cases::{CaseFile, Chosen};
+use crate::validate::{Array, Case, CaseError, Layout, references};
+use std::path::Path;
 
 impl From<CaseError> for Error {
     fn from(error: CaseError) -> Self {
@@ -137,120 +15,102 @@ impl From<CaseError> for Error {
     }
 }
 
-impl RawCase {
-    /// The case, checked.
-    ///
-    /// # Errors
-    /// Numbers that make no case.
-    pub fn case(&self) -> Result<Case, Error> {
-        let case = Case {
-            heads: self.heads,
-            kv_heads: self.kv_heads,
-            head_dim: self.head_dim,
-            batch: self.batch,
-            queries: self.seq,
-            keys: self.kv_seq,
-            window: self.window,
-            softcap: self.softcap,
-            alibi: self.alibi,
-            sinks: self.sinks,
-            format: self.dtype.float(),
-            seed: self.seed,
-        };
-        case.check()?;
-        Ok(case)
-    }
+/// The case of a `case.yaml`, checked.
+///
+/// # Errors
+/// A file that does not hold one, or numbers that make no case.
+pub fn case(path: &Path) -> Result<Box<dyn Case>, Error> {
+    let file: CaseFile = files::read(&path.to_string_lossy())?.parse()?;
+    checked(file).map_err(|why| match why {
+        Error::Input(why) => Diagnostic::new(format!("{}: {}", path.display(), why.message)).into(),
+        other => other,
+    })
+}
+
+fn checked(file: CaseFile) -> Result<Box<dyn Case>, Error> {
+    let mut cases = file.cases();
+    let Some(case) = cases.pop().filter(|_| cases.is_empty()) else {
+        let names = CaseFile::NAMES.join(", ");
+        return Err(Diagnostic::new("a case is of one operator").hint(names).into());
+    };
+    case.check()?;
+    Ok(case)
 }
 
 /// Writes a case.
-pub fn run(command: &GoldenCommand) -> Result<(), Error> {
-    let GoldenCommand::Attention(args) = command;
-    let raw = RawCase {
-        op: RawOp::Attention,
-        heads: args.heads,
-        kv_heads: args.kv_heads,
-        head_dim: args.head_dim,
-        batch: args.batch,
-        seq: args.seq,
-        kv_seq: args.kv_seq.unwrap_or(args.seq.saturating_add(130)),
-        window: args.window,
-        softcap: args.softcap,
-        alibi: args.alibi,
-        sinks: args.sinks,
-        dtype: args.dtype,
-        seed: args.seed,
-    };
-    let case = raw.case()?;
+pub fn run(chosen: &Chosen) -> Result<(), Error> {
+    let (file, out) = chosen.clone().into_file();
+    let case = checked(file.clone())?;
     let inputs = case.inputs();
-    let references = case.references(&inputs);
-    let (query, key) = (case.query_shape(), case.key_shape());
-    let mut stored = vec![("q", query.to_vec(), &inputs.q), ("k", key.to_vec(), &inputs.k)];
-    stored.push(("v", key.to_vec(), &inputs.v));
-    if case.sinks {
-        stored.push(("sinks", vec![case.heads], &inputs.sinks));
+    let references = references(case.as_ref(), &inputs);
+    for Array { layout, values } in &inputs.0 {
+        let (kind, shape) = (layout.stored.kind(), layout.file_shape());
+        arrays::write(
+            &out.join(&layout.name).with_extension("npy"),
+            kind,
+            &shape,
+            &layout.bytes(values),
+        )?;
     }
-    let file = |name: &str| args.out.join(format!("{name}.npy"));
-    for (name, shape, numbers) in &stored {
-        arrays::write(&file(name), raw.dtype.kind(), shape, &raw.dtype.bytes(numbers))?;
+    for reference in &references {
+        let layout = &reference.output.layout;
+        for (prefix, numbers) in [("expected", &reference.truth), ("emulated", &reference.emulated)]
+        {
+            let name = numbered(prefix, layout, references.len());
+            let bytes = values::f64_bytes(numbers);
+            arrays::write(&out.join(name), Kind::F64, &layout.shape(), &bytes)?;
+        }
     }
-    let results = [("expected", &references.truth), ("emulated", &references.emulated)];
-    for (name, numbers) in results {
-        arrays::write(&file(name), Kind::F64, &query, &values::f64_bytes(numbers))?;
-    }
-    let yaml = serde_yaml::to_string(&raw).map_err(|e| Diagnostic::new(e.to_string()))?;
-    files::write(&args.out.join("case.yaml"), &yaml)?;
-    files::write(&args.out.join("README.md"), &readme(&raw, &case))?;
-    files::print(&format!(
-        "{}: attention, {} query and {} key heads of {}, {} tokens at the end of {}, batch {}, {}\n",
-        shown(&args.out),
-        case.heads,
-        case.kv_heads,
-        case.head_dim,
-        case.queries,
-        case.keys,
-        case.batch,
-        raw.dtype.kind()
-    ))
+    let yaml = serde_yaml::to_string(&file).map_err(|e| Diagnostic::new(e.to_string()))?;
+    files::write(&out.join("case.yaml"), &yaml)?;
+    files::write(&out.join("README.md"), &readme(case.as_ref(), &inputs.0))?;
+    files::print(&format!("{}: {}\n", out.display(), case.title()))
 }
 
-fn shown(path: &Path) -> String {
-    path.display().to_string()
+/// `expected.npy`, or `expected_q.npy` where there are several outputs.
+fn numbered(prefix: &str, layout: &Layout, outputs: usize) -> String {
+    if outputs == 1 { format!("{prefix}.npy") } else { format!("{prefix}_{}.npy", layout.name) }
 }
 
-fn readme(raw: &RawCase, case: &Case) -> String {
-    let row = |name: &str, kind: Kind, shape: &[u64], what: &str| {
+fn readme(case: &dyn Case, inputs: &[Array]) -> String {
+    let row = |name: &str, kind: Kind, layout: &Layout, shape: &[u64], what: &str| {
         let strides: Vec<u64> = (0..shape.len()).map(|i| shape[i + 1..].iter().product()).collect();
-        format!("| {name}.npy | {kind} | {shape:?} | {strides:?} | {what} |\n")
+        let axes: Vec<&str> = layout.axes.iter().map(|a| a.0).collect();
+        format!("| {name} | {kind} | {shape:?} | {strides:?} | {what}: {} |\n", axes.join(", "))
     };
-    let (kind, query, key) = (raw.dtype.kind(), case.query_shape(), case.key_shape());
+    let outputs = case.outputs();
     let mut table = String::new();
-    table += &row("q", kind, &query, "queries: batch, tokens, heads, head_dim");
-    table += &row("k", kind, &key, "keys: batch, positions, kv_heads, head_dim");
-    table += &row("v", kind, &key, "values, as keys");
-    if case.sinks {
-        table += &row("sinks", kind, &[case.heads], "a score per head that joins the sum");
+    for Array { layout, .. } in inputs {
+        let note = layout.stored.note().map_or(String::new(), |n| format!(" ({n})"));
+        let (what, file) = (format!("{}{note}", layout.says), format!("{}.npy", layout.name));
+        table += &row(&file, layout.stored.kind(), layout, &layout.file_shape(), &what);
     }
-    table += &row("expected", Kind::F64, &query, "the output in f64");
-    table += &row("emulated", Kind::F64, &query, "the output in f32, rounded to the format");
-    let mut lines = vec![
-        format!("Token i of a sequence is at position {} + i.", case.keys - case.queries),
-        "It sees the keys up to and including its own position.".to_owned(),
-        format!("Scores are scaled by {}.", case.scale()),
-        "Query head h reads key head h / (heads / kv_heads).".to_owned(),
-    ];
-    lines.extend(case.window.map(|w| format!("A token sees the last {w} of those keys.")));
-    lines.extend(case.softcap.map(|c| format!("Scores are capped: {c} tanh(s / {c}).")));
-    if case.alibi {
-        lines
-            .push("The distance to the key times the head's ALiBi slope is subtracted.".to_owned());
+    for output in &outputs {
+        let layout = &output.layout;
+        for (prefix, how) in [("expected", "in f64"), ("emulated", "in the kernel's precision")] {
+            let what = format!("{}, {how}", layout.says);
+            let name = numbered(prefix, layout, outputs.len());
+            table += &row(&name, Kind::F64, layout, &layout.shape(), &what);
+        }
     }
+    let of = |o: &crate::validate::Output| {
+        let note = o.layout.stored.note().map_or(String::new(), |n| format!(" ({n})"));
+        let exact = if o.discrete { ", exact but where rounding decides" } else { "" };
+        format!("`{}`: {}{note}{exact}", o.layout.name, o.layout.stored.kind())
+    };
+    let formats: Vec<String> = outputs.iter().map(of).collect();
+    let given = match outputs.as_slice() {
+        [_] => "`cosim validate . --got out.npy`".to_owned(),
+        _ => "`cosim validate . --got NAME=FILE` (once per output, or one .npz or .safetensors of all)".to_owned(),
+    };
     format!(
-        "# Attention\n\n| file | elements | shape | strides, in elements | |\n|---|---|---|---|---|\n\
-         {table}\n{}\n\nNumPy reads bf16 as two raw bytes: \
-         `(np.load(\"q.npy\").view(np.uint16).astype(np.uint32) << 16).view(np.float32)`.\n\n\
-         `cosim validate . --got out.npy` takes an output of the shape of `expected.npy` in any float \
-         format. It makes inputs and references from `case.yaml`, seed included, not from the arrays \
-         here.\n",
-        lines.join("\n")
+        "# {}\n\n| file | elements | shape | strides, in elements | |\n|---|---|---|---|---|\n\
+         {table}\n- {}\n\nOutputs: {}.\n\nNumPy reads bf16 as two raw bytes: \
+         `(np.load(\"x.npy\").view(np.uint16).astype(np.uint32) << 16).view(np.float32)`.\n\n\
+         {given} takes outputs of these shapes in any plain format. It makes inputs and references from \
+         `case.yaml`, seed included, not from the arrays here.\n",
+        case.title(),
+        case.conventions().join("\n- "),
+        formats.join("; "),
     )
 }

@@ -18,6 +18,7 @@ mod hardware;
 mod kv;
 mod manner;
 mod model;
+mod outputs;
 mod page;
 mod page_charts;
 mod parallel;
@@ -69,7 +70,7 @@ enum Command {
     Quality(quality::QualityArgs),
     /// Write inputs of an operator with what must come out, for a kernel to be tested
     #[command(subcommand)]
-    Golden(golden::GoldenCommand),
+    Golden(crate::validate::cases::Chosen),
     /// Say whether a kernel's output is right, and if not, why; exit code 1 where it is wrong
     Validate(validate::ValidateArgs),
     /// Print a model's graph

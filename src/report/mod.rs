@@ -9,6 +9,7 @@ pub mod case;
 pub mod comparison;
 mod estimate_json;
 mod formula;
+pub mod heat;
 pub mod html;
 pub mod kv;
 mod legend;
@@ -27,6 +28,7 @@ mod step;
 pub mod surface;
 pub mod svg;
 pub mod table;
+pub mod verdict;
 pub mod waterfall;
 
 pub use axis::{Axis, Better, Prefixes};

@@ -1,6 +1,6 @@
 //! How far values lie from a reference.
 
-use crate::codec::Float;
+use super::layout::Stored;
 use crate::quality::Signal;
 
 /// What is no ordinary number in a tensor.
@@ -73,18 +73,18 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Between values and their reference, in units of `format`.
+    /// Between values and their reference, in units of `stored`.
     ///
     /// # Panics
     /// Other than as many values as references.
-    pub fn of(got: &[f64], expected: &[f64], format: Float) -> Self {
+    pub fn of(got: &[f64], expected: &[f64], stored: Stored) -> Self {
         assert_eq!(got.len(), expected.len(), "an output as large as its reference");
         let pairs = || got.iter().copied().zip(expected.iter().copied());
         let dot = |f: fn(f64, f64) -> f64| pairs().map(|(a, e)| f(a, e)).sum::<f64>();
         let (ae, aa, ee) = (dot(|a, e| a * e), dot(|a, _| a * a), dot(|_, e| e * e));
         let mut ulps = [0; ULP_BINS.len() + 1];
         for (a, e) in pairs() {
-            let distance = gap(a, e) / format.ulp(e);
+            let distance = gap(a, e) / stored.ulp(e);
             ulps[ULP_BINS.iter().position(|&end| distance <= end).unwrap_or(ULP_BINS.len())] += 1;
         }
         let mut signal = Signal::default();
@@ -112,10 +112,15 @@ pub(super) fn gap(a: f64, e: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::Float;
 
     #[test]
     fn differences_by_hand() {
-        let d = Difference::of(&[1.0, 2.5, 0.0, -4.0], &[1.0, 2.0, 0.0, -4.0], Float::BF16);
+        let d = Difference::of(
+            &[1.0, 2.5, 0.0, -4.0],
+            &[1.0, 2.0, 0.0, -4.0],
+            Stored::Float(Float::BF16),
+        );
         assert_eq!((d.absolute.value, d.absolute.index), (0.5, 1));
         assert_eq!((d.relative.value, d.relative.index), (0.25, 1));
         // bf16 has 7 bits behind the point: one unit at 2 is 2^-6, so 0.5 is 32 of them.
@@ -126,7 +131,11 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_counted_and_never_near() {
-        let d = Difference::of(&[f64::NAN, f64::INFINITY], &[1.0, f64::INFINITY], Float::FP32);
+        let d = Difference::of(
+            &[f64::NAN, f64::INFINITY],
+            &[1.0, f64::INFINITY],
+            Stored::Float(Float::FP32),
+        );
         assert_eq!((d.got.nan, d.got.infinite, d.expected.infinite), (1, 1, 1));
         assert!(d.absolute.value.is_nan() && d.absolute.index == 0);
         assert_eq!((d.ulps[0], d.ulps[6]), (1, 1));

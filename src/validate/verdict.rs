@@ -1,44 +1,8 @@
 //! What a policy says of an output.
 
-use super::difference::{Difference, gap};
+use super::difference::Difference;
 use super::policy::Policy;
-use crate::codec::Float;
-
-/// An output beside its two references; rows of `width` elements.
-#[derive(Debug, Clone, Copy)]
-pub struct Judged<'a> {
-    /// What the kernel wrote.
-    pub got: &'a [f64],
-    /// The operators in f64.
-    pub truth: &'a [f64],
-    /// The operators in the kernel's precision.
-    pub emulated: &'a [f64],
-    /// Largest error of the emulations: of the operators, and of another order of sums.
-    pub error: f64,
-    /// Elements of a row: one head of one token.
-    pub width: usize,
-    /// Format of the output.
-    pub format: Float,
-}
-
-/// Largest distance of values from the truth.
-pub(super) fn error(values: &[f64], truth: &[f64]) -> f64 {
-    values.iter().zip(truth).map(|(&a, &e)| gap(a, e)).fold(0.0, f64::max)
-}
-
-impl Judged<'_> {
-    /// The default policy's tolerance of every element: twice the emulation's largest error, and one unit
-    /// in the last place of the row's largest magnitude (A105).
-    pub fn tolerance(&self) -> Vec<f64> {
-        let error = self.error;
-        let rows = self.truth.chunks(self.width.max(1));
-        let of = |row: &[f64]| {
-            let largest = row.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
-            vec![2.0 * error + self.format.ulp(largest); row.len()]
-        };
-        rows.flat_map(of).collect()
-    }
-}
+use super::reference::Judged;
 
 /// What a policy says, with what it rests on.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,10 +27,11 @@ impl Verdict {
     /// Judges an output by a policy.
     ///
     /// # Panics
-    /// References of another size than the output.
+    /// An output of another size than its references.
     pub fn of(policy: &Policy, judged: &Judged<'_>) -> Self {
-        assert_eq!(judged.truth.len(), judged.emulated.len(), "references of one size");
-        let difference = Difference::of(judged.got, judged.truth, judged.format);
+        let Judged { got, reference } = judged;
+        let stored = reference.output.layout.stored;
+        let difference = Difference::of(got, &reference.truth, stored);
         let outcome = policy.rule.judge(judged);
         let matched = 1.0 - outcome.beyond.len() as f64 / judged.got.len().max(1) as f64;
         Self {
@@ -84,18 +49,26 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::validate::{POLICIES, named};
+    use crate::codec::Float;
+    use crate::validate::reference::allowed;
+    use crate::validate::{Layout, Output, POLICIES, Reference, Stored, Usual, named};
 
-    fn judged<'a>(got: &'a [f64], truth: &'a [f64], emulated: &'a [f64]) -> Judged<'a> {
-        let error = error(emulated, truth);
-        Judged { got, truth, emulated, error, width: 2, format: Float::BF16 }
+    fn reference(truth: &[f64], emulated: &[f64]) -> Reference {
+        let stored = Stored::Float(Float::BF16);
+        let layout = Layout::new("out", "", [("rows", 2), ("width", 2)], stored);
+        let output = Output { layout, discrete: false };
+        let (truth, emulated) = (truth.to_vec(), emulated.to_vec());
+        let tolerance = allowed(&[&emulated], &truth, 2, stored);
+        Reference { output, truth, emulated, tolerance, usual: Usual::PLAIN }
     }
 
     #[test]
     fn every_policy_takes_the_emulation_and_refuses_nan_and_garbage() {
         let truth = [1.0, 2.0, -3.0, 0.25];
         for policy in POLICIES {
-            let verdict = |got: &[f64]| Verdict::of(policy, &judged(got, &truth, &truth)).passed;
+            let reference = reference(&truth, &truth);
+            let verdict =
+                |got: &[f64]| Verdict::of(policy, &Judged { got, reference: &reference }).passed;
             assert!(verdict(&truth), "{}", policy.name);
             assert!(!verdict(&[1.0, f64::NAN, -3.0, 0.25]), "{}", policy.name);
             assert!(!verdict(&[2.0, 1.0, 3.0, 0.5]), "{}", policy.name);
@@ -108,8 +81,10 @@ mod tests {
         // One unit of bf16 at 1 is 2^-7, at 4 it is 2^-5.
         let edge = [1.0 + 0.0199 + 0.0078, 0.0, 4.0 + 0.0199 + 0.0312, 0.0];
         let policy = named("two-reference").expect("there");
-        assert!(Verdict::of(policy, &judged(&edge, &truth, &emulated)).passed);
-        let over = Verdict::of(policy, &judged(&[1.0, 0.028, 4.0, 0.051], &truth, &emulated));
+        let reference = reference(&truth, &emulated);
+        assert!(Verdict::of(policy, &Judged { got: &edge, reference: &reference }).passed);
+        let got = [1.0, 0.028, 4.0, 0.051];
+        let over = Verdict::of(policy, &Judged { got: &got, reference: &reference });
         assert_eq!((over.passed, over.beyond, over.matched), (false, vec![1], 0.75));
     }
 }

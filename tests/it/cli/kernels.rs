@@ -1,29 +1,28 @@
 //! `cosim golden` and `cosim validate`: a right output passes, a wrong one is explained.
 
 use crate::support::{Desk, words};
-use cosim::codec::Float;
 use cosim::formats::values::f64_bytes;
 use cosim::formats::{Kind, safetensors};
-use cosim::validate::POLICIES;
-use cosim::validate::attention::{Case, MUTANTS, Schedule};
+use cosim::validate::cases::{Attention, Dtype};
+use cosim::validate::{Case, POLICIES, Precision};
 use std::collections::BTreeMap;
 
 const GOLDEN: &str =
     "golden attention --heads 4 --head-dim 16 --batch 1 --seq 5 --kv-seq 70 --out c";
 
 /// The case that `GOLDEN` writes.
-const CASE: Case = Case {
+const CASE: Attention = Attention {
     heads: 4,
     kv_heads: 2,
     head_dim: 16,
     batch: 1,
-    queries: 5,
-    keys: 70,
+    seq: 5,
+    kv_seq: Some(70),
     window: None,
     softcap: None,
     alibi: false,
     sinks: false,
-    format: Float::BF16,
+    dtype: Dtype::Bf16,
     seed: 1,
 };
 
@@ -62,7 +61,7 @@ fn the_emulation_passes_the_default_and_exact() {
 }
 
 fn safetensors_of(names: &[&str]) -> Vec<u8> {
-    let bytes = f64_bytes(&CASE.truth(&CASE.inputs()));
+    let bytes = f64_bytes(&CASE.eval(&CASE.inputs(), Precision::Exact)[0]);
     let (kind, shape) = (Kind::F64, CASE.query_shape().to_vec());
     let tensor = |name: &&str| safetensors::Written {
         name: (*name).to_owned(),
@@ -88,10 +87,9 @@ fn the_only_tensor_of_a_file_is_taken() {
 fn a_known_bug_is_named_with_exit_code_1() {
     let desk = desk();
     let inputs = CASE.inputs();
-    let mutant = MUTANTS.iter().find(|m| m.name == "head-map-modulo").expect("there");
-    let mut schedule = Schedule::PLAIN;
-    (mutant.plant)(&mut schedule);
-    desk.write("wrong.bin", &f64_bytes(&schedule.run::<f32>(&CASE, &inputs)));
+    let mutants = CASE.mutants();
+    let mutant = mutants.iter().find(|m| m.name == "head-map-modulo").expect("there");
+    desk.write("wrong.bin", &f64_bytes(&(mutant.run)(&inputs, Precision::Kernel)[0]));
     let run = desk.run(&words("validate c --got wrong.bin --dtype fp64"));
     assert_eq!((run.code, run.stderr.as_str()), (1, ""));
     assert!(run.stdout.contains("wrong heads        1 2\n"), "{}", run.stdout);
@@ -100,7 +98,7 @@ fn a_known_bug_is_named_with_exit_code_1() {
     let json: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
     assert_eq!((run.code, &json["passed"]), (1, &false.into()));
     assert_eq!(json["suspects"][0]["names"], serde_json::json!(["head-map-modulo"]));
-    assert_eq!(json["wrong_heads"], serde_json::json!([1, 2]));
+    assert_eq!(json["outputs"][0]["wrong"]["head"], serde_json::json!([1, 2]));
     let hidden = json["not_observable"].to_string();
     assert!(hidden.contains("window-missing") && hidden.contains("softcap-missing"), "{hidden}");
 }
@@ -109,12 +107,15 @@ fn a_known_bug_is_named_with_exit_code_1() {
 fn what_cannot_be_judged_is_refused() {
     let desk = desk();
     desk.write("short.bin", &[0; 12]);
-    desk.write("bad/case.yaml", b"op: attention\nheads: many\n");
+    desk.write("bad/case.yaml", b"attention:\n  heads: many\n");
     for (line, says) in [
         ("validate c --got c/k.npy", "shape [1, 70, 2, 16], the case's is [1, 5, 4, 16]"),
         ("validate c --got nowhere.npy", "cannot read nowhere.npy"),
         ("validate c --got c/README.md", "the file does not begin with"),
-        ("validate c --got short.bin --dtype fp32", "12 bytes are not 320 elements of fp32"),
+        (
+            "validate c --got short.bin --dtype fp32",
+            "12 bytes are not elements of fp32 in the shape [1, 5, 4, 16]",
+        ),
         ("validate c --got short.bin --dtype fp33", "unknown type `fp33`"),
         ("validate c --got c/expected.npy --policy torhc", "did you mean `torch`"),
         ("validate nowhere --got c/expected.npy", "there is no such file"),

@@ -1,12 +1,13 @@
 //! Known bugs of attention kernels. To add one: a row in the list below.
 
+use super::Attention;
 use super::schedule::Schedule;
-use super::{Case, Inputs};
 use crate::codec::Float;
+use crate::validate::{Mutant, Precision};
 
 /// A known bug: the schedule that has it.
 #[derive(Clone, Copy)]
-pub struct Mutant {
+pub struct Bug {
     /// Stable name.
     pub name: &'static str,
     /// What is wrong, for a person.
@@ -17,20 +18,20 @@ pub struct Mutant {
     pub tiled: bool,
 }
 
-const fn bug(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Mutant {
-    Mutant { name, says, plant, tiled: false }
+const fn bug(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Bug {
+    Bug { name, says, plant, tiled: false }
 }
 
-const fn tiled(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Mutant {
-    Mutant { name, says, plant, tiled: true }
+const fn tiled(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Bug {
+    Bug { name, says, plant, tiled: true }
 }
 
 /// Every known bug.
-pub const MUTANTS: &[Mutant] = &[
+pub const BUGS: &[Bug] = &[
     bug("scale-missing", "scores are not scaled by 1/sqrt(d)", |s| {
         s.bugs.scale = |case| 1.0 / case.scale();
     }),
-    bug("scale-squared", "scores are scaled by 1/d", |s| s.bugs.scale = Case::scale),
+    bug("scale-squared", "scores are scaled by 1/d", |s| s.bugs.scale = Attention::scale),
     bug("causal-plus-1", "a query sees the key behind its own", |s| s.bugs.shift = 1),
     bug("causal-minus-1", "a query does not see its own key", |s| s.bugs.shift = -1),
     bug("mask-missing", "no causal mask", |s| s.bugs.unmasked = true),
@@ -49,7 +50,7 @@ pub const MUTANTS: &[Mutant] = &[
         s.bugs.window = |case| case.window.map(|w| w.saturating_sub(1));
     }),
     bug("window-by-mistake", "a sliding window of half the keys is applied", |s| {
-        s.bugs.window = |case| case.window.or(Some(case.keys.div_ceil(2)));
+        s.bugs.window = |case| case.window.or(Some(case.keys().div_ceil(2)));
     }),
     tiled("tail-unmasked", "padded keys of the last tile are not masked", |s| s.bugs.padded = true),
     tiled("rescale-missing", "no rescale of sums when the maximum grows", |s| {
@@ -66,31 +67,25 @@ pub const MUTANTS: &[Mutant] = &[
     bug("sinks-missing", "sinks do not join the sum", |s| s.bugs.sinks = false),
     bug("fp16-sums", "sums are kept in fp16", |s| s.bugs.sums = Some(Float::FP16)),
     bug("values-halves", "the halves of a value's head are swapped", |s| {
-        s.bugs.inputs = |case, inputs| Inputs { v: halves(case, &inputs.v), ..inputs.clone() };
+        s.bugs.inputs = |case, inputs| inputs.with("v", halves(case, inputs.of("v")));
     }),
     bug("query-halves", "the halves of a query's head are swapped", |s| {
-        s.bugs.inputs = |case, inputs| Inputs { q: halves(case, &inputs.q), ..inputs.clone() };
+        s.bugs.inputs = |case, inputs| inputs.with("q", halves(case, inputs.of("q")));
     }),
     bug("kv-swapped", "keys and values are swapped", |s| {
-        s.bugs.inputs = |_, i| Inputs { k: i.v.clone(), v: i.k.clone(), ..i.clone() };
+        s.bugs.inputs = |_, i| i.with("k", i.of("v").to_vec()).with("v", i.of("k").to_vec());
     }),
     bug("q-layout", "queries are read as [heads, tokens, d]", |s| {
-        s.bugs.inputs = |case, inputs| {
-            let q = heads_first(&inputs.q, case.query_shape());
-            Inputs { q, ..inputs.clone() }
-        };
+        s.bugs.inputs =
+            |case, inputs| inputs.with("q", heads_first(inputs.of("q"), case.query_shape()));
     }),
     bug("k-layout", "keys are read as [heads, tokens, d]", |s| {
-        s.bugs.inputs = |case, inputs| {
-            let k = heads_first(&inputs.k, case.key_shape());
-            Inputs { k, ..inputs.clone() }
-        };
+        s.bugs.inputs =
+            |case, inputs| inputs.with("k", heads_first(inputs.of("k"), case.key_shape()));
     }),
     bug("v-layout", "values are read as [heads, tokens, d]", |s| {
-        s.bugs.inputs = |case, inputs| {
-            let v = heads_first(&inputs.v, case.key_shape());
-            Inputs { v, ..inputs.clone() }
-        };
+        s.bugs.inputs =
+            |case, inputs| inputs.with("v", heads_first(inputs.of("v"), case.key_shape()));
     }),
     bug("out-layout", "the output is written as [heads, tokens, d]", |s| {
         s.bugs.output = |case, out| {
@@ -99,6 +94,30 @@ pub const MUTANTS: &[Mutant] = &[
         };
     }),
 ];
+
+/// Sizes of tiles that are tried where a bug depends on them.
+const TILES: [usize; 4] = [16, 32, 64, 128];
+
+/// The bugs on a case, those that depend on tiles in each size of them.
+pub(super) fn of(case: &Attention) -> Vec<Mutant<'_>> {
+    let forms = |bug: &'static Bug| {
+        let tiles: &[usize] = if bug.tiled { &TILES } else { &TILES[1..2] };
+        tiles.iter().map(move |&tile| Mutant {
+            form: bug.tiled.then(|| format!("tiles of {tile}")),
+            ..Mutant::new(bug.name, bug.says, move |inputs, precision| {
+                let format = (precision == Precision::Kernel).then(|| case.dtype.float());
+                let mut schedule =
+                    Schedule { tile, probabilities: format, output: format, ..Schedule::PLAIN };
+                (bug.plant)(&mut schedule);
+                vec![match precision {
+                    Precision::Exact => schedule.run::<f64>(case, inputs),
+                    Precision::Kernel => schedule.run::<f32>(case, inputs),
+                }]
+            })
+        })
+    };
+    BUGS.iter().flat_map(forms).collect()
+}
 
 /// What a reader of `[batch, tokens, heads, d]` finds who takes it for `[batch, heads, tokens, d]`.
 fn heads_first(values: &[f64], [batch, tokens, heads, dim]: [u64; 4]) -> Vec<f64> {
@@ -112,7 +131,7 @@ fn heads_first(values: &[f64], [batch, tokens, heads, dim]: [u64; 4]) -> Vec<f64
     out
 }
 
-fn halves(case: &Case, values: &[f64]) -> Vec<f64> {
+fn halves(case: &Attention, values: &[f64]) -> Vec<f64> {
     let dim = case.head_dim as usize;
     let turned = |head: &[f64]| [&head[dim / 2..], &head[..dim / 2]].concat();
     values.chunks_exact(dim).flat_map(turned).collect()

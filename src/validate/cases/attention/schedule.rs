@@ -1,9 +1,10 @@
 //! Attention as kernels run it: tiles of keys, online softmax, splits of the keys; with hooks for bugs.
 
-use super::{Case, Inputs};
+use super::Attention;
 use crate::codec::{Float, Overflow};
 use crate::op::alibi_slope;
 use crate::op::scalar::Scalar;
+use crate::validate::Inputs;
 
 /// How a kernel goes through the keys (Dao, arXiv 2307.08691; splits as in Flash-Decoding).
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +25,7 @@ pub struct Schedule {
 #[derive(Debug, Clone, Copy)]
 pub struct Bugs {
     /// Factor on the scale.
-    pub scale: fn(&Case) -> f64,
+    pub scale: fn(&Attention) -> f64,
     /// Keys that a query sees beyond its own position; below 0, fewer.
     pub shift: i64,
     /// Every query sees every key.
@@ -32,9 +33,9 @@ pub struct Bugs {
     /// Query 0 sees one key where there are more keys than queries.
     pub top_left: bool,
     /// Key head of a query head.
-    pub head: fn(&Case, usize) -> usize,
+    pub head: fn(&Attention, usize) -> usize,
     /// The window, where there is one.
-    pub window: fn(&Case) -> Option<u64>,
+    pub window: fn(&Attention) -> Option<u64>,
     /// Zeros behind the last key, up to a whole tile, count as keys.
     pub padded: bool,
     /// The accumulator keeps its scale when the maximum grows.
@@ -54,9 +55,9 @@ pub struct Bugs {
     /// Format that every sum is rounded to at every step.
     pub sums: Option<Float>,
     /// What becomes of the inputs beforehand.
-    pub inputs: fn(&Case, &Inputs) -> Inputs,
+    pub inputs: fn(&Attention, &Inputs) -> Inputs,
     /// What becomes of the output.
-    pub output: fn(&Case, Vec<f64>) -> Vec<f64>,
+    pub output: fn(&Attention, Vec<f64>) -> Vec<f64>,
 }
 
 impl Bugs {
@@ -99,13 +100,13 @@ impl Schedule {
         Self { tile: 32, splits: 1, probabilities: None, output: None, bugs: Bugs::NONE };
 
     /// The output, `[batch, queries, heads, head_dim]`.
-    pub fn run<S: Scalar>(&self, case: &Case, inputs: &Inputs) -> Vec<f64> {
+    pub fn run<S: Scalar>(&self, case: &Attention, inputs: &Inputs) -> Vec<f64> {
         let inputs = (self.bugs.inputs)(case, inputs);
         let of = |x: &[f64]| -> Vec<S> { x.iter().map(|&x| S::constant(x)).collect() };
-        let [q, k, v] = [&inputs.q, &inputs.k, &inputs.v].map(|x| of(x));
+        let [q, k, v] = ["q", "k", "v"].map(|name| of(inputs.of(name)));
         let dim = case.head_dim as usize;
         let [heads, kv_heads] = [case.heads, case.kv_heads].map(|n| n as usize);
-        let [queries, keys] = [case.queries, case.keys].map(|n| n as usize);
+        let [queries, keys] = [case.seq, case.keys()].map(|n| n as usize);
         let mut out = Vec::with_capacity(q.len());
         for row in 0..case.batch as usize * queries * heads {
             let (h, i, b) = (row % heads, row / heads % queries, row / heads / queries);
@@ -113,7 +114,7 @@ impl Schedule {
             let at = |key: usize| ((b * keys + key) * kv_heads + kv) * dim;
             let query = &q[row * dim..][..dim];
             let score = |key: usize| self.score(case, query, &k[at(key)..][..dim], (h, i, key));
-            let sink = (case.sinks && self.bugs.sinks).then(|| S::constant(inputs.sinks[h]));
+            let sink = (case.sinks && self.bugs.sinks).then(|| S::constant(inputs.of("sinks")[h]));
             let row = self.row(case, i, &score, &|key, d| v[at(key) + d], sink);
             out.extend(row.into_iter().map(|x| rounded(self.output, x).value()));
         }
@@ -122,7 +123,7 @@ impl Schedule {
 
     fn score<S: Scalar>(
         &self,
-        case: &Case,
+        case: &Attention,
         query: &[S],
         key: &[S],
         (h, i, position): (usize, usize, usize),
@@ -139,13 +140,13 @@ impl Schedule {
         if !(case.alibi && self.bugs.alibi) {
             return score;
         }
-        let distance = (case.keys - case.queries) as f64 + i as f64 - position as f64;
+        let distance = (case.keys() - case.seq) as f64 + i as f64 - position as f64;
         score - S::constant(alibi_slope(h as u64, case.heads) * distance)
     }
 
     /// Keys that query `i` sees.
-    fn visible(&self, case: &Case, i: usize) -> std::ops::Range<usize> {
-        let (keys, past) = (case.keys as i64, (case.keys - case.queries) as i64);
+    fn visible(&self, case: &Attention, i: usize) -> std::ops::Range<usize> {
+        let (keys, past) = (case.keys() as i64, (case.keys() - case.seq) as i64);
         if self.bugs.unmasked {
             return 0..keys as usize;
         }
@@ -157,14 +158,14 @@ impl Schedule {
 
     fn row<S: Scalar>(
         &self,
-        case: &Case,
+        case: &Attention,
         i: usize,
         score: &dyn Fn(usize) -> S,
         value: &dyn Fn(usize, usize) -> S,
         sink: Option<S>,
     ) -> Vec<S> {
         let (seen, dim) = (self.visible(case, i), case.head_dim as usize);
-        let keys = case.keys as usize;
+        let keys = case.keys() as usize;
         let tiles = keys.div_ceil(self.tile);
         let read = if self.bugs.short { tiles - 1 } else { tiles };
         let each = tiles.div_ceil(self.splits);
@@ -179,7 +180,7 @@ impl Schedule {
                 let mut pairs: Vec<(Option<usize>, S)> =
                     keys.map(|key| (Some(key), score(key))).collect();
                 if self.bugs.padded && tile + 1 == tiles {
-                    pairs.extend(vec![(None, zero); tiles * self.tile - case.keys as usize]);
+                    pairs.extend(vec![(None, zero); tiles * self.tile - case.keys() as usize]);
                 }
                 self.tile(&mut part, &pairs, value);
             }

@@ -1,0 +1,123 @@
+//! Right kernels pass, known bugs are found, on seeded cases.
+
+use super::super::check::holds;
+use super::*;
+use crate::codec::Float;
+use crate::validate::{Judged, POLICIES, Reference, Verdict, references};
+
+const FORMATS: [Dtype; 3] = [Dtype::Bf16, Dtype::Fp32, Dtype::Fp16];
+
+fn case(seed: u64, dtype: Dtype) -> Attention {
+    let pick = |of: &[u64], by: u64| of[(seed / by) as usize % of.len()];
+    let keys = pick(&[37, 70, 135, 9], 1);
+    Attention {
+        heads: 4,
+        kv_heads: pick(&[2, 4, 1], 2),
+        head_dim: pick(&[8, 16], 5),
+        batch: 1,
+        seq: pick(&[1, 3, 5], 3).min(keys),
+        kv_seq: Some(keys),
+        window: (seed % 5 == 4).then_some(33),
+        softcap: (seed % 7 == 6).then_some(2.0),
+        alibi: seed % 11 == 10,
+        sinks: seed % 13 == 12,
+        dtype,
+        seed,
+    }
+}
+
+fn judged<'a>(got: &'a [f64], references: &'a [Reference]) -> Judged<'a> {
+    Judged { got, reference: &references[0] }
+}
+
+/// A right kernel's schedule in the case's precision.
+fn kernel(case: &Attention, tile: usize, splits: usize, wide: bool) -> Schedule {
+    let narrow = Some(case.dtype.float());
+    let probabilities = if wide { None } else { narrow };
+    Schedule { tile, splits, probabilities, output: narrow, bugs: Bugs::NONE }
+}
+
+#[test]
+fn a_schedule_without_bugs_is_the_operators() {
+    for seed in 0..150 {
+        let case = case(seed, Dtype::Fp32);
+        let inputs = case.inputs();
+        let (truth, tile) =
+            (case.eval(&inputs, Precision::Exact).remove(0), [16, 32, 64][seed as usize % 3]);
+        for splits in [1, 4] {
+            let got = Schedule { tile, splits, ..Schedule::PLAIN }.run::<f64>(&case, &inputs);
+            for (a, b) in got.iter().zip(&truth) {
+                assert!((a - b).abs() < 1e-12, "{case:?} {a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_right_kernel_is_never_failed() {
+    for seed in 0..1000 {
+        let case = case(seed, FORMATS[seed as usize % 3]);
+        let inputs = case.inputs();
+        let references = references(&case, &inputs);
+        for (tile, splits, wide) in [(32, 1, false), (64, 4, false), (128, 1, true), (32, 4, true)]
+        {
+            let got = kernel(&case, tile, splits, wide).run::<f32>(&case, &inputs);
+            let verdict = Verdict::of(&POLICIES[0], &judged(&got, &references));
+            assert!(
+                verdict.passed,
+                "{case:?} {tile} {splits} {} {}",
+                verdict.measured, verdict.limit
+            );
+        }
+    }
+}
+
+#[test]
+fn sums_in_fp16_over_8k_keys_are_told_apart() {
+    for dtype in FORMATS {
+        let case =
+            Attention { kv_seq: Some(8192), seq: 1, head_dim: 16, window: None, ..case(0, dtype) };
+        let inputs = case.inputs();
+        let references = references(&case, &inputs);
+        let judge = |bugs: Bugs| {
+            let schedule = Schedule { bugs, ..kernel(&case, 64, 1, false) };
+            let got = schedule.run::<f32>(&case, &inputs);
+            Verdict::of(&POLICIES[0], &judged(&got, &references)).passed
+        };
+        assert!(judge(Bugs::NONE), "{dtype:?}");
+        assert!(!judge(Bugs { sums: Some(Float::FP16), ..Bugs::NONE }), "{dtype:?}");
+    }
+}
+
+/// Prefill and decode with every feature that hides no mutant of another.
+fn shown(dtype: Dtype, seq: u64, window: Option<u64>, extras: bool) -> Attention {
+    let (softcap, seed) = (extras.then_some(2.0), 7);
+    let (alibi, sinks) = (extras, extras);
+    let (heads, kv_heads, head_dim, batch, kv_seq) = (8, 2, 16, 2, Some(150));
+    Attention {
+        heads,
+        kv_heads,
+        head_dim,
+        batch,
+        seq,
+        kv_seq,
+        window,
+        softcap,
+        alibi,
+        sinks,
+        dtype,
+        seed,
+    }
+}
+
+#[test]
+fn bugs_are_told_apart_in_prefill_and_decode() {
+    let cases = [
+        shown(Dtype::Bf16, 20, Some(70), false),
+        shown(Dtype::Fp32, 20, Some(70), false),
+        shown(Dtype::Bf16, 1, None, true),
+        shown(Dtype::Fp32, 1, None, true),
+        shown(Dtype::Fp32, 1, None, false),
+    ];
+    holds(&cases.each_ref().map(|case| case as &dyn Case));
+}

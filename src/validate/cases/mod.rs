@@ -1,0 +1,78 @@
+//! Cases of operators. To add one: a file here, a row in the list below.
+
+pub mod attention;
+#[cfg(test)]
+mod check;
+mod dtype;
+mod evaluate;
+mod random;
+mod rope;
+
+pub use attention::Attention;
+pub use dtype::Dtype;
+pub use rope::RopeCase;
+
+use super::Case;
+use serde::{Deserialize, Serialize};
+
+macro_rules! cases {
+    ($($(#[$doc:meta])* $key:ident: $name:ident;)*) => {
+        /// A case on the command line: the arguments are the keys of `case.yaml`.
+        #[derive(Debug, Clone, PartialEq, clap::Subcommand)]
+        pub enum Chosen {
+            $($(#[$doc])* $name(To<$name>),)*
+        }
+
+        impl Chosen {
+            /// The case as a file has it, and the folder to write.
+            pub fn into_file(self) -> (CaseFile, std::path::PathBuf) {
+                match self {
+                    $(Self::$name(to) => {
+                        (CaseFile { $key: Some(to.case), ..CaseFile::default() }, to.out)
+                    })*
+                }
+            }
+        }
+
+        /// `case.yaml`: one operator, by name, with its parameters.
+        #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct CaseFile {
+            $(
+                $(#[$doc])*
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub $key: Option<$name>,
+            )*
+        }
+
+        impl CaseFile {
+            /// Names of all operators that there are cases of.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($key)),*];
+
+            /// The cases in the file; right is one.
+            pub fn cases(self) -> Vec<Box<dyn Case>> {
+                let mut found: Vec<Box<dyn Case>> = vec![];
+                $(if let Some(case) = self.$key { found.push(Box::new(case)); })*
+                found
+            }
+        }
+    };
+}
+
+cases! {
+    /// Attention: MHA, GQA, MQA; prefill, chunks, decode
+    attention: Attention;
+    /// Rotary position embedding of queries or keys
+    rope: RopeCase;
+}
+
+/// A case and where it is written.
+#[derive(Debug, Clone, PartialEq, clap::Args)]
+pub struct To<C: clap::Args> {
+    /// The case.
+    #[command(flatten)]
+    pub case: C,
+    /// Folder to write
+    #[arg(long, value_name = "DIR")]
+    pub out: std::path::PathBuf,
+}

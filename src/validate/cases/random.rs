@@ -1,0 +1,32 @@
+//! Seeded inputs.
+
+use crate::validate::{Array, Layout};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Draws the inputs of a case, one array behind the other.
+pub(super) struct Random(ChaCha8Rng);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(ChaCha8Rng::seed_from_u64(seed))
+    }
+
+    /// Uniform with variance 1.
+    pub(super) fn unit(&mut self) -> f64 {
+        let edge = 3f64.sqrt();
+        self.0.random_range(-edge..edge)
+    }
+
+    /// An array of numbers with variance 1, rounded to its form.
+    pub(super) fn array(&mut self, layout: Layout) -> Array {
+        self.scaled(layout, 0.0, 1.0)
+    }
+
+    /// The same with that mean and deviation.
+    pub(super) fn scaled(&mut self, layout: Layout, mean: f64, deviation: f64) -> Array {
+        let draw = |_| layout.stored.round(mean + deviation * self.unit());
+        let values = (0..layout.elements()).map(draw).collect();
+        Array { layout, values }
+    }
+}
