@@ -165,10 +165,11 @@ impl Layout {
     /// Other extents, or elements that are no numbers.
     pub fn read(&self, kind: Kind, shape: &[u64], bytes: &[u8]) -> Result<Vec<f64>, String> {
         let narrow = matches!(kind, Kind::U8 | Kind::F8E4m3 | Kind::F8E5m2 | Kind::F8E8m0);
-        if narrow && shape == self.file_shape() {
-            if let Some(values) = self.stored.patterns(bytes) {
-                return Ok(self.trimmed(values));
-            }
+        if narrow
+            && shape == self.file_shape()
+            && let Some(values) = self.stored.patterns(bytes)
+        {
+            return Ok(self.trimmed(values));
         }
         if shape != self.shape() {
             return Err(format!("shape {shape:?}, the case's is {:?}", self.file_shape()));
