@@ -66,6 +66,12 @@ fn within(a: &[Vec<f64>], b: &[&[f64]], references: &[Reference], times: f64) ->
     each.into_iter().all(|((a, b), r)| a.iter().zip(*b).zip(&r.tolerance).all(near))
 }
 
+/// Whether an output differs from the truth by more than four times its tolerance somewhere.
+pub(super) fn shows(output: &[Vec<f64>], references: &[Reference]) -> bool {
+    let truth: Vec<&[f64]> = references.iter().map(|r| r.truth.as_slice()).collect();
+    !within(output, &truth, references, 4.0)
+}
+
 /// Runs the reference with every known bug.
 pub fn diagnose(
     case: &dyn Case,
@@ -75,11 +81,10 @@ pub fn diagnose(
 ) -> Diagnosis {
     let mutants = case.mutants();
     let outputs = par::map(&mutants, |mutant| (mutant.run)(inputs, Precision::Exact));
-    let truth: Vec<&[f64]> = references.iter().map(|r| r.truth.as_slice()).collect();
     let (mut found, mut hidden): (Vec<Suspect>, Vec<&'static str>) = (vec![], vec![]);
     for (mutant, output) in mutants.into_iter().zip(outputs) {
         let Mutant { name, says, form, .. } = mutant;
-        if within(&output, &truth, references, 4.0) {
+        if !shows(&output, references) {
             hidden.push(name);
             continue;
         }

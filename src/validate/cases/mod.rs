@@ -1,16 +1,24 @@
 //! Cases of operators. To add one: a file here, a row in the list below.
 
+mod activation;
 pub mod attention;
 #[cfg(test)]
 mod check;
 mod dtype;
 mod evaluate;
+mod norm;
 mod random;
 mod rope;
+mod routing;
+mod softmax;
 
+pub use activation::ActivationCase;
 pub use attention::Attention;
 pub use dtype::Dtype;
+pub use norm::NormCase;
 pub use rope::RopeCase;
+pub use routing::RoutingCase;
+pub use softmax::SoftmaxCase;
 
 use super::Case;
 use serde::{Deserialize, Serialize};
@@ -64,6 +72,14 @@ cases! {
     attention: Attention;
     /// Rotary position embedding of queries or keys
     rope: RopeCase;
+    /// RMS or layer norm of tokens or heads
+    norm: NormCase;
+    /// Activation function, gated or not
+    activation: ActivationCase;
+    /// Softmax of rows
+    softmax: SoftmaxCase;
+    /// Routing of tokens to experts
+    routing: RoutingCase;
 }
 
 /// A case and where it is written.
