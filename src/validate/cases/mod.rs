@@ -6,29 +6,35 @@ pub mod attention;
 mod check;
 mod dtype;
 mod evaluate;
+mod grouped_matmul;
 mod norm;
 mod random;
 mod rope;
 mod routing;
+mod sampling;
 mod softmax;
+mod verification;
 
 pub use activation::ActivationCase;
 pub use attention::Attention;
 pub use dtype::Dtype;
+pub use grouped_matmul::GroupedMatMulCase;
 pub use norm::NormCase;
 pub use rope::RopeCase;
 pub use routing::RoutingCase;
+pub use sampling::SamplingCase;
 pub use softmax::SoftmaxCase;
+pub use verification::VerificationCase;
 
 use super::Case;
 use serde::{Deserialize, Serialize};
 
 macro_rules! cases {
-    ($($(#[$doc:meta])* $key:ident: $name:ident;)*) => {
+    ($($(#[$doc:meta])* $key:ident = $command:literal: $name:ident;)*) => {
         /// A case on the command line: the arguments are the keys of `case.yaml`.
         #[derive(Debug, Clone, PartialEq, clap::Subcommand)]
         pub enum Chosen {
-            $($(#[$doc])* $name(To<$name>),)*
+            $($(#[$doc])* #[command(name = $command)] $name(To<$name>),)*
         }
 
         impl Chosen {
@@ -69,17 +75,23 @@ macro_rules! cases {
 
 cases! {
     /// Attention: MHA, GQA, MQA; prefill, chunks, decode
-    attention: Attention;
+    attention = "attention": Attention;
     /// Rotary position embedding of queries or keys
-    rope: RopeCase;
+    rope = "rope": RopeCase;
     /// RMS or layer norm of tokens or heads
-    norm: NormCase;
+    norm = "norm": NormCase;
     /// Activation function, gated or not
-    activation: ActivationCase;
+    activation = "activation": ActivationCase;
     /// Softmax of rows
-    softmax: SoftmaxCase;
+    softmax = "softmax": SoftmaxCase;
     /// Routing of tokens to experts
-    routing: RoutingCase;
+    routing = "routing": RoutingCase;
+    /// Projection of tokens by their experts
+    grouped_matmul = "grouped-matmul": GroupedMatMulCase;
+    /// Choice of the next token
+    sampling = "sampling": SamplingCase;
+    /// Verification of drafted tokens
+    verification = "verification": VerificationCase;
 }
 
 /// A case and where it is written.

@@ -1,6 +1,7 @@
 //! Seeded inputs.
 
 use crate::validate::{Array, Layout};
+use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -16,6 +17,19 @@ impl Random {
     pub(super) fn unit(&mut self) -> f64 {
         let edge = 3f64.sqrt();
         self.0.random_range(-edge..edge)
+    }
+
+    /// Uniform in [0, 1).
+    pub(super) fn fraction(&mut self) -> f64 {
+        self.0.random()
+    }
+
+    /// So many of some numbers, each once, in a random order.
+    pub(super) fn distinct(&mut self, of: &[u64], count: usize) -> Vec<u64> {
+        let mut all = of.to_vec();
+        all.shuffle(&mut self.0);
+        all.truncate(count);
+        all
     }
 
     /// An array of numbers with variance 1, rounded to its form.

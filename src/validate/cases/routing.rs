@@ -127,8 +127,9 @@ impl RoutingCase {
             routes[..self.active as usize].to_vec()
         };
         let (right, tilted) = (chosen(logits), |seed: usize| -> Vec<f64> {
-            let sign =
-                |i: usize| if ((i + 1) * (seed + 1) * 7919 / 64) % 2 == 0 { 1.0 } else { -1.0 };
+            let sign = |i: usize| {
+                if ((i + 1) * (seed + 1) * 7919 / 64).is_multiple_of(2) { 1.0 } else { -1.0 }
+            };
             logits.iter().enumerate().map(|(i, l)| l + sign(i) * MARGIN).collect()
         });
         (0..8).all(|seed| chosen(&tilted(seed)) == right)
