@@ -32,9 +32,9 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    /// The best suspect, where it explains at least nine tenths of the error (A107).
+    /// The best suspect, where it leaves a tenth of the error, and of the output, at most (A107).
     pub fn cause(&self) -> Option<&Suspect> {
-        let explains = |s: &&Suspect| s.residual <= 0.1 * self.against_truth;
+        let explains = |s: &&Suspect| s.residual <= 0.1 * self.against_truth.min(1.0);
         self.suspects.first().filter(explains)
     }
 }

@@ -7,7 +7,9 @@ mod check;
 mod dtype;
 mod evaluate;
 mod grouped_matmul;
+mod matmul;
 mod norm;
+mod packed;
 mod random;
 mod rope;
 mod routing;
@@ -19,7 +21,9 @@ pub use activation::ActivationCase;
 pub use attention::Attention;
 pub use dtype::Dtype;
 pub use grouped_matmul::GroupedMatMulCase;
+pub use matmul::MatMulCase;
 pub use norm::NormCase;
+pub use packed::Packed;
 pub use rope::RopeCase;
 pub use routing::RoutingCase;
 pub use sampling::SamplingCase;
@@ -76,6 +80,8 @@ macro_rules! cases {
 cases! {
     /// Attention: MHA, GQA, MQA; prefill, chunks, decode
     attention = "attention": Attention;
+    /// Matrix product of any pair of formats
+    matmul = "matmul": MatMulCase;
     /// Rotary position embedding of queries or keys
     rope = "rope": RopeCase;
     /// RMS or layer norm of tokens or heads

@@ -24,6 +24,11 @@ impl Random {
         self.0.random()
     }
 
+    /// Below a bound.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0.random_range(0..bound)
+    }
+
     /// So many of some numbers, each once, in a random order.
     pub(super) fn distinct(&mut self, of: &[u64], count: usize) -> Vec<u64> {
         let mut all = of.to_vec();

@@ -115,7 +115,7 @@ impl Schedule {
             let query = &q[row * dim..][..dim];
             let score = |key: usize| self.score(case, query, &k[at(key)..][..dim], (h, i, key));
             let sink = (case.sinks && self.bugs.sinks).then(|| S::constant(inputs.of("sinks")[h]));
-            let row = self.row(case, i, &score, &|key, d| v[at(key) + d], sink);
+            let row = self.row(case, i, &score, &|key| &v[at(key)..][..dim], sink);
             out.extend(row.into_iter().map(|x| rounded(self.output, x).value()));
         }
         (self.bugs.output)(case, out)
@@ -156,12 +156,12 @@ impl Schedule {
         first.min(end) as usize..end as usize
     }
 
-    fn row<S: Scalar>(
+    fn row<'a, S: Scalar>(
         &self,
         case: &Attention,
         i: usize,
         score: &dyn Fn(usize) -> S,
-        value: &dyn Fn(usize, usize) -> S,
+        value: &dyn Fn(usize) -> &'a [S],
         sink: Option<S>,
     ) -> Vec<S> {
         let (seen, dim) = (self.visible(case, i), case.head_dim as usize);
@@ -195,11 +195,11 @@ impl Schedule {
         if self.bugs.base2 { (x * S::constant(std::f64::consts::LN_2)).exp() } else { x.exp() }
     }
 
-    fn tile<S: Scalar>(
+    fn tile<'a, S: Scalar>(
         &self,
         part: &mut Part<S>,
         pairs: &[(Option<usize>, S)],
-        value: &dyn Fn(usize, usize) -> S,
+        value: &dyn Fn(usize) -> &'a [S],
     ) {
         let max = pairs.iter().fold(part.max, |max, &(_, s)| max.maximum(s));
         if pairs.is_empty() {
@@ -217,8 +217,8 @@ impl Schedule {
             part.sum = rounded(self.bugs.sums, part.sum + p);
             let p = rounded(self.probabilities, p);
             if let Some(key) = key {
-                for (d, o) in part.out.iter_mut().enumerate() {
-                    *o = rounded(self.bugs.sums, *o + p * value(key, d));
+                for (o, &x) in part.out.iter_mut().zip(value(key)) {
+                    *o = rounded(self.bugs.sums, *o + p * x);
                 }
             }
         }
