@@ -4,9 +4,11 @@ mod activation;
 pub mod attention;
 #[cfg(test)]
 mod check;
+mod dequantize;
 mod dtype;
 mod evaluate;
 mod grouped_matmul;
+mod kv_append;
 mod matmul;
 mod norm;
 mod packed;
@@ -19,8 +21,10 @@ mod verification;
 
 pub use activation::ActivationCase;
 pub use attention::Attention;
+pub use dequantize::DequantizeCase;
 pub use dtype::Dtype;
 pub use grouped_matmul::GroupedMatMulCase;
+pub use kv_append::KvAppendCase;
 pub use matmul::MatMulCase;
 pub use norm::NormCase;
 pub use packed::Packed;
@@ -82,6 +86,10 @@ cases! {
     attention = "attention": Attention;
     /// Matrix product of any pair of formats
     matmul = "matmul": MatMulCase;
+    /// Numbers that codes and scales stand for
+    dequantize = "dequantize": DequantizeCase;
+    /// New keys and values into a paged cache
+    kv_append = "kv-append": KvAppendCase;
     /// Rotary position embedding of queries or keys
     rope = "rope": RopeCase;
     /// RMS or layer norm of tokens or heads

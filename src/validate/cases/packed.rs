@@ -45,27 +45,46 @@ const NAMED: &[(&str, Packed)] = &[
     ("nvfp4", Packed::Nvfp4),
 ];
 
-/// Blocks of GGUF that cases are made of, with where a block keeps its scale (fp16), the scale of its minima
-/// (fp16) and the bytes that hold two elements of 4 bits.
-const BLOCKS: &[(Block, Option<usize>, Option<usize>, std::ops::Range<usize>)] = &[
-    (Block::Q4_0, Some(0), None, 2..18),
-    (Block::Q4_1, Some(0), Some(2), 4..20),
-    (Block::Q5_0, Some(0), None, 6..22),
-    (Block::Q5_1, Some(0), Some(2), 8..24),
-    (Block::Q8_0, Some(0), None, 0..0),
-    (Block::Q2K, Some(80), Some(82), 0..0),
-    (Block::Q3K, Some(108), None, 0..0),
-    (Block::Q4K, Some(0), Some(2), 16..144),
-    (Block::Q5K, Some(0), Some(2), 48..176),
-    (Block::Q6K, Some(208), None, 0..0),
-    (Block::Iq4Nl, Some(0), None, 2..18),
-    (Block::Iq4Xs, Some(0), None, 8..136),
+/// Where a block of GGUF keeps what kernels misread.
+struct Anatomy {
+    block: Block,
+    /// The scale, fp16.
+    scale: usize,
+    /// The scale of the minima, fp16.
+    min: Option<usize>,
+    /// Bytes that hold two elements of 4 bits.
+    nibbles: std::ops::Range<usize>,
+}
+
+const fn anatomy(
+    block: Block,
+    scale: usize,
+    min: Option<usize>,
+    nibbles: std::ops::Range<usize>,
+) -> Anatomy {
+    Anatomy { block, scale, min, nibbles }
+}
+
+/// Blocks of GGUF that cases are made of (ggml-org/llama.cpp, `ggml/src/ggml-common.h`).
+const BLOCKS: &[Anatomy] = &[
+    anatomy(Block::Q4_0, 0, None, 2..18),
+    anatomy(Block::Q4_1, 0, Some(2), 4..20),
+    anatomy(Block::Q5_0, 0, None, 6..22),
+    anatomy(Block::Q5_1, 0, Some(2), 8..24),
+    anatomy(Block::Q8_0, 0, None, 0..0),
+    anatomy(Block::Q2K, 80, Some(82), 0..0),
+    anatomy(Block::Q3K, 108, None, 0..0),
+    anatomy(Block::Q4K, 0, Some(2), 16..144),
+    anatomy(Block::Q5K, 0, Some(2), 48..176),
+    anatomy(Block::Q6K, 208, None, 0..0),
+    anatomy(Block::Iq4Nl, 0, None, 2..18),
+    anatomy(Block::Iq4Xs, 0, None, 8..136),
 ];
 
 impl Packed {
     /// Names of all.
     pub fn names() -> impl Iterator<Item = String> {
-        let blocks = BLOCKS.iter().map(|(block, ..)| format!("gguf-{}", block.name()));
+        let blocks = BLOCKS.iter().map(|a| format!("gguf-{}", a.block.name()));
         NAMED.iter().map(|(name, _)| (*name).to_owned()).chain(blocks)
     }
 
@@ -129,7 +148,7 @@ impl std::str::FromStr for Packed {
             return Ok(*packed);
         }
         let block = text.strip_prefix("gguf-").and_then(Block::from_name);
-        let known = block.filter(|b| BLOCKS.iter().any(|(known, ..)| known == b));
+        let known = block.filter(|b| BLOCKS.iter().any(|a| a.block == *b));
         let names: Vec<String> = Self::names().collect();
         known.map(Self::Block).ok_or_else(|| format!("one of {} is expected", names.join(", ")))
     }
@@ -407,8 +426,9 @@ impl Packed {
 }
 
 fn block_numbers(block: Block, bytes: &[f64], misread: Misread) -> Vec<f64> {
-    let row = BLOCKS.iter().find(|(known, ..)| *known == block);
-    let (_, scale, min, nibbles) = row.expect("invariant: a case has a block of the table");
+    let row = BLOCKS.iter().find(|a| a.block == block);
+    let Anatomy { scale, min, nibbles, .. } =
+        row.expect("invariant: a case has a block of the table");
     let mut bytes: Vec<u8> = bytes.iter().map(|&b| b as u8).collect();
     let each = bytes.chunks_exact_mut(block.bytes() as usize);
     // 1 and 0 in fp16.
@@ -419,7 +439,7 @@ fn block_numbers(block: Block, bytes: &[f64], misread: Misread) -> Vec<f64> {
     };
     for block in each {
         match misread {
-            Misread::ScaleMissing => put(block, *scale, 0x3c00),
+            Misread::ScaleMissing => put(block, Some(*scale), 0x3c00),
             Misread::ZeroMissing => put(block, *min, 0),
             Misread::NibblesSwapped => {
                 block[nibbles.clone()].iter_mut().for_each(|b| *b = b.rotate_left(4));
