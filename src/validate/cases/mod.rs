@@ -12,6 +12,7 @@ mod kv_append;
 mod matmul;
 mod norm;
 mod packed;
+mod quantize;
 mod random;
 mod rope;
 mod routing;
@@ -28,6 +29,7 @@ pub use kv_append::KvAppendCase;
 pub use matmul::MatMulCase;
 pub use norm::NormCase;
 pub use packed::Packed;
+pub use quantize::QuantizeCase;
 pub use rope::RopeCase;
 pub use routing::RoutingCase;
 pub use sampling::SamplingCase;
@@ -86,6 +88,8 @@ cases! {
     attention = "attention": Attention;
     /// Matrix product of any pair of formats
     matmul = "matmul": MatMulCase;
+    /// Codes and scales of numbers
+    quantize = "quantize": QuantizeCase;
     /// Numbers that codes and scales stand for
     dequantize = "dequantize": DequantizeCase;
     /// New keys and values into a paged cache
