@@ -19,6 +19,7 @@ const CASE: Attention = Attention {
     seq: 5,
     kv_seq: Some(70),
     window: None,
+    non_causal: false,
     softcap: None,
     alibi: false,
     sinks: false,

@@ -46,6 +46,10 @@ pub struct Attention {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<u64>,
+    /// Every query sees every key: encoders, cross-attention
+    #[arg(long)]
+    #[serde(default)]
+    pub non_causal: bool,
     /// Soft cap of the scores
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,12 +77,16 @@ impl Attention {
     }
 
     fn step(&self) -> Result<Step, StepError> {
-        Step::chunked(self.batch, self.seq, self.keys() - self.seq)
+        match self.non_causal {
+            true => Step::prefill(self.batch, self.seq)?.with_source(self.keys()),
+            false => Step::chunked(self.batch, self.seq, self.keys() - self.seq),
+        }
     }
 
     /// The operators' mask.
     pub const fn mask(&self) -> Mask {
         match self.window {
+            _ if self.non_causal => Mask::Cross,
             Some(window) => Mask::Sliding { window },
             None => Mask::Causal,
         }
@@ -150,7 +158,11 @@ impl Case for Attention {
         if !heads.is_multiple_of(kv_heads) {
             return Err(CaseError::Heads { heads, kv_heads });
         }
-        if seq > self.keys() {
+        if self.non_causal && (self.window.is_some() || self.alibi) {
+            let why = "windows and ALiBi are of causal attention".to_owned();
+            return Err(CaseError::Number(why));
+        }
+        if seq > self.keys() && !self.non_causal {
             return Err(CaseError::Keys { queries: seq, keys: self.keys() });
         }
         if self.softcap.is_some_and(|c| !(c > 0.0 && c.is_finite())) {
@@ -162,19 +174,25 @@ impl Case for Attention {
     fn title(&self) -> String {
         let Self { heads, kv_heads, head_dim, seq, batch, dtype, .. } = self;
         let keys = self.keys();
+        let place = if self.non_causal { "over all of" } else { "at the end of" };
         format!(
-            "attention, {heads} query and {kv_heads} key heads of {head_dim}, {seq} tokens at the end \
-             of {keys}, batch {batch}, {dtype}"
+            "attention, {heads} query and {kv_heads} key heads of {head_dim}, {seq} tokens {place} {keys}, \
+             batch {batch}, {dtype}"
         )
     }
 
     fn conventions(&self) -> Vec<String> {
-        let mut lines = vec![
-            format!("Token i of a sequence is at position {} + i.", self.keys() - self.seq),
-            "It sees the keys up to and including its own position.".to_owned(),
+        let mut lines = match self.non_causal {
+            true => vec!["Every token sees every key.".to_owned()],
+            false => vec![
+                format!("Token i of a sequence is at position {} + i.", self.keys() - self.seq),
+                "It sees the keys up to and including its own position.".to_owned(),
+            ],
+        };
+        lines.extend([
             format!("Scores are scaled by {}.", self.scale()),
             "Query head h reads key head h / (heads / kv_heads).".to_owned(),
-        ];
+        ]);
         lines.extend(self.window.map(|w| format!("A token sees the last {w} of those keys.")));
         lines.extend(self.softcap.map(|c| format!("Scores are capped: {c} tanh(s / {c}).")));
         if self.alibi {

@@ -35,6 +35,7 @@ pub const BUGS: &[Bug] = &[
     bug("causal-plus-1", "a query sees the key behind its own", |s| s.bugs.shift = 1),
     bug("causal-minus-1", "a query does not see its own key", |s| s.bugs.shift = -1),
     bug("mask-missing", "no causal mask", |s| s.bugs.unmasked = true),
+    bug("causal-by-mistake", "a causal mask where every key is seen", |s| s.bugs.causal = true),
     bug("mask-top-left", "the causal mask is top-left, not bottom-right aligned", |s| {
         s.bugs.top_left = true;
     }),

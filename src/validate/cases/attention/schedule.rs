@@ -30,6 +30,8 @@ pub struct Bugs {
     pub shift: i64,
     /// Every query sees every key.
     pub unmasked: bool,
+    /// A causal mask where there is none.
+    pub causal: bool,
     /// Query 0 sees one key where there are more keys than queries.
     pub top_left: bool,
     /// Key head of a query head.
@@ -66,6 +68,7 @@ impl Bugs {
         scale: |_| 1.0,
         shift: 0,
         unmasked: false,
+        causal: false,
         top_left: false,
         head: |case, h| h / (case.heads / case.kv_heads) as usize,
         window: |case| case.window,
@@ -140,14 +143,15 @@ impl Schedule {
         if !(case.alibi && self.bugs.alibi) {
             return score;
         }
-        let distance = (case.keys() - case.seq) as f64 + i as f64 - position as f64;
+        let distance = (case.keys() as f64 - case.seq as f64) + i as f64 - position as f64;
         score - S::constant(alibi_slope(h as u64, case.heads) * distance)
     }
 
     /// Keys that query `i` sees.
     fn visible(&self, case: &Attention, i: usize) -> std::ops::Range<usize> {
-        let (keys, past) = (case.keys() as i64, (case.keys() - case.seq) as i64);
-        if self.bugs.unmasked {
+        let (keys, past) = (case.keys() as i64, case.keys() as i64 - case.seq as i64);
+        let masked = !case.non_causal || self.bugs.causal;
+        if self.bugs.unmasked || !masked {
             return 0..keys as usize;
         }
         let own = i as i64 + 1 + if self.bugs.top_left { 0 } else { past };

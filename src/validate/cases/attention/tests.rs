@@ -18,6 +18,7 @@ fn case(seed: u64, dtype: Dtype) -> Attention {
         seq: pick(&[1, 3, 5], 3).min(keys),
         kv_seq: Some(keys),
         window: (seed % 5 == 4).then_some(33),
+        non_causal: false,
         softcap: (seed % 7 == 6).then_some(2.0),
         alibi: seed % 11 == 10,
         sinks: seed % 13 == 12,
@@ -41,6 +42,8 @@ fn kernel(case: &Attention, tile: usize, splits: usize, wide: bool) -> Schedule 
 fn a_schedule_without_bugs_is_the_operators() {
     for seed in 0..150 {
         let case = case(seed, Dtype::Fp32);
+        let non_causal = seed % 4 == 3 && case.window.is_none() && !case.alibi;
+        let case = Attention { non_causal, ..case };
         let inputs = case.inputs();
         let (truth, tile) =
             (case.eval(&inputs, Precision::Exact).remove(0), [16, 32, 64][seed as usize % 3]);
@@ -102,6 +105,7 @@ fn shown(dtype: Dtype, seq: u64, window: Option<u64>, extras: bool) -> Attention
         seq,
         kv_seq,
         window,
+        non_causal: false,
         softcap,
         alibi,
         sinks,
@@ -118,6 +122,7 @@ fn bugs_are_told_apart_in_prefill_and_decode() {
         shown(Dtype::Bf16, 1, None, true),
         shown(Dtype::Fp32, 1, None, true),
         shown(Dtype::Fp32, 1, None, false),
+        Attention { non_causal: true, ..shown(Dtype::Bf16, 20, None, false) },
     ];
     holds(&cases.each_ref().map(|case| case as &dyn Case));
 }
