@@ -94,7 +94,7 @@ fn frame(svg: &str) -> Rect {
 
 #[test]
 fn charts_are_legible_and_the_same_every_time() {
-    let charts: [fn() -> String; 7] = [
+    let charts: [fn() -> String; 8] = [
         || samples::roofline().to_svg(),
         || samples::breakdown().to_svg(),
         || samples::comparison().to_svg(),
@@ -102,6 +102,7 @@ fn charts_are_legible_and_the_same_every_time() {
         || samples::memory().to_svg(),
         || samples::kv().chart().to_svg(),
         || samples::surface(&samples::loops()).to_svg(),
+        || samples::heat(&samples::errors()).to_svg(),
     ];
     for chart in charts {
         let svg = chart();
@@ -111,6 +112,20 @@ fn charts_are_legible_and_the_same_every_time() {
             assert!(svg.contains(needed), "{needed}");
         }
     }
+}
+
+#[test]
+fn a_heat_map_has_a_cell_for_each_tile_and_tells_wrong_ones() {
+    let maps = samples::errors();
+    let svg = samples::heat(&maps).to_svg();
+    let document = parse(&svg);
+    let cells = |class: &str| {
+        document.descendants().filter(|n| n.attribute("class") == Some(class)).count()
+    };
+    // 8 heads by 40 cells of tokens, 1 row by 32 elements.
+    assert_eq!(cells("h3") + cells("h0") + cells("text"), 8 * 40 + 32);
+    assert!(svg.contains("head 3, token 0: 500.000") && svg.contains("NaN or infinite"));
+    assert!(svg.contains("token (2 a cell)"));
 }
 
 #[test]

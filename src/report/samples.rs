@@ -4,6 +4,7 @@ use super::axis::{Axis, Better, Prefixes};
 use super::bars::{Bar, BarsChart, Outcome};
 use super::breakdown::{BreakdownChart, BreakdownPart, PhaseBreakdown};
 use super::comparison::{ComparisonChart, ComparisonPoint};
+use super::heat::HeatChart;
 use super::kv::{KvReport, KvRow};
 use super::memory::{MemoryChart, MemoryStack};
 use super::roofline::{ComputeRoof, Emphasis, MemoryRoof, RooflineChart, RooflinePoint};
@@ -13,6 +14,7 @@ use crate::cost::speculative::{Cycle, Surface};
 use crate::serving;
 use crate::tensor::{KvLayout, Reserve, Sharing};
 use crate::units::{Bytes, BytesPerSecond, FlopsPerByte, FlopsPerSecond, Seconds};
+use crate::validate::Map;
 use std::num::NonZeroU64;
 
 const PREFILL: &[(&str, f64, f64, f64)] = &[
@@ -274,5 +276,24 @@ pub(super) fn surface(surface: &Surface) -> SurfaceChart<'_> {
         surface,
         asked: Some((0.75, 4)),
         notes: vec!["A speed-up of 1 is plain decoding.".to_owned()],
+    }
+}
+
+/// Errors of an output: one head wrong, one element not a number.
+pub(super) fn errors() -> Vec<Map> {
+    let heads = (0..8).map(|h| vec![if h == 3 { 500.0 } else { 0.1 }; 40]).collect();
+    let mut row = vec![0.2; 32];
+    row[31] = f64::INFINITY;
+    vec![
+        Map { rows: ("head", 8), columns: ("token", 80), tile: (1, 2), cells: heads },
+        Map { rows: ("", 1), columns: ("element", 32), tile: (1, 1), cells: vec![row] },
+    ]
+}
+
+pub(super) fn heat(maps: &[Map]) -> HeatChart<'_> {
+    HeatChart {
+        title: "out: wrong by two-reference".to_owned(),
+        subtitle: "attention, 8 heads of 32, 80 tokens".to_owned(),
+        maps,
     }
 }
