@@ -207,7 +207,7 @@ impl Inputs {
     /// No array of that name.
     pub fn of(&self, name: &str) -> &[f64] {
         let found = self.0.iter().find(|a| a.layout.name == name);
-        &found.unwrap_or_else(|| panic!("a case has its own arrays, `{name}` is none")).values
+        &found.expect("invariant: a case asks for its own arrays").values
     }
 
     /// The same with other elements in one array.

@@ -20,6 +20,7 @@ const CASE: Attention = Attention {
     kv_seq: Some(70),
     window: None,
     non_causal: false,
+    block: None,
     softcap: None,
     alibi: false,
     sinks: false,

@@ -1,6 +1,7 @@
 //! Cases of attention: the truth by the graph's operators, schedules with known bugs.
 
 mod mutants;
+mod paged;
 mod schedule;
 
 pub use mutants::{BUGS, Bug};
@@ -16,6 +17,7 @@ use crate::validate::case::sizes;
 use crate::validate::{
     Case, CaseError, Inputs, Layout, Mutant, Output, Outputs, Precision, Stored, Usual,
 };
+use paged::Walk;
 use serde::{Deserialize, Serialize};
 
 /// Attention of new tokens at the end of a sequence: causal, bottom-right aligned. The defaults show every
@@ -50,6 +52,10 @@ pub struct Attention {
     #[arg(long)]
     #[serde(default)]
     pub non_causal: bool,
+    /// Tokens of a block: keys and values lie in a paged cache, behind a block table
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<u64>,
     /// Soft cap of the scores
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +158,7 @@ impl Case for Attention {
         let mut named = vec![("heads", heads), ("kv_heads", kv_heads), ("head_dim", head_dim)];
         named.extend([("batch", batch), ("seq", seq), ("kv_seq", self.keys())]);
         named.extend(self.window.map(|w| ("window", w)));
+        named.extend(self.block.map(|b| ("block", b)));
         let work: f64 =
             [heads, head_dim, batch, seq, self.keys()].map(|n| n as f64).iter().product();
         sizes(&named, 2.0 * work)?;
@@ -193,6 +200,13 @@ impl Case for Attention {
             format!("Scores are scaled by {}.", self.scale()),
             "Query head h reads key head h / (heads / kv_heads).".to_owned(),
         ]);
+        lines.extend(self.block.map(|b| {
+            format!(
+                "The key at position p of sequence s is in block block_table[s, p / {b}], at place p % {b}; \
+                 places beyond position {} hold other numbers.",
+                self.keys() - 1
+            )
+        }));
         lines.extend(self.window.map(|w| format!("A token sees the last {w} of those keys.")));
         lines.extend(self.softcap.map(|c| format!("Scores are capped: {c} tanh(s / {c}).")));
         if self.alibi {
@@ -214,7 +228,7 @@ impl Case for Attention {
             let axes = [("head", self.heads)];
             arrays.push(random.array(Layout::new("sinks", says, axes, self.dtype.stored())));
         }
-        Inputs(arrays)
+        self.in_blocks(&mut random, Inputs(arrays))
     }
 
     fn outputs(&self) -> Vec<Output> {
@@ -223,9 +237,10 @@ impl Case for Attention {
     }
 
     fn eval(&self, inputs: &Inputs, precision: Precision) -> Outputs {
+        let inputs = self.contiguous(inputs, Walk::Right);
         vec![match precision {
-            Precision::Exact => self.evaluated::<f64>(inputs, None),
-            Precision::Kernel => self.evaluated::<f32>(inputs, Some(self.dtype.stored())),
+            Precision::Exact => self.evaluated::<f64>(&inputs, None),
+            Precision::Kernel => self.evaluated::<f32>(&inputs, Some(self.dtype.stored())),
         }]
     }
 
@@ -233,7 +248,7 @@ impl Case for Attention {
     fn orders(&self, inputs: &Inputs) -> Vec<Outputs> {
         let format = Some(self.dtype.float());
         let tiled = Schedule { tile: 64, probabilities: format, output: format, ..Schedule::PLAIN };
-        vec![vec![tiled.run::<f32>(self, inputs)]]
+        vec![vec![tiled.run::<f32>(self, &self.contiguous(inputs, Walk::Right))]]
     }
 
     fn mutants(&self) -> Vec<Mutant<'_>> {

@@ -1,9 +1,10 @@
 //! Known bugs of attention kernels. To add one: a row in the list below.
 
 use super::Attention;
+use super::paged::{WALKS, Walk};
 use super::schedule::Schedule;
 use crate::codec::Float;
-use crate::validate::{Mutant, Precision};
+use crate::validate::{Case, Inputs, Mutant, Precision};
 
 /// A known bug: the schedule that has it.
 #[derive(Clone, Copy)]
@@ -110,14 +111,21 @@ pub(super) fn of(case: &Attention) -> Vec<Mutant<'_>> {
                 let mut schedule =
                     Schedule { tile, probabilities: format, output: format, ..Schedule::PLAIN };
                 (bug.plant)(&mut schedule);
+                let inputs = case.contiguous(inputs, Walk::Right);
                 vec![match precision {
-                    Precision::Exact => schedule.run::<f64>(case, inputs),
-                    Precision::Kernel => schedule.run::<f32>(case, inputs),
+                    Precision::Exact => schedule.run::<f64>(case, &inputs),
+                    Precision::Kernel => schedule.run::<f32>(case, &inputs),
                 }]
             })
         })
     };
-    BUGS.iter().flat_map(forms).collect()
+    let walks = WALKS.iter().map(|&(name, says, walk)| {
+        Mutant::new(name, says, move |inputs: &Inputs, precision| {
+            let contiguous = Attention { block: None, ..case.clone() };
+            contiguous.eval(&case.contiguous(inputs, walk), precision)
+        })
+    });
+    BUGS.iter().flat_map(forms).chain(walks).collect()
 }
 
 /// What a reader of `[batch, tokens, heads, d]` finds who takes it for `[batch, heads, tokens, d]`.

@@ -19,6 +19,7 @@ fn case(seed: u64, dtype: Dtype) -> Attention {
         kv_seq: Some(keys),
         window: (seed % 5 == 4).then_some(33),
         non_causal: false,
+        block: None,
         softcap: (seed % 7 == 6).then_some(2.0),
         alibi: seed % 11 == 10,
         sinks: seed % 13 == 12,
@@ -106,6 +107,7 @@ fn shown(dtype: Dtype, seq: u64, window: Option<u64>, extras: bool) -> Attention
         kv_seq,
         window,
         non_causal: false,
+        block: None,
         softcap,
         alibi,
         sinks,
@@ -123,6 +125,8 @@ fn bugs_are_told_apart_in_prefill_and_decode() {
         shown(Dtype::Fp32, 1, None, true),
         shown(Dtype::Fp32, 1, None, false),
         Attention { non_causal: true, ..shown(Dtype::Bf16, 20, None, false) },
+        Attention { block: Some(16), ..shown(Dtype::Bf16, 20, None, false) },
+        Attention { block: Some(32), ..shown(Dtype::Fp32, 1, None, false) },
     ];
     holds(&cases.each_ref().map(|case| case as &dyn Case));
 }
