@@ -75,6 +75,21 @@ mod tests {
         }
     }
 
+    /// Small numbers are within an absolute tolerance whatever they are: the gain tells.
+    #[test]
+    fn small_numbers_of_half_the_size_are_close_and_not_aligned() {
+        let truth = [2e-4, -4e-4, 1e-4, 3e-4];
+        let reference = reference(&truth, &truth);
+        let passed = |policy: &str, got: &[f64]| {
+            let policy = named(policy).expect("there");
+            Verdict::of(policy, &Judged { got, reference: &reference }).passed
+        };
+        let halved = truth.map(|x| x / 2.0);
+        assert!(passed("vllm", &halved) && !passed("flashinfer", &halved));
+        assert!(passed("flashinfer", &truth.map(|x| x * 1.009)));
+        assert!(!passed("flashinfer", &truth.map(|x| x * 1.011)));
+    }
+
     #[test]
     fn the_default_allows_twice_the_emulation_and_a_unit() {
         let (truth, emulated) = ([1.0, 0.0, 4.0, 0.0], [1.01, 0.0, 4.0, 0.0]);
