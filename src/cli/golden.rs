@@ -22,7 +22,10 @@ impl From<CaseError> for Error {
 pub fn case(path: &Path) -> Result<Box<dyn Case>, Error> {
     let file: CaseFile = files::read(&path.to_string_lossy())?.parse()?;
     checked(file).map_err(|why| match why {
-        Error::Input(why) => Diagnostic::new(format!("{}: {}", path.display(), why.message)).into(),
+        Error::Input(why) => {
+            let message = format!("{}: {}", path.display(), why.message);
+            Diagnostic { message, ..*why }.into()
+        }
         other => other,
     })
 }

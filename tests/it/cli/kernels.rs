@@ -109,6 +109,7 @@ fn a_known_bug_is_named_with_exit_code_1() {
 fn what_cannot_be_judged_is_refused() {
     let desk = desk();
     desk.write("short.bin", &[0; 12]);
+    desk.write("empty/case.yaml", b"{}");
     desk.write("bad/case.yaml", b"attention:\n  heads: many\n");
     for (line, says) in [
         ("validate c --got c/k.npy", "shape [1, 70, 2, 16], the case's is [1, 5, 4, 16]"),
@@ -122,6 +123,7 @@ fn what_cannot_be_judged_is_refused() {
         ("validate c --got c/expected.npy --policy torhc", "did you mean `torch`"),
         ("validate nowhere --got c/expected.npy", "there is no such file"),
         ("validate bad --got c/expected.npy", "case.yaml:2"),
+        ("validate empty --got c/expected.npy", "help: attention, matmul"),
         ("golden attention --heads 8 --kv-heads 3 --out d", "8 query heads cannot share 3"),
         ("golden attention --seq 9 --kv-seq 4 --out d", "9 queries cannot end 4 positions"),
         ("golden attention --head-dim 0 --out d", "head_dim is 0"),
