@@ -64,8 +64,15 @@ impl<'a> Mutant<'a> {
         Self { name, says, form: None, run: Box::new(run) }
     }
 
-    /// A case evaluated with other parameters than the kernel was given.
-    pub fn other<C: Case + 'a>(name: &'static str, says: &'static str, case: C) -> Self {
+    /// The case with other parameters than the kernel was given.
+    pub fn changed<C: Case + Clone + 'a>(
+        case: &C,
+        name: &'static str,
+        says: &'static str,
+        change: impl FnOnce(&mut C),
+    ) -> Self {
+        let mut case = case.clone();
+        change(&mut case);
         Self::new(name, says, move |inputs, precision| case.eval(inputs, precision))
     }
 }

@@ -175,7 +175,7 @@ impl Case for ActivationCase {
         let mut mutants: Vec<Mutant<'_>> = FUNCTIONS
             .into_iter()
             .map(|(name, says, function)| {
-                Mutant::other(name, says, Self { function, ..self.clone() })
+                Mutant::changed(self, name, says, |c| c.function = function)
             })
             .collect();
         const HALVES: [(&str, &str, Halves); 3] = [

@@ -3,7 +3,22 @@
 use crate::op::scalar::Scalar;
 use crate::op::{Operand, Operator, Target};
 use crate::tensor::Step;
-use crate::validate::Stored;
+use crate::validate::{Inputs, Outputs, Precision, Stored};
+
+/// A case with one output that the graph's operators give.
+pub(super) trait Evaluated {
+    /// Format of the output.
+    fn format(&self) -> Stored;
+    /// The operators on some inputs, rounded where the kernel rounds, if there is a format to round to.
+    fn evaluated<S: Scalar>(&self, inputs: &Inputs, format: Option<Stored>) -> Vec<f64>;
+    /// The output in a precision.
+    fn in_precision(&self, inputs: &Inputs, precision: Precision) -> Outputs {
+        vec![match precision {
+            Precision::Exact => self.evaluated::<f64>(inputs, None),
+            Precision::Kernel => self.evaluated::<f32>(inputs, Some(self.format())),
+        }]
+    }
+}
 
 /// Numbers as scalars.
 pub(super) fn of<S: Scalar>(values: &[f64]) -> Vec<S> {

@@ -1,7 +1,7 @@
 //! Cases of the grouped matrix product of a mixture of experts.
 
 use super::dtype::Dtype;
-use super::evaluate::{of, rounded, run, values};
+use super::evaluate::{Evaluated, of, rounded, run, values};
 use super::random::Random;
 use crate::formats::Kind;
 use crate::op::scalar::Scalar;
@@ -48,28 +48,6 @@ impl GroupedMatMulCase {
         Layout::new(name, says, axes, self.dtype.stored())
     }
 
-    fn evaluated<S: Scalar>(&self, inputs: &Inputs, format: Option<Stored>) -> Vec<f64> {
-        let Self { experts, active, .. } = *self;
-        let [tokens, width, outputs] = [self.tokens, self.inputs, self.outputs].map(|n| n as usize);
-        let step = Step::prefill(1, self.tokens).expect("invariant: a checked case has a step");
-        let load = ExpertLoad::Uniform { experts, active, held: experts };
-        let choices = Choices { active, ranks: 1, held: Held::all(experts), load };
-        let op = GroupedMatMul {
-            rows: Dim::Tokens,
-            choices,
-            inputs: self.inputs,
-            outputs: self.outputs,
-        };
-        let k = active as usize;
-        // Weights of the choices, which the projection does not read.
-        let rows = inputs.of("experts").chunks_exact(k);
-        let routes: Vec<f64> = rows.flat_map(|row| [row, &vec![1.0; k]].concat()).collect();
-        let [x, w] = ["x", "w"].map(|name| of::<S>(inputs.of(name)));
-        let routes = of::<S>(&routes);
-        let operands = [(&x[..], width), (&routes[..], 2 * k), (&w[..], width)];
-        values(&rounded(format, run(&op, &step, &operands, (tokens * k, outputs))))
-    }
-
     /// Rows of a matrix turned end to end: the same sums in the other order.
     fn reversed(&self, inputs: &Inputs, name: &str) -> Vec<f64> {
         let rows = inputs.of(name).chunks_exact(self.inputs as usize);
@@ -98,6 +76,34 @@ impl GroupedMatMulCase {
     fn cut(&self, inputs: &Inputs, kept: u64) -> Inputs {
         let zeroed = |(i, &x): (usize, &f64)| if i as u64 % self.inputs < kept { x } else { 0.0 };
         inputs.with("x", inputs.of("x").iter().enumerate().map(zeroed).collect())
+    }
+}
+
+impl Evaluated for GroupedMatMulCase {
+    fn format(&self) -> Stored {
+        self.dtype.stored()
+    }
+
+    fn evaluated<S: Scalar>(&self, inputs: &Inputs, format: Option<Stored>) -> Vec<f64> {
+        let Self { experts, active, .. } = *self;
+        let [tokens, width, outputs] = [self.tokens, self.inputs, self.outputs].map(|n| n as usize);
+        let step = Step::prefill(1, self.tokens).expect("invariant: a checked case has a step");
+        let load = ExpertLoad::Uniform { experts, active, held: experts };
+        let choices = Choices { active, ranks: 1, held: Held::all(experts), load };
+        let op = GroupedMatMul {
+            rows: Dim::Tokens,
+            choices,
+            inputs: self.inputs,
+            outputs: self.outputs,
+        };
+        let k = active as usize;
+        // Weights of the choices, which the projection does not read.
+        let rows = inputs.of("experts").chunks_exact(k);
+        let routes: Vec<f64> = rows.flat_map(|row| [row, &vec![1.0; k]].concat()).collect();
+        let [x, w] = ["x", "w"].map(|name| of::<S>(inputs.of(name)));
+        let routes = of::<S>(&routes);
+        let operands = [(&x[..], width), (&routes[..], 2 * k), (&w[..], width)];
+        values(&rounded(format, run(&op, &step, &operands, (tokens * k, outputs))))
     }
 }
 
@@ -162,10 +168,7 @@ impl Case for GroupedMatMulCase {
     }
 
     fn eval(&self, inputs: &Inputs, precision: Precision) -> Outputs {
-        vec![match precision {
-            Precision::Exact => self.evaluated::<f64>(inputs, None),
-            Precision::Kernel => self.evaluated::<f32>(inputs, Some(self.dtype.stored())),
-        }]
+        self.in_precision(inputs, precision)
     }
 
     /// Sums from the last element to the first.

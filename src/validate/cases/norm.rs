@@ -1,7 +1,7 @@
 //! Cases of RMS and layer norm.
 
 use super::dtype::Dtype;
-use super::evaluate::{of, rounded, run, values};
+use super::evaluate::{Evaluated, of, rounded, run, values};
 use super::random::Random;
 use crate::op::scalar::Scalar;
 use crate::op::{Norm, NormKind};
@@ -81,17 +81,6 @@ impl NormCase {
         Layout::new(name, says, axes, self.dtype.stored())
     }
 
-    fn evaluated<S: Scalar>(&self, inputs: &Inputs, format: Option<Stored>) -> Vec<f64> {
-        let step = Step::prefill(1, self.tokens).expect("invariant: a checked case has a step");
-        let (gains, tokens) = (self.width as usize, self.tokens as usize);
-        let width = gains * self.groups as usize;
-        let [x, w] = ["x", "w"].map(|name| of::<S>(inputs.of(name)));
-        let b: Vec<S> = if self.bias { of(inputs.of("b")) } else { vec![] };
-        let operands: [(&[S], usize); 3] = [(&x, width), (&w, gains), (&b, gains)];
-        let operands = &operands[..2 + usize::from(self.bias)];
-        values(&rounded(format, run(&self.op(), &step, operands, (tokens, width))))
-    }
-
     /// The output for a kernel whose statistics are off by a factor of each group's own.
     fn scaled(
         &self,
@@ -131,6 +120,23 @@ impl NormCase {
         let gained = inputs.with("w", repeated("w"));
         let inputs = if self.bias { gained.with("b", repeated("b")) } else { gained };
         whole.eval(&inputs, precision)
+    }
+}
+
+impl Evaluated for NormCase {
+    fn format(&self) -> Stored {
+        self.dtype.stored()
+    }
+
+    fn evaluated<S: Scalar>(&self, inputs: &Inputs, format: Option<Stored>) -> Vec<f64> {
+        let step = Step::prefill(1, self.tokens).expect("invariant: a checked case has a step");
+        let (gains, tokens) = (self.width as usize, self.tokens as usize);
+        let width = gains * self.groups as usize;
+        let [x, w] = ["x", "w"].map(|name| of::<S>(inputs.of(name)));
+        let b: Vec<S> = if self.bias { of(inputs.of("b")) } else { vec![] };
+        let operands: [(&[S], usize); 3] = [(&x, width), (&w, gains), (&b, gains)];
+        let operands = &operands[..2 + usize::from(self.bias)];
+        values(&rounded(format, run(&self.op(), &step, operands, (tokens, width))))
     }
 }
 
@@ -190,18 +196,11 @@ impl Case for NormCase {
     }
 
     fn eval(&self, inputs: &Inputs, precision: Precision) -> Outputs {
-        vec![match precision {
-            Precision::Exact => self.evaluated::<f64>(inputs, None),
-            Precision::Kernel => self.evaluated::<f32>(inputs, Some(self.dtype.stored())),
-        }]
+        self.in_precision(inputs, precision)
     }
 
     fn mutants(&self) -> Vec<Mutant<'_>> {
-        let other = |name, says, change: fn(&mut Self)| {
-            let mut case = self.clone();
-            change(&mut case);
-            Mutant::other(name, says, case)
-        };
+        let other = |name, says, change: fn(&mut Self)| Mutant::changed(self, name, says, change);
         vec![
             other("epsilon-missing", "epsilon is not added", |c| c.epsilon = 0.0),
             other("epsilon-1e-5", "epsilon is 1e-5", |c| c.epsilon = 1e-5),

@@ -1,7 +1,7 @@
 //! Cases of rotary position embedding.
 
 use super::dtype::Dtype;
-use super::evaluate::{of, rounded, run, values};
+use super::evaluate::{Evaluated, of, rounded, run, values};
 use super::random::Random;
 use crate::op::scalar::Scalar;
 use crate::op::{Pairing, Rope};
@@ -86,6 +86,12 @@ impl RopeCase {
         ];
         Layout::new(name, says, axes, self.dtype.stored())
     }
+}
+
+impl Evaluated for RopeCase {
+    fn format(&self) -> Stored {
+        self.dtype.stored()
+    }
 
     fn evaluated<S: Scalar>(&self, inputs: &Inputs, format: Option<Stored>) -> Vec<f64> {
         let step = Step::chunked(self.batch, self.seq, self.past);
@@ -144,18 +150,11 @@ impl Case for RopeCase {
     }
 
     fn eval(&self, inputs: &Inputs, precision: Precision) -> Outputs {
-        vec![match precision {
-            Precision::Exact => self.evaluated::<f64>(inputs, None),
-            Precision::Kernel => self.evaluated::<f32>(inputs, Some(self.dtype.stored())),
-        }]
+        self.in_precision(inputs, precision)
     }
 
     fn mutants(&self) -> Vec<Mutant<'_>> {
-        let other = |name, says, change: fn(&mut Self)| {
-            let mut case = self.clone();
-            change(&mut case);
-            Mutant::other(name, says, case)
-        };
+        let other = |name, says, change: fn(&mut Self)| Mutant::changed(self, name, says, change);
         vec![
             other("pairing", "the other elements are paired (half against interleaved)", |c| {
                 c.pairing = match c.pairing {

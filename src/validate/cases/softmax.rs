@@ -1,7 +1,7 @@
 //! Cases of softmax over rows.
 
 use super::dtype::Dtype;
-use super::evaluate::{of, rounded, run, values};
+use super::evaluate::{Evaluated, of, rounded, run, values};
 use super::random::Random;
 use crate::codec::{Float, Overflow};
 use crate::op::Softmax;
@@ -42,13 +42,6 @@ impl SoftmaxCase {
 
     fn step(&self) -> Result<Step, crate::tensor::StepError> {
         Step::prefill(1, self.rows)?.with_source(self.columns)
-    }
-
-    fn evaluated<S: Scalar>(&self, inputs: &Inputs, format: Option<Stored>) -> Vec<f64> {
-        let step = self.step().expect("invariant: a checked case has a step");
-        let op = Softmax { heads: 1, mask: Mask::Cross, sinks: false };
-        let x = of::<S>(inputs.of("x"));
-        values(&rounded(format, run(&op, &step, &[(&x, 1)], (x.len(), 1))))
     }
 
     /// What becomes of the output of a kernel that does other things with a row.
@@ -123,6 +116,19 @@ fn softmax(x: &[f64]) -> Vec<f64> {
     x.iter().map(|v| (v - max).exp() / sum).collect()
 }
 
+impl Evaluated for SoftmaxCase {
+    fn format(&self) -> Stored {
+        self.dtype.stored()
+    }
+
+    fn evaluated<S: Scalar>(&self, inputs: &Inputs, format: Option<Stored>) -> Vec<f64> {
+        let step = self.step().expect("invariant: a checked case has a step");
+        let op = Softmax { heads: 1, mask: Mask::Cross, sinks: false };
+        let x = of::<S>(inputs.of("x"));
+        values(&rounded(format, run(&op, &step, &[(&x, 1)], (x.len(), 1))))
+    }
+}
+
 impl Case for SoftmaxCase {
     fn check(&self) -> Result<(), CaseError> {
         sizes(
@@ -160,10 +166,7 @@ impl Case for SoftmaxCase {
     }
 
     fn eval(&self, inputs: &Inputs, precision: Precision) -> Outputs {
-        vec![match precision {
-            Precision::Exact => self.evaluated::<f64>(inputs, None),
-            Precision::Kernel => self.evaluated::<f32>(inputs, Some(self.dtype.stored())),
-        }]
+        self.in_precision(inputs, precision)
     }
 
     fn mutants(&self) -> Vec<Mutant<'_>> {

@@ -8,7 +8,7 @@ pub use mutants::{BUGS, Bug};
 pub use schedule::{Bugs, Schedule};
 
 use super::dtype::Dtype;
-use super::evaluate::{of, rounded, run, values};
+use super::evaluate::{Evaluated, of, rounded, run, values};
 use super::random::Random;
 use crate::op::scalar::Scalar;
 use crate::op::{ScoreBias, Scores, Softmax, WeightedSum};
@@ -121,6 +121,12 @@ impl Attention {
         };
         let axes = [("sequence", batch), (of_tokens, tokens), (of_heads, heads), ("element", dim)];
         Layout::new(name, says, axes, self.dtype.stored())
+    }
+}
+
+impl Evaluated for Attention {
+    fn format(&self) -> Stored {
+        self.dtype.stored()
     }
 
     fn evaluated<S: Scalar>(&self, inputs: &Inputs, format: Option<Stored>) -> Vec<f64> {
@@ -238,10 +244,7 @@ impl Case for Attention {
 
     fn eval(&self, inputs: &Inputs, precision: Precision) -> Outputs {
         let inputs = self.contiguous(inputs, Walk::Right);
-        vec![match precision {
-            Precision::Exact => self.evaluated::<f64>(&inputs, None),
-            Precision::Kernel => self.evaluated::<f32>(&inputs, Some(self.dtype.stored())),
-        }]
+        self.in_precision(&inputs, precision)
     }
 
     /// Tiles of 64 keys.
