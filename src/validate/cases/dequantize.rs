@@ -118,6 +118,8 @@ mod tests {
             ("gguf-q4_0", Dtype::Fp32),
             ("gguf-q4_1", Dtype::Bf16),
             ("gguf-q4_k", Dtype::Fp32),
+            ("gguf-q5_k", Dtype::Fp32),
+            ("gguf-iq4_xs", Dtype::Bf16),
         ];
         let cases = formats.map(|(name, dtype)| {
             let format = name.parse().expect("a format");

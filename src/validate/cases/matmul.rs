@@ -162,10 +162,8 @@ impl Case for MatMulCase {
                 let out = self.eval(inputs, p).remove(0);
                 vec![flipped(&out, self.n, self.m)]
             }),
-            Mutant::new("fp16-sums", "sums are kept in fp16", move |inputs, _| {
-                let (a, b) = self.matrices(inputs, right);
-                vec![self.narrow(&a, &b)]
-            }),
+            self.summed("fp16-sums", "sums are kept in fp16", Float::FP16),
+            self.summed("bf16-sums", "sums are kept in bf16", Float::BF16),
         ];
         mutants.extend(TILES.map(|tile| Mutant {
             form: Some(format!("tiles of {tile}")),
@@ -199,14 +197,17 @@ impl Case for MatMulCase {
 }
 
 impl MatMulCase {
-    /// The product with every sum rounded to fp16 at every step.
-    fn narrow(&self, a: &[f64], b: &[f64]) -> Vec<f64> {
-        let half = Stored::Float(Float::FP16);
-        let k = self.k as usize;
-        let dot =
-            |x: &[f64], y: &[f64]| x.iter().zip(y).fold(0.0, |sum, (x, y)| half.round(sum + x * y));
-        let row = |x: &[f64]| -> Vec<f64> { b.chunks_exact(k).map(|y| dot(x, y)).collect() };
-        a.chunks_exact(k).flat_map(row).collect()
+    /// A kernel that rounds every sum to a format at every step.
+    fn summed(&self, name: &'static str, says: &'static str, format: Float) -> Mutant<'_> {
+        let format = Stored::Float(format);
+        Mutant::new(name, says, move |inputs, _| {
+            let (a, b) = self.matrices(inputs, (Misread::Nothing, Misread::Nothing));
+            let k = self.k as usize;
+            let add = |sum: f64, (x, y): (&f64, &f64)| format.round(sum + x * y);
+            let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).fold(0.0, add);
+            let row = |x: &[f64]| -> Vec<f64> { b.chunks_exact(k).map(|y| dot(x, y)).collect() };
+            vec![a.chunks_exact(k).flat_map(row).collect()]
+        })
     }
 }
 
@@ -233,6 +234,8 @@ mod tests {
             case("nvfp4", "nvfp4", Dtype::Bf16),
             case("bf16", "gguf-q4_0", Dtype::Fp32),
             MatMulCase { k: 256, ..case("bf16", "gguf-q4_k", Dtype::Fp32) },
+            MatMulCase { k: 256, ..case("bf16", "gguf-iq4_xs", Dtype::Fp32) },
+            MatMulCase { n: 160, ..case("bf16", "bf16", Dtype::Fp32) },
         ];
         holds(&cases.each_ref().map(|case| case as &dyn Case));
     }

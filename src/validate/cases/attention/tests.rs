@@ -130,3 +130,21 @@ fn bugs_are_told_apart_in_prefill_and_decode() {
     ];
     holds(&cases.each_ref().map(|case| case as &dyn Case));
 }
+
+/// Blocks move keys and values, and change nothing: each lies where the block table says.
+#[test]
+fn a_paged_cache_holds_what_lies_in_a_row() {
+    let plain = shown(Dtype::Bf16, 20, None, false);
+    let paged = Attention { block: Some(16), ..plain.clone() };
+    let (row, blocks) = (plain.inputs(), paged.inputs());
+    let (row_k, cache, table) = (row.of("k"), blocks.of("k"), blocks.of("block_table"));
+    let (width, columns) = (2 * 16, table.len() / 2);
+    for (b, position) in [(0, 0), (0, 17), (1, 149), (1, 64)] {
+        let block = table[b * columns + position / 16] as usize;
+        let at = (block * 16 + position % 16) * width;
+        let expected = &row_k[(b * 150 + position) * width..][..width];
+        assert_eq!(&cache[at..at + width], expected, "{b} {position}");
+    }
+    let exact = Precision::Exact;
+    assert_eq!(paged.eval(&blocks, exact), plain.eval(&row, exact));
+}

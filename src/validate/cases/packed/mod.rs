@@ -1,11 +1,16 @@
-//! Matrices in formats with scales, as arrays, and what kernels get wrong when they read them.
+//! Matrices in formats with scales, as arrays.
+
+mod anatomy;
+mod misread;
+
+pub(super) use misread::{MISREAD, Misread};
 
 use super::random::Random;
-use crate::codec::block::dequantize;
-use crate::codec::{Float, Integer, Mx, Nvfp4, Overflow, ScaleMode};
+use crate::codec::{Float, Integer, Mx, Nvfp4, ScaleMode};
 use crate::dtype::Block;
 use crate::formats::Kind;
-use crate::validate::{Array, Inputs, Layout, Stored};
+use crate::validate::{Array, Layout, Stored};
+use anatomy::BLOCKS;
 use serde::{Deserialize, Serialize};
 
 /// How a matrix is stored.
@@ -44,43 +49,6 @@ const NAMED: &[(&str, Packed)] = &[
     ("mxfp4", Packed::Mx(Float::E2M1)),
     ("nvfp4", Packed::Nvfp4),
 ];
-
-/// Where a block of GGUF keeps what kernels misread.
-struct Anatomy {
-    block: Block,
-    /// The scale, fp16.
-    scale: usize,
-    /// The scale of the minima, fp16.
-    min: Option<usize>,
-    /// Bytes that hold two elements of 4 bits.
-    nibbles: std::ops::Range<usize>,
-}
-
-const fn anatomy(
-    block: Block,
-    scale: usize,
-    min: Option<usize>,
-    nibbles: std::ops::Range<usize>,
-) -> Anatomy {
-    Anatomy { block, scale, min, nibbles }
-}
-
-/// Blocks of GGUF that cases are made of (ggml-org/llama.cpp, `ggml/src/ggml-common.h`).
-const BLOCKS: &[Anatomy] = &[
-    anatomy(Block::Q4_0, 0, None, 2..18),
-    anatomy(Block::Q4_1, 0, Some(2), 4..20),
-    anatomy(Block::Q5_0, 0, None, 6..22),
-    anatomy(Block::Q5_1, 0, Some(2), 8..24),
-    anatomy(Block::Q8_0, 0, None, 0..0),
-    anatomy(Block::Q2K, 80, Some(82), 0..0),
-    anatomy(Block::Q3K, 108, None, 0..0),
-    anatomy(Block::Q4K, 0, Some(2), 16..144),
-    anatomy(Block::Q5K, 0, Some(2), 48..176),
-    anatomy(Block::Q6K, 208, None, 0..0),
-    anatomy(Block::Iq4Nl, 0, None, 2..18),
-    anatomy(Block::Iq4Xs, 0, None, 8..136),
-];
-
 impl Packed {
     /// Names of all.
     pub fn names() -> impl Iterator<Item = String> {
@@ -168,50 +136,6 @@ impl From<Packed> for String {
     }
 }
 
-/// What is done wrong with a packed matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Misread {
-    Nothing,
-    ScaleMissing,
-    ScaleNeighbour,
-    TensorScaleMissing,
-    ScaleTwice,
-    ZeroMissing,
-    ZeroPlus1,
-    ZeroUnscaled,
-    NibblesSwapped,
-    HalvesInterleaved,
-    OtherSign,
-    OtherFloat,
-}
-
-/// Each with its name and meaning.
-pub(super) const MISREAD: &[(&str, &str, Misread)] = &[
-    ("scale-missing", "numbers are not multiplied by their scale", Misread::ScaleMissing),
-    ("scale-neighbour", "the scale of the group or row behind", Misread::ScaleNeighbour),
-    ("tensor-scale-missing", "the scale of the matrix is left out", Misread::TensorScaleMissing),
-    (
-        "scale-bias",
-        "scales are twice too large: their exponent's bias is off by one",
-        Misread::ScaleTwice,
-    ),
-    ("zero-missing", "the zero point, or the minimum, is left out", Misread::ZeroMissing),
-    ("zero-plus-1", "the zero point is one too high", Misread::ZeroPlus1),
-    ("zero-unscaled", "the zero point is taken off behind the scale", Misread::ZeroUnscaled),
-    ("nibbles-swapped", "the halves of a byte are swapped", Misread::NibblesSwapped),
-    (
-        "halves-interleaved",
-        "a byte's halves are neighbours, not half a block apart",
-        Misread::HalvesInterleaved,
-    ),
-    (
-        "other-sign",
-        "codes with a sign are read without, or the other way round",
-        Misread::OtherSign,
-    ),
-    ("other-float", "e4m3 is read as e5m2, or e5m2 as e4m3", Misread::OtherFloat),
-];
-
 impl Packed {
     /// The arrays of a random matrix.
     pub(super) fn arrays(
@@ -245,7 +169,7 @@ impl Packed {
         match self {
             Self::Plain(float) => vec![random.array(matrix(Stored::Float(float)))],
             Self::ScaledFloat(float) => {
-                let deviation = float.largest() / 4.0;
+                let deviation = float.largest() / 1.75;
                 let numbers = random.scaled(matrix(Stored::Float(float)), 0.0, deviation);
                 let layout = scales(vec![axes[0]], fp32);
                 vec![numbers, spread(random, layout, 2.0 / deviation)]
@@ -327,137 +251,5 @@ impl Packed {
             Stored::Nibbles { .. } => codes.iter().map(|&c| f64::from(c)).collect(),
             _ => codes.iter().map(|&c| float.decode(u32::from(c))).collect(),
         }
-    }
-
-    /// The numbers of a matrix, `rows x width`, as a kernel reads them that misreads in some way.
-    pub(super) fn numbers(
-        self,
-        inputs: &Inputs,
-        name: &str,
-        (rows, width): (u64, u64),
-        misread: Misread,
-    ) -> Vec<f64> {
-        if let Self::Block(block) = self {
-            return block_numbers(block, inputs.of(name), misread);
-        }
-        let (group, width) = (self.group(width) as usize, width as usize);
-        let per_row = width.div_ceil(group);
-        let scale = |r: usize, c: usize| self.scale(inputs, name, (r, c / group, per_row), misread);
-        let zero = |r: usize, c: usize| match self {
-            Self::Int4 { zeros: true } => {
-                inputs.of(&format!("{name}_zeros"))[r * per_row + c / group]
-            }
-            _ => 0.0,
-        };
-        let codes = inputs.of(name);
-        let code = |r: usize, c: usize| {
-            let swapped = misread == Misread::NibblesSwapped && self.has_nibbles();
-            let c = if swapped && (c ^ 1) < width { c ^ 1 } else { c };
-            self.element_of(codes[r * width + c], misread)
-        };
-        let number = |r: usize, c: usize| {
-            let (code, zero, scale) = (code(r, c), zero(r, c), scale(r, c));
-            match misread {
-                Misread::ZeroMissing => code * scale,
-                Misread::ZeroPlus1 if zero != 0.0 => (code - zero - 1.0) * scale,
-                Misread::ZeroUnscaled => code * scale - zero,
-                _ => (code - zero) * scale,
-            }
-        };
-        (0..rows as usize)
-            .flat_map(|r| (0..width).map(move |c| (r, c)))
-            .map(|(r, c)| number(r, c))
-            .collect()
-    }
-
-    const fn has_nibbles(self) -> bool {
-        match self {
-            Self::Int4 { .. } | Self::Nvfp4 => true,
-            Self::Mx(float) => float.bits() == 4,
-            Self::Plain(_) | Self::ScaledFloat(_) | Self::Int8 | Self::Block(_) => false,
-        }
-    }
-
-    /// What a stored element stands for, before its scale.
-    fn element_of(self, code: f64, misread: Misread) -> f64 {
-        let other = misread == Misread::OtherFloat;
-        let reread = |from: Float, to: Float| to.decode(from.encode(code, Overflow::Special));
-        match self {
-            Self::ScaledFloat(float) | Self::Mx(float) if float == Float::E4M3FN && other => {
-                reread(float, Float::E5M2)
-            }
-            Self::ScaledFloat(float) if float == Float::E5M2 && other => {
-                reread(float, Float::E4M3FN)
-            }
-            Self::Mx(Float::E2M1) | Self::Nvfp4 => Float::E2M1.decode(code as u32),
-            Self::Int8 if misread == Misread::OtherSign => code.rem_euclid(256.0),
-            Self::Int4 { zeros: false } if misread == Misread::OtherSign => code.rem_euclid(16.0),
-            Self::Int4 { zeros: true } if misread == Misread::OtherSign && code > 7.0 => {
-                code - 16.0
-            }
-            _ => code,
-        }
-    }
-
-    fn scale(
-        self,
-        inputs: &Inputs,
-        name: &str,
-        (row, group, per_row): (usize, usize, usize),
-        misread: Misread,
-    ) -> f64 {
-        let scales = match self {
-            Self::Plain(_) | Self::Block(_) => return 1.0,
-            _ => inputs.of(&format!("{name}_scales")),
-        };
-        let tensor = match self {
-            Self::Nvfp4 => inputs.of(&format!("{name}_scale"))[0],
-            _ => 1.0,
-        };
-        let at = row * per_row + group;
-        match misread {
-            Misread::ScaleMissing => tensor,
-            Misread::ScaleNeighbour => scales[(at + 1) % scales.len()] * tensor,
-            Misread::TensorScaleMissing => scales[at],
-            Misread::ScaleTwice => 2.0 * scales[at] * tensor,
-            _ => scales[at] * tensor,
-        }
-    }
-}
-
-fn block_numbers(block: Block, bytes: &[f64], misread: Misread) -> Vec<f64> {
-    let row = BLOCKS.iter().find(|a| a.block == block);
-    let Anatomy { scale, min, nibbles, .. } =
-        row.expect("invariant: a case has a block of the table");
-    let mut bytes: Vec<u8> = bytes.iter().map(|&b| b as u8).collect();
-    let each = bytes.chunks_exact_mut(block.bytes() as usize);
-    // 1 and 0 in fp16.
-    let put = |block: &mut [u8], at: Option<usize>, half: u16| {
-        if let Some(at) = at {
-            block[at..at + 2].copy_from_slice(&half.to_le_bytes());
-        }
-    };
-    for block in each {
-        match misread {
-            Misread::ScaleMissing => put(block, Some(*scale), 0x3c00),
-            Misread::ZeroMissing => put(block, *min, 0),
-            Misread::NibblesSwapped => {
-                block[nibbles.clone()].iter_mut().for_each(|b| *b = b.rotate_left(4));
-            }
-            _ => {}
-        }
-    }
-    let elements = bytes.len() / block.bytes() as usize * block.elements() as usize;
-    let mut out = vec![0.0; elements];
-    dequantize(block, &bytes, &mut out).expect("invariant: whole blocks of a known type");
-    let interleaved = misread == Misread::HalvesInterleaved && !nibbles.is_empty();
-    let pieces = out.chunks_exact(32).flat_map(|b| {
-        let place = move |i: usize| if interleaved { i / 2 + 16 * (i % 2) } else { i };
-        (0..32).map(move |i| f64::from(b[place(i)]))
-    });
-    match (misread, block.elements()) {
-        // Halves of 32 lie together in the larger blocks, 32 elements apart.
-        (Misread::HalvesInterleaved, 256) => out.iter().map(|&x| f64::from(x)).collect(),
-        _ => pieces.collect(),
     }
 }

@@ -1,8 +1,10 @@
 //! Cases of quantization: numbers in, codes and scales out.
 
+mod variant;
+
 use super::dtype::Dtype;
 use super::random::Random;
-use crate::codec::{Float, Mx, Nvfp4, Overflow, ScaleMode};
+use crate::codec::{Float, Mx, Nvfp4, ScaleMode};
 use crate::formats::Kind;
 use crate::validate::case::sizes;
 use crate::validate::{
@@ -10,6 +12,7 @@ use crate::validate::{
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use variant::{Quotient, Rounding, Variant};
 
 /// Quantization of a matrix. The defaults show every known bug of symmetric integers.
 #[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
@@ -59,149 +62,12 @@ pub enum Element {
     Nvfp4,
 }
 
-/// What a kernel does otherwise; the default is right.
-#[derive(Debug, Clone, Copy, Default)]
-struct Variant {
-    /// From a quotient to an integer.
-    rounding: Rounding,
-    /// The scale is for one code more: 128, 8.
-    one_more: bool,
-    /// The largest element is taken for the largest magnitude.
-    signed_largest: bool,
-    /// One scale for the whole matrix.
-    whole: bool,
-    /// Codes beyond the range wrap; the scale is for half of it.
-    wraps: bool,
-    /// Multiplied by the scale's inverse, which is as right as a division.
-    inverse: bool,
-    /// Zero point left out of the codes.
-    zero_missing: bool,
-    /// Another power of two.
-    mode: Option<ScaleMode>,
-    /// The matrix has no scale of its own.
-    tensor_missing: bool,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-enum Rounding {
-    #[default]
-    TiesToEven,
-    HalfAway,
-    Truncate,
-    Floor,
-}
-
-impl Rounding {
-    fn of(self, x: f64) -> f64 {
-        match self {
-            Self::TiesToEven => x.round_ties_even(),
-            Self::HalfAway => x.round(),
-            Self::Truncate => x.trunc(),
-            Self::Floor => x.floor(),
-        }
-    }
-}
-
 impl QuantizeCase {
     fn group(&self) -> u64 {
         match self.element {
             Element::Mxfp8 | Element::Mxfp4 => Mx::GROUP as u64,
             Element::Nvfp4 => Nvfp4::GROUP as u64,
             _ => self.group.unwrap_or(self.width),
-        }
-    }
-
-    fn by(&self, inputs: &Inputs, precision: Precision, variant: Variant) -> Outputs {
-        let x = inputs.of("x");
-        let narrow = || x.iter().map(|&x| x as f32).collect::<Vec<f32>>();
-        let decoded = |codes: &[u8], float: Float| -> Vec<f64> {
-            codes.iter().map(|&c| float.decode(u32::from(c))).collect()
-        };
-        match self.element {
-            Element::Mxfp8 | Element::Mxfp4 => {
-                let element =
-                    if self.element == Element::Mxfp4 { Float::E2M1 } else { Float::E4M3FN };
-                let mode = variant.mode.unwrap_or(ScaleMode::Floor);
-                let groups = Mx { element, mode }.quantize(&narrow());
-                let codes = match element.bits() {
-                    4 => groups.codes.iter().map(|&c| f64::from(c)).collect(),
-                    _ => decoded(&groups.codes, element),
-                };
-                vec![codes, decoded(&groups.scales, Float::E8M0)]
-            }
-            Element::Nvfp4 => {
-                let largest = x.iter().fold(0.0_f64, |m, x| m.max(x.abs())) as f32;
-                let format = match variant.tensor_missing {
-                    true => Nvfp4 { tensor: None },
-                    false => Nvfp4::for_largest(largest),
-                };
-                let groups = format.quantize(&narrow());
-                let tensor = f64::from(format.tensor.unwrap_or(1.0));
-                let codes = groups.codes.iter().map(|&c| f64::from(c)).collect();
-                vec![codes, decoded(&groups.scales, Float::E4M3FN), vec![tensor]]
-            }
-            _ => self.scaled(x, precision, variant),
-        }
-    }
-
-    /// Codes, scales and, where there are any, zero points.
-    fn scaled(&self, x: &[f64], precision: Precision, variant: Variant) -> Outputs {
-        let group = self.group() as usize;
-        let of = |x: f64| if precision == Precision::Kernel { f64::from(x as f32) } else { x };
-        let (mut codes, mut scales, mut zeros) = (vec![], vec![], vec![]);
-        for part in x.chunks_exact(self.width as usize).flat_map(|row| row.chunks(group)) {
-            let range = if variant.whole { x } else { part };
-            let (scale, zero) = self.fit(range, &of, variant);
-            codes.extend(part.iter().map(|&x| self.code(x, (scale, zero), &of, variant)));
-            scales.push(scale);
-            zeros.push(zero);
-        }
-        match self.element {
-            Element::Int4Zp => vec![codes, scales, zeros],
-            _ => vec![codes, scales],
-        }
-    }
-
-    fn fit(&self, range: &[f64], of: &dyn Fn(f64) -> f64, variant: Variant) -> (f64, f64) {
-        let max = range.iter().copied().fold(0.0, f64::max);
-        let min = range.iter().copied().fold(0.0, f64::min);
-        let more = f64::from(u8::from(variant.one_more));
-        if self.element == Element::Int4Zp {
-            let scale = of(of(max - min) / (15.0 + more));
-            return (scale, variant.rounding.of(of(-min / scale)));
-        }
-        let largest = if variant.signed_largest { max } else { max.max(-min) };
-        let top = match self.element {
-            Element::Int8 => 127.0 + more,
-            Element::Fp8E4m3 => Float::E4M3FN.largest(),
-            Element::Fp8E5m2 => Float::E5M2.largest(),
-            _ => 7.0 + more,
-        };
-        let half = if variant.wraps { 0.5 } else { 1.0 };
-        (of(half * largest / top), 0.0)
-    }
-
-    fn code(
-        &self,
-        x: f64,
-        (scale, zero): (f64, f64),
-        of: &dyn Fn(f64) -> f64,
-        variant: Variant,
-    ) -> f64 {
-        let quotient = if variant.inverse { of(x * of(1.0 / scale)) } else { of(x / scale) };
-        let (low, high) = match self.element {
-            Element::Fp8E4m3 => return Float::E4M3FN.round(quotient, Overflow::Saturate),
-            Element::Fp8E5m2 => return Float::E5M2.round(quotient, Overflow::Saturate),
-            Element::Int8 => (-128.0, 127.0),
-            Element::Int4Zp => (0.0, 15.0),
-            _ => (-8.0, 7.0),
-        };
-        let zero = if variant.zero_missing { 0.0 } else { zero };
-        let code = variant.rounding.of(quotient) + zero;
-        if variant.wraps {
-            (code - low).rem_euclid(high - low + 1.0) + low
-        } else {
-            code.clamp(low, high)
         }
     }
 
@@ -320,10 +186,13 @@ impl Case for QuantizeCase {
         self.by(inputs, precision, Variant::default())
     }
 
-    /// Multiplied by the scale's inverse.
+    /// The other ways to divide, and the codec of NVFP4.
     fn orders(&self, inputs: &Inputs) -> Vec<Outputs> {
-        let inverse = Variant { inverse: true, ..Variant::default() };
-        vec![self.by(inputs, Precision::Kernel, inverse)]
+        let by = |quotient| {
+            self.by(inputs, Precision::Kernel, Variant { quotient, ..Variant::default() })
+        };
+        let codec = (self.element == Element::Nvfp4).then(|| Self::by_codec(inputs.of("x")));
+        [by(Quotient::Inverse), by(Quotient::Ratio)].into_iter().chain(codec).collect()
     }
 
     fn mutants(&self) -> Vec<Mutant<'_>> {
@@ -393,6 +262,8 @@ impl Case for QuantizeCase {
 mod tests {
     use super::super::check::holds;
     use super::*;
+    use crate::codec::Overflow;
+    use crate::validate::{Judged, POLICIES, Verdict, references};
 
     #[test]
     fn bugs_are_told_apart() {
@@ -415,5 +286,31 @@ mod tests {
             case(Element::Nvfp4, None, Dtype::Bf16),
         ];
         holds(&cases.each_ref().map(|case| case as &dyn Case));
+    }
+
+    /// Kernels divide by the scales of a group and of the matrix one after the other, or multiply by the
+    /// inverse of either: on ties their codes differ, and none is wrong.
+    #[test]
+    fn right_kernels_of_nvfp4_pass_whatever_the_seed() {
+        for seed in 0..40 {
+            let (element, dtype) = (Element::Nvfp4, Dtype::Bf16);
+            let case = QuantizeCase { rows: 20, width: 256, element, group: None, dtype, seed };
+            let inputs = case.inputs();
+            let references = references(&case, &inputs);
+            let (x, whole) = (inputs.of("x"), references[2].truth[0] as f32);
+            let divided = |x: &f64, s: f64| f64::from(*x as f32 / whole / s as f32);
+            let folded = |x: &f64, s: f64| f64::from(*x as f32 * (1.0 / (s as f32 * whole)));
+            for one_by_one in [true, false] {
+                let scales = &references[1].truth;
+                let code = |(i, x): (usize, &f64)| {
+                    let scale = scales[i / Nvfp4::GROUP];
+                    let quotient = if one_by_one { divided(x, scale) } else { folded(x, scale) };
+                    f64::from(Float::E2M1.encode(quotient, Overflow::Saturate))
+                };
+                let got: Vec<f64> = x.iter().enumerate().map(code).collect();
+                let judged = Judged { got: &got, reference: &references[0] };
+                assert!(Verdict::of(&POLICIES[0], &judged).passed, "{seed}");
+            }
+        }
     }
 }

@@ -1,0 +1,201 @@
+//! Ways to quantize: right ones that differ in their rounding, and wrong ones.
+
+use super::{Element, QuantizeCase};
+use crate::codec::{Float, Mx, Nvfp4, Overflow, ScaleMode};
+use crate::validate::{Inputs, Outputs, Precision, Stored};
+
+/// What a kernel does otherwise; the default is right.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Variant {
+    /// From a quotient to an integer.
+    pub(super) rounding: Rounding,
+    /// The scale is for one code more: 128, 8.
+    pub(super) one_more: bool,
+    /// The largest element is taken for the largest magnitude.
+    pub(super) signed_largest: bool,
+    /// One scale for the whole matrix.
+    pub(super) whole: bool,
+    /// Codes beyond the range wrap; the scale is for half of it.
+    pub(super) wraps: bool,
+    /// How a quotient is computed: each is as right as the others.
+    pub(super) quotient: Quotient,
+    /// Zero point left out of the codes.
+    pub(super) zero_missing: bool,
+    /// Another power of two.
+    pub(super) mode: Option<ScaleMode>,
+    /// The matrix has no scale of its own.
+    pub(super) tensor_missing: bool,
+}
+
+/// Ways to divide by a scale.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) enum Quotient {
+    #[default]
+    Division,
+    /// Times the inverse of the scale.
+    Inverse,
+    /// Times the largest code over the largest magnitude; by the matrix's scale first, under NVFP4.
+    Ratio,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) enum Rounding {
+    #[default]
+    TiesToEven,
+    HalfAway,
+    Truncate,
+    Floor,
+}
+
+impl Rounding {
+    fn of(self, x: f64) -> f64 {
+        match self {
+            Self::TiesToEven => x.round_ties_even(),
+            Self::HalfAway => x.round(),
+            Self::Truncate => x.trunc(),
+            Self::Floor => x.floor(),
+        }
+    }
+}
+
+impl QuantizeCase {
+    pub(super) fn by(&self, inputs: &Inputs, precision: Precision, variant: Variant) -> Outputs {
+        let x = inputs.of("x");
+        let narrow = || x.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+        let decoded = |codes: &[u8], float: Float| -> Vec<f64> {
+            codes.iter().map(|&c| float.decode(u32::from(c))).collect()
+        };
+        match self.element {
+            Element::Mxfp8 | Element::Mxfp4 => {
+                let element =
+                    if self.element == Element::Mxfp4 { Float::E2M1 } else { Float::E4M3FN };
+                let mode = variant.mode.unwrap_or(ScaleMode::Floor);
+                let groups = Mx { element, mode }.quantize(&narrow());
+                let codes = match element.bits() {
+                    4 => groups.codes.iter().map(|&c| f64::from(c)).collect(),
+                    _ => decoded(&groups.codes, element),
+                };
+                vec![codes, decoded(&groups.scales, Float::E8M0)]
+            }
+            Element::Nvfp4 => Self::nvfp4(x, precision, variant),
+            _ => self.scaled(x, precision, variant),
+        }
+    }
+
+    /// NVFP4 as the codec has it, in f32 throughout.
+    pub(super) fn by_codec(x: &[f64]) -> Outputs {
+        let x: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+        let format = Nvfp4::for_largest(x.iter().fold(0.0_f32, |m, x| m.max(x.abs())));
+        let groups = format.quantize(&x);
+        let scale = |&c: &u8| Float::E4M3FN.decode(u32::from(c));
+        let codes = groups.codes.iter().map(|&c| f64::from(c)).collect();
+        let scales = groups.scales.iter().map(scale).collect();
+        vec![codes, scales, vec![f64::from(format.tensor.unwrap_or(1.0))]]
+    }
+
+    /// Codes, scales of groups, the scale of the matrix. Scales are divided by as they are stored.
+    fn nvfp4(x: &[f64], precision: Precision, variant: Variant) -> Outputs {
+        let of = |x: f64| if precision == Precision::Kernel { f64::from(x as f32) } else { x };
+        let (top, low) = (Float::E4M3FN.largest(), Float::E4M3FN.smallest_normal());
+        let magnitude = |part: &[f64]| part.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+        let whole = match variant.tensor_missing {
+            true => 1.0,
+            false => Stored::Float(Float::FP32).round(magnitude(x) / (top * Float::E2M1.largest())),
+        };
+        let (mut codes, mut scales) = (vec![], vec![]);
+        for part in x.chunks(Nvfp4::GROUP) {
+            let sixth = match variant.quotient {
+                Quotient::Division => of(magnitude(part) / Float::E2M1.largest()),
+                _ => of(magnitude(part) * of(1.0 / Float::E2M1.largest())),
+            };
+            let needed = match variant.quotient {
+                Quotient::Inverse => of(sixth * of(1.0 / whole)),
+                _ => of(sixth / whole),
+            };
+            let scale = Float::E4M3FN.round(needed.clamp(low, top), Overflow::Saturate);
+            let quotient = |x: f64| match variant.quotient {
+                Quotient::Division => of(x / of(scale * whole)),
+                Quotient::Inverse => of(x * of(1.0 / of(scale * whole))),
+                Quotient::Ratio => of(x * of(of(1.0 / whole) / scale)),
+            };
+            let code = |&x: &f64| f64::from(Float::E2M1.encode(quotient(x), Overflow::Saturate));
+            codes.extend(part.iter().map(code));
+            scales.push(scale);
+        }
+        vec![codes, scales, vec![whole]]
+    }
+
+    /// Codes, scales and, where there are any, zero points.
+    fn scaled(&self, x: &[f64], precision: Precision, variant: Variant) -> Outputs {
+        let group = self.group() as usize;
+        let of = |x: f64| if precision == Precision::Kernel { f64::from(x as f32) } else { x };
+        let (mut codes, mut scales, mut zeros) = (vec![], vec![], vec![]);
+        for part in x.chunks_exact(self.width as usize).flat_map(|row| row.chunks(group)) {
+            let range = if variant.whole { x } else { part };
+            let (scale, zero) = self.fit(range, &of, variant);
+            codes.extend(part.iter().map(|&x| self.code(x, (scale, zero), &of, variant)));
+            scales.push(scale);
+            zeros.push(zero);
+        }
+        match self.element {
+            Element::Int4Zp => vec![codes, scales, zeros],
+            _ => vec![codes, scales],
+        }
+    }
+
+    /// The code of the largest magnitude.
+    fn top(&self) -> f64 {
+        match self.element {
+            Element::Int8 => 127.0,
+            Element::Int4Zp => 15.0,
+            Element::Fp8E4m3 => Float::E4M3FN.largest(),
+            Element::Fp8E5m2 => Float::E5M2.largest(),
+            _ => 7.0,
+        }
+    }
+
+    fn fit(&self, range: &[f64], of: &dyn Fn(f64) -> f64, variant: Variant) -> (f64, f64) {
+        let max = range.iter().copied().fold(0.0, f64::max);
+        let min = range.iter().copied().fold(0.0, f64::min);
+        let more = f64::from(u8::from(variant.one_more));
+        if self.element == Element::Int4Zp {
+            let scale = of(of(max - min) / (self.top() + more));
+            return (scale, variant.rounding.of(of(-min / scale)));
+        }
+        let largest = if variant.signed_largest { max } else { max.max(-min) };
+        // Floats have no code more.
+        let more =
+            if matches!(self.element, Element::Fp8E4m3 | Element::Fp8E5m2) { 0.0 } else { more };
+        let top = self.top() + more;
+        let half = if variant.wraps { 0.5 } else { 1.0 };
+        (of(half * largest / top), 0.0)
+    }
+
+    fn code(
+        &self,
+        x: f64,
+        (scale, zero): (f64, f64),
+        of: &dyn Fn(f64) -> f64,
+        variant: Variant,
+    ) -> f64 {
+        let quotient = match variant.quotient {
+            Quotient::Division => of(x / scale),
+            Quotient::Inverse => of(x * of(1.0 / scale)),
+            Quotient::Ratio => of(x * of(self.top() / of(scale * self.top()))),
+        };
+        let (low, high) = match self.element {
+            Element::Fp8E4m3 => return Float::E4M3FN.round(quotient, Overflow::Saturate),
+            Element::Fp8E5m2 => return Float::E5M2.round(quotient, Overflow::Saturate),
+            Element::Int8 => (-128.0, 127.0),
+            Element::Int4Zp => (0.0, 15.0),
+            _ => (-8.0, 7.0),
+        };
+        let zero = if variant.zero_missing { 0.0 } else { zero };
+        let code = variant.rounding.of(quotient) + zero;
+        if variant.wraps {
+            (code - low).rem_euclid(high - low + 1.0) + low
+        } else {
+            code.clamp(low, high)
+        }
+    }
+}
