@@ -132,3 +132,18 @@ fn draw_map(canvas: &Canvas, frame: Rect, map: &Map) {
     let title = axis(map.rows, map.tile.0);
     canvas.text(beside, &Text::new(&title, Type::Body, "text").align(Align::Middle).turned(-90.0));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_at_its_tolerance_is_right() {
+        let class = |value| BANDS[band(value)].1;
+        assert_eq!(
+            [0.0, 0.25, 1.0, 1.01, 4.0, 1e9].map(class),
+            ["h3", "h3", "h5", "h2", "h2", "h0"]
+        );
+        assert_eq!(class(f64::INFINITY), "text");
+    }
+}

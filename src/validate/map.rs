@@ -63,3 +63,43 @@ fn map(axes: &[(&'static str, u64)], (row, column): (usize, usize), errors: &[f6
     }
     Map { rows, columns, tile, cells }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Float;
+    use crate::validate::{Layout, Output, Reference, Stored, Usual};
+
+    /// One element of `[2, 3, 130]` off by four tolerances, at sequence 1, head 2, element 101.
+    #[test]
+    fn an_error_stands_in_the_cell_of_its_indices() {
+        let axes = [("sequence", 2), ("head", 3), ("element", 130)];
+        let layout = Layout::new("out", "", axes, Stored::Float(Float::FP32));
+        let truth = vec![1.0; layout.elements()];
+        let reference = Reference {
+            tolerance: vec![0.5; truth.len()],
+            emulated: truth.clone(),
+            output: Output { layout, discrete: false },
+            usual: Usual::PLAIN,
+            truth,
+        };
+        let mut got = reference.truth.clone();
+        got[(3 + 2) * 130 + 101] = 3.0;
+        let found = maps(&Judged { got: &got, reference: &reference });
+        let wrong = |map: &Map| -> Vec<(usize, usize, f64)> {
+            let cells = map.cells.iter().enumerate();
+            let cells =
+                cells.flat_map(|(r, row)| row.iter().enumerate().map(move |(c, &v)| (r, c, v)));
+            cells.filter(|cell| cell.2 > 0.0).collect()
+        };
+        let names: Vec<_> = found.iter().map(|m| (m.rows.0, m.columns.0, m.tile)).collect();
+        let expected = [
+            ("sequence", "head", (1, 1)),
+            ("head", "element", (1, 4)),
+            ("sequence", "element", (1, 4)),
+        ];
+        assert_eq!(names, expected);
+        let places: Vec<_> = found.iter().map(wrong).collect();
+        assert_eq!(places, [[(1, 2, 4.0)], [(2, 25, 4.0)], [(1, 25, 4.0)]]);
+    }
+}

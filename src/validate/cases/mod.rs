@@ -31,7 +31,7 @@ pub use norm::NormCase;
 pub use packed::Packed;
 pub use quantize::QuantizeCase;
 pub use rope::RopeCase;
-pub use routing::RoutingCase;
+pub use routing::{RoutingCase, Scores as RoutingScores};
 pub use sampling::SamplingCase;
 pub use softmax::SoftmaxCase;
 pub use verification::VerificationCase;

@@ -3,7 +3,7 @@
 use crate::support::{Desk, words};
 use cosim::formats::values::f64_bytes;
 use cosim::formats::{Kind, safetensors};
-use cosim::validate::cases::{Attention, Dtype};
+use cosim::validate::cases::{Attention, Dtype, RoutingCase, RoutingScores as Scores};
 use cosim::validate::{Case, POLICIES, Precision};
 use std::collections::BTreeMap;
 
@@ -133,4 +133,78 @@ fn what_cannot_be_judged_is_refused() {
         let message = desk.refused(&words(line));
         assert!(message.contains(says), "{line}: {message}");
     }
+}
+
+const ROUTING: &str = "golden routing --tokens 6 --experts 8 --active 2 --out r";
+
+#[test]
+fn outputs_of_several_names_come_as_files_or_as_one() {
+    let desk = Desk::new();
+    desk.ok(&words(ROUTING));
+    let (experts, weights) = ("experts=r/expected_experts.npy", "weights=r/emulated_weights.npy");
+    let both = format!("validate r --got {experts} --got {weights}");
+    let told = desk.ok(&words(&both));
+    assert!(told.contains("experts: right") && told.contains("weights: right"), "{told}");
+    let case = RoutingCase {
+        tokens: 6,
+        experts: 8,
+        active: 2,
+        scoring: Scores::Softmax,
+        unnormalised: false,
+        scaling: 1.0,
+        groups: None,
+        active_groups: None,
+        group_best: 2,
+        correction: false,
+        seed: 1,
+    };
+    let values = case.eval(&case.inputs(), Precision::Exact);
+    let tensor = |(name, values): (&str, &Vec<f64>)| safetensors::Written {
+        name: name.to_owned(),
+        kind: Kind::F64,
+        shape: vec![6, 2],
+        bytes: f64_bytes(values),
+    };
+    let tensors: Vec<_> = ["experts", "weights"].into_iter().zip(&values).map(tensor).collect();
+    let file = safetensors::file(&tensors, &BTreeMap::new()).expect("plain tensors");
+    desk.write("all.safetensors", &file);
+    assert!(desk.ok(&words("validate r --got all.safetensors")).starts_with("right"));
+    for (line, says) in [
+        (format!("validate r --got {experts}"), "output `weights` is missing"),
+        (format!("{both} --got {experts}"), "output `experts` is given twice"),
+        (format!("{both} --got wieghts=x.npy"), "did you mean `weights`"),
+        (format!("{both} --got x.npy"), "`x.npy` is not NAME=FILE"),
+        ("validate r --got r/logits.npy".to_owned(), "several arrays are expected"),
+    ] {
+        let message = desk.refused(&words(&line));
+        assert!(message.contains(says), "{line}: {message}");
+    }
+}
+
+#[test]
+fn a_report_has_a_picture_of_each_output_and_the_verdict() {
+    let desk = Desk::new();
+    desk.ok(&words(ROUTING));
+    let line =
+        "validate r --got experts=r/expected_experts.npy --got weights=r/expected_experts.npy";
+    let run = desk.run(&words(&format!("{line} --report seen")));
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    for name in ["experts.svg", "weights.svg", "verdict.txt", "verdict.json"] {
+        assert!(desk.files().contains_key(&format!("seen/{name}")), "{name}");
+    }
+    assert_eq!(desk.read("seen/verdict.txt"), run.stdout);
+    assert!(desk.read("seen/weights.svg").contains("weights: wrong by two-reference"));
+    assert!(desk.read("seen/experts.svg").contains("experts: right by two-reference"));
+}
+
+#[test]
+fn a_raw_file_may_say_its_shape() {
+    let desk = desk();
+    desk.write("out.bin", &f64_bytes(&CASE.eval(&CASE.inputs(), Precision::Exact)[0]));
+    let line = "validate c --got out.bin --dtype fp64 --shape";
+    assert!(desk.ok(&words(&format!("{line} 1,5,4,16"))).starts_with("right"));
+    let message = desk.refused(&words(&format!("{line} 5,1,4,16")));
+    assert!(message.contains("shape [5, 1, 4, 16], the case's is [1, 5, 4, 16]"), "{message}");
+    let message = desk.refused(&words(&format!("{line} 1,5")));
+    assert!(message.contains("2560 bytes are not elements of fp64"), "{message}");
 }

@@ -192,7 +192,8 @@ impl Case for QuantizeCase {
             self.by(inputs, Precision::Kernel, Variant { quotient, ..Variant::default() })
         };
         let codec = (self.element == Element::Nvfp4).then(|| Self::by_codec(inputs.of("x")));
-        [by(Quotient::Inverse), by(Quotient::Ratio)].into_iter().chain(codec).collect()
+        let others = [Quotient::Inverse, Quotient::Ratio, Quotient::Global].map(by);
+        others.into_iter().chain(codec).collect()
     }
 
     fn mutants(&self) -> Vec<Mutant<'_>> {
@@ -288,28 +289,32 @@ mod tests {
         holds(&cases.each_ref().map(|case| case as &dyn Case));
     }
 
-    /// Kernels divide by the scales of a group and of the matrix one after the other, or multiply by the
-    /// inverse of either: on ties their codes differ, and none is wrong.
+    /// Kernels divide by the scales of group and matrix one after the other, by their product, or multiply by
+    /// inverses of either: on ties their codes differ, and none is wrong.
     #[test]
     fn right_kernels_of_nvfp4_pass_whatever_the_seed() {
+        type Kernel = fn(f32, f32, f32) -> f32;
+        let kernels: [Kernel; 4] = [
+            |x, scale, largest| x / (largest / 2688.0) / scale,
+            |x, scale, largest| x * (1.0 / (scale * (largest / 2688.0))),
+            |x, scale, largest| x * (1.0 / (scale * (1.0 / (2688.0 / largest)))),
+            |x, scale, largest| x / (scale / (2688.0 / largest)),
+        ];
         for seed in 0..40 {
             let (element, dtype) = (Element::Nvfp4, Dtype::Bf16);
-            let case = QuantizeCase { rows: 20, width: 256, element, group: None, dtype, seed };
+            let case = QuantizeCase { rows: 37, width: 256, element, group: None, dtype, seed };
             let inputs = case.inputs();
             let references = references(&case, &inputs);
-            let (x, whole) = (inputs.of("x"), references[2].truth[0] as f32);
-            let divided = |x: &f64, s: f64| f64::from(*x as f32 / whole / s as f32);
-            let folded = |x: &f64, s: f64| f64::from(*x as f32 * (1.0 / (s as f32 * whole)));
-            for one_by_one in [true, false] {
-                let scales = &references[1].truth;
+            let (x, scales) = (inputs.of("x"), &references[1].truth);
+            let largest = x.iter().fold(0.0_f32, |m, x| m.max(x.abs() as f32));
+            for (k, kernel) in kernels.iter().enumerate() {
                 let code = |(i, x): (usize, &f64)| {
-                    let scale = scales[i / Nvfp4::GROUP];
-                    let quotient = if one_by_one { divided(x, scale) } else { folded(x, scale) };
-                    f64::from(Float::E2M1.encode(quotient, Overflow::Saturate))
+                    let quotient = kernel(*x as f32, scales[i / Nvfp4::GROUP] as f32, largest);
+                    f64::from(Float::E2M1.encode(f64::from(quotient), Overflow::Saturate))
                 };
                 let got: Vec<f64> = x.iter().enumerate().map(code).collect();
                 let judged = Judged { got: &got, reference: &references[0] };
-                assert!(Verdict::of(&POLICIES[0], &judged).passed, "{seed}");
+                assert!(Verdict::of(&POLICIES[0], &judged).passed, "kernel {k}, seed {seed}");
             }
         }
     }

@@ -36,6 +36,9 @@ pub(super) enum Quotient {
     Inverse,
     /// Times the largest code over the largest magnitude; by the matrix's scale first, under NVFP4.
     Ratio,
+    /// Under NVFP4 with the inverse of the matrix's scale, `448 * 6 / max |x|`, in its place, and inverses
+    /// for divisions, as CUDA kernels have it; a division elsewhere.
+    Global,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -102,6 +105,10 @@ impl QuantizeCase {
             true => 1.0,
             false => Stored::Float(Float::FP32).round(magnitude(x) / (top * Float::E2M1.largest())),
         };
+        let global = match variant.tensor_missing {
+            true => 1.0,
+            false => of(top * Float::E2M1.largest() / magnitude(x)),
+        };
         let (mut codes, mut scales) = (vec![], vec![]);
         for part in x.chunks(Nvfp4::GROUP) {
             let sixth = match variant.quotient {
@@ -110,6 +117,7 @@ impl QuantizeCase {
             };
             let needed = match variant.quotient {
                 Quotient::Inverse => of(sixth * of(1.0 / whole)),
+                Quotient::Global => of(global * sixth),
                 _ => of(sixth / whole),
             };
             let scale = Float::E4M3FN.round(needed.clamp(low, top), Overflow::Saturate);
@@ -117,6 +125,7 @@ impl QuantizeCase {
                 Quotient::Division => of(x / of(scale * whole)),
                 Quotient::Inverse => of(x * of(1.0 / of(scale * whole))),
                 Quotient::Ratio => of(x * of(of(1.0 / whole) / scale)),
+                Quotient::Global => of(x * of(1.0 / of(scale * of(1.0 / global)))),
             };
             let code = |&x: &f64| f64::from(Float::E2M1.encode(quotient(x), Overflow::Saturate));
             codes.extend(part.iter().map(code));
@@ -179,7 +188,7 @@ impl QuantizeCase {
         variant: Variant,
     ) -> f64 {
         let quotient = match variant.quotient {
-            Quotient::Division => of(x / scale),
+            Quotient::Division | Quotient::Global => of(x / scale),
             Quotient::Inverse => of(x * of(1.0 / scale)),
             Quotient::Ratio => of(x * of(self.top() / of(scale * self.top()))),
         };
