@@ -26,6 +26,7 @@ mod quality;
 mod reproduce;
 mod roofline;
 mod run;
+mod run_cost;
 mod run_draft;
 mod speculate;
 mod surface;

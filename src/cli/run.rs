@@ -5,6 +5,7 @@ use super::checkpoint::{self, Loaded};
 use super::error::Error;
 use super::files;
 use super::manner::{AttentionArg, Precision, kernels_f32, kernels_f64};
+use super::run_cost::{Pricing, RunCost};
 use crate::diagnostic::Diagnostic;
 use crate::exec::Kernels;
 use crate::formats::{Kind, values};
@@ -62,7 +63,7 @@ pub struct RunArgs {
     precision: Precision,
     /// Quantization scheme that weights, activations and cache take: int8, w4a16-g128, q4_k_m, fp8, ...
     #[arg(long, value_name = "SCHEME", conflicts_with = "draft")]
-    quant: Option<String>,
+    pub quant: Option<String>,
     /// Draft model of speculative sampling, over the same vocabulary
     #[arg(long, value_name = "MODEL", requires = "generate")]
     draft: Option<String>,
@@ -75,6 +76,12 @@ pub struct RunArgs {
     /// Weights kept in memory between steps, GiB
     #[arg(long, default_value = "4", value_name = "GIB", value_parser = gib)]
     pub weights_in_memory: f64,
+    /// Count what each operator of the run computes, and price the same run on --hardware
+    #[arg(long, requires = "hardware", conflicts_with = "draft")]
+    pub cost: bool,
+    /// Device id or profile YAML of --cost
+    #[arg(long, requires = "cost")]
+    pub hardware: Option<String>,
     /// Machine-readable output
     #[arg(long)]
     pub json: bool,
@@ -177,6 +184,11 @@ fn go<S: Stored>(
     kernels: &dyn Kernels<S>,
 ) -> Result<(), Error> {
     let tokens = tokens(args, loaded)?;
+    let pricing = Pricing::new(args, loaded)?;
+    let cost = |made: &[Vec<u64>]| {
+        let priced = |p: &Pricing| p.cost(args, (loaded, graphs), weights, (&tokens, made));
+        pricing.as_ref().map(priced).transpose()
+    };
     let mut session = session(args, (&loaded.arch, graphs), weights, kernels);
     encode(args, loaded, &mut session)?;
     let begun = Instant::now();
@@ -192,7 +204,9 @@ fn go<S: Stored>(
         wrote = write(args, loaded, &tokens, &outcome)?;
         if args.generate.is_none() {
             let seconds = begun.elapsed().as_secs_f64();
-            return report(args, loaded, &tokens, (seconds, &[]), (&outcome.logits, &wrote));
+            let cost = cost(&[])?;
+            let given = (tokens.as_slice(), cost.as_ref());
+            return report(args, loaded, given, (seconds, &[]), (&outcome.logits, &wrote));
         }
         session.restart();
         encode(args, loaded, &mut session)?;
@@ -204,11 +218,12 @@ fn go<S: Stored>(
     let made = session.generate(&tokens, count, &mut draw, &mut |_| bar.inc(1))?;
     bar.finish_and_clear();
     let seconds = begun.elapsed().as_secs_f64();
-    report::<S>(args, loaded, &tokens, (seconds, &made), (&[], &wrote))
+    let cost = cost(&made)?;
+    report::<S>(args, loaded, (&tokens, cost.as_ref()), (seconds, &made), (&[], &wrote))
 }
 
 /// A session as the arguments have it.
-pub fn session<'a, S: Stored>(
+pub fn session<'a, S: Scalar>(
     args: &RunArgs,
     model: (&'a Architecture, &'a Graphs),
     weights: &'a dyn Weights<S>,
@@ -238,7 +253,8 @@ pub fn tokens(args: &RunArgs, loaded: &Loaded) -> Result<Vec<Vec<u64>>, Error> {
     }
 }
 
-fn encode<S: Stored>(
+/// Gives the encoder its input, where there is one.
+pub fn encode<S: Scalar>(
     args: &RunArgs,
     loaded: &Loaded,
     session: &mut Session<'_, S>,
@@ -306,7 +322,7 @@ fn write<S: Stored>(
 fn report<S: Stored>(
     args: &RunArgs,
     loaded: &Loaded,
-    tokens: &[Vec<u64>],
+    (tokens, cost): (&[Vec<u64>], Option<&RunCost>),
     (seconds, made): (f64, &[Vec<u64>]),
     (logits, wrote): (&[S], &[PathBuf]),
 ) -> Result<(), Error> {
@@ -315,12 +331,15 @@ fn report<S: Stored>(
     let next = logits.chunks_exact(loaded.arch.vocabulary as usize);
     let next: Vec<u64> = next.map(|row| Draw::Greedy.token(row)).collect();
     if args.json {
-        let value = json!({
+        let mut value = json!({
             "model": loaded.arch.id, "tokens": tokens, "generated": made,
             "likeliest": if made.is_empty() { Some(&next) } else { None },
             "text": made.first().and_then(|ids| text(ids)), "seconds": seconds,
             "wrote": wrote.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
         });
+        if let Some(cost) = cost {
+            value["cost"] = cost.to_json();
+        }
         return files::print(&format!("{value:#}\n"));
     }
     let mut out = String::new();
@@ -348,5 +367,6 @@ fn report<S: Stored>(
     for path in wrote {
         out += &format!("wrote {}\n", Path::display(path));
     }
+    out += &cost.map_or_else(String::new, RunCost::to_text);
     files::print(&out)
 }

@@ -7,7 +7,7 @@ use super::generation::Summary;
 use super::kernel::KernelCost;
 use super::request::{Request, RequestError, Steps};
 use crate::mapping::PlanKernel;
-use crate::tensor::Phase;
+use crate::tensor::{Phase, Step};
 use crate::units::{Bytes, Flops, FlopsPerByte, Seconds};
 
 /// One kernel of a phase; values are totals over its launches in one step (the mean step of a
@@ -76,8 +76,8 @@ impl OperatorCost {
         self.operations.iter().copied().sum()
     }
 
-    /// Adds the same kernel of another stage of a pipeline.
-    fn add(&mut self, other: &Self) {
+    /// Adds the same kernel of another stage of a pipeline, layer or step.
+    pub fn add(&mut self, other: &Self) {
         self.count += other.count;
         self.operations = std::array::from_fn(|i| self.operations[i] + other.operations[i]);
         self.conversions += other.conversions;
@@ -116,10 +116,7 @@ impl Estimator<'_> {
         let at_once = [(Phase::Encode, encode, summary.encode), (Phase::Prefill, prefill, behind)];
         for (phase, step, time) in at_once {
             let Some(step) = step else { continue };
-            let mut phase = self.phase(phase, (1, rounds), |kernel| {
-                let cost = self.kernel(kernel, &step);
-                (cost, self.time(&cost))
-            });
+            let mut phase = PhaseCost { micro_batches: rounds, ..self.step(phase, &step) };
             phase.step_time = time.unwrap_or(phase.step_time);
             phases.push(phase);
         }
@@ -131,6 +128,14 @@ impl Estimator<'_> {
         }
         let capacity = self.capacity(request, &summary.memory);
         Ok(CostReport { request: *request, summary, capacity, phases })
+    }
+
+    /// The itemised cost of one given step of a phase, in one micro-batch.
+    pub fn step(&self, phase: Phase, step: &Step) -> PhaseCost {
+        self.phase(phase, (1, 1), |kernel| {
+            let cost = self.kernel(kernel, step);
+            (cost, self.time(&cost))
+        })
     }
 
     fn phase(

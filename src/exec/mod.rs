@@ -12,6 +12,7 @@
 mod fast;
 mod kernels;
 mod lifetimes;
+mod metering;
 mod paged;
 mod rank;
 mod rounded;
@@ -23,6 +24,7 @@ use crate::tensor::{Step, TensorSource};
 pub use fast::{Fast, Real};
 pub use kernels::{Applied, Defining, Kernels};
 use lifetimes::Lifetimes;
+pub use metering::{MeteredStep, Metering};
 pub use paged::PagedRows;
 use rank::RankRun;
 pub use rounded::Rounded;

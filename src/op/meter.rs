@@ -5,7 +5,7 @@
 
 use super::scalar::{Engine, Scalar};
 use std::cell::Cell;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 /// Operations counted per engine class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +18,22 @@ pub struct Counts {
     pub special: u64,
     /// Arithmetic outside any engine scope: an operator's mistake.
     pub unscoped: u64,
+}
+
+impl Counts {
+    /// All operations.
+    pub const fn total(&self) -> u64 {
+        self.matrix + self.vector + self.special + self.unscoped
+    }
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.matrix += other.matrix;
+        self.vector += other.vector;
+        self.special += other.special;
+        self.unscoped += other.unscoped;
+    }
 }
 
 thread_local! {

@@ -181,3 +181,64 @@ fn what_is_no_model_is_refused() {
     desk.write("m/config.json", config.as_bytes());
     assert!(refused("m --tokens 1").contains("describes"));
 }
+
+/// `(sum over its phases of operations by engine class, steps)` of a `--cost`, after every operator's metered
+/// operations are found equal to those priced.
+fn checked_cost(model: &str, rest: &str) -> ([f64; 3], u64) {
+    let desk = Desk::new();
+    let model = golden(model);
+    let case =
+        format!("run {model} --tokens 1,2,3,4,5,6,7 --cost --hardware h100-sxm --json {rest}");
+    let said: Value = serde_json::from_str(&desk.ok(&words(&case))).expect("JSON");
+    let (mut all, mut steps) = ([0.0; 3], 0);
+    for phase in said["cost"]["phases"].as_array().expect("phases") {
+        steps += phase["steps"].as_u64().expect("a number");
+        let operators = phase["operators"].as_array().expect("operators");
+        let time: f64 = operators.iter().map(|o| o["time_s"].as_f64().expect("a time")).sum();
+        let whole = phase["time_s"].as_f64().expect("a time");
+        assert!((time / whole - 1.0).abs() < 1e-9, "{time} s of {whole} s");
+        for operator in operators {
+            for (class, sum) in all.iter_mut().enumerate() {
+                let of = |key: &str| operator[key][class].as_f64().expect("a number");
+                let (metered, priced) = (of("metered"), of("priced"));
+                let off = (metered - priced).abs();
+                assert!(off <= 1e-9 * priced, "{model}: {metered} metered in {operator}");
+                *sum += metered;
+            }
+        }
+    }
+    (all, steps)
+}
+
+#[test]
+fn what_a_run_computes_is_what_it_is_priced_for() {
+    for model in
+        ["llama", "gpt-neox", "gemma2", "deepseek-v3", "gpt-oss-mxfp4", "qwen3-moe", "bloom"]
+    {
+        let (prefill, one) = checked_cost(model, "");
+        let (all, steps) = checked_cost(model, "--generate 3");
+        assert_eq!((one, steps), (1, 3), "{model}");
+        assert!(prefill[0] > 0.0 && prefill[2] > 0.0, "{model}: {prefill:?}");
+        assert!(all[0] > prefill[0] / 2.0 && all != prefill, "{model}: {all:?}");
+    }
+    let (_, steps) = checked_cost("t5", "--encoder-tokens 3,4,5,6 --generate 2");
+    assert_eq!(steps, 3, "encode, prefill, one decode step");
+    for rest in ["--quant w8a8 --generate 2", "--attention naive", "--attention paged:4"] {
+        checked_cost("llama", rest);
+    }
+}
+
+#[test]
+fn both_interpreters_stand_side_by_side() {
+    let desk = Desk::new();
+    let model = golden("llama");
+    let case = format!("run {model} --tokens 1,2,3,4 --generate 2 --cost --hardware h100-sxm");
+    let said = desk.ok(&words(&case));
+    for part in ["metered operations", "priced operations", "simulated time", "decode: "] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let refused = desk.refused(&words(&format!("run {model} --tokens 1 --cost --hardware h100")));
+    assert!(refused.contains("h100-sxm"), "{refused}");
+    let refused = desk.refused(&words(&format!("run {model} --tokens 1 --cost")));
+    assert!(refused.contains("--hardware"), "{refused}");
+}
