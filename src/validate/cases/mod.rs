@@ -18,6 +18,7 @@ mod rope;
 mod routing;
 mod sampling;
 mod softmax;
+mod varlen;
 mod verification;
 
 pub use activation::ActivationCase;
@@ -34,6 +35,7 @@ pub use rope::RopeCase;
 pub use routing::{RoutingCase, Scores as RoutingScores};
 pub use sampling::SamplingCase;
 pub use softmax::SoftmaxCase;
+pub use varlen::VarlenCase;
 pub use verification::VerificationCase;
 
 use super::Case;
@@ -86,6 +88,8 @@ macro_rules! cases {
 cases! {
     /// Attention: MHA, GQA, MQA; prefill, chunks, decode
     attention = "attention": Attention;
+    /// Attention of packed sequences of other lengths each
+    varlen_attention = "varlen-attention": VarlenCase;
     /// Matrix product of any pair of formats
     matmul = "matmul": MatMulCase;
     /// Codes and scales of numbers
