@@ -10,6 +10,7 @@ mod expert_parallel;
 mod extending;
 mod fast_kernels;
 mod formats;
+mod fuzz_seeds;
 mod golden_models;
 mod golden_operators;
 mod kv_cache;
