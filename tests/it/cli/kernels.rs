@@ -123,7 +123,7 @@ fn what_cannot_be_judged_is_refused() {
         ("validate c --got c/expected.npy --policy torhc", "did you mean `torch`"),
         ("validate nowhere --got c/expected.npy", "there is no such file"),
         ("validate bad --got c/expected.npy", "case.yaml:2"),
-        ("validate empty --got c/expected.npy", "help: attention, matmul"),
+        ("validate empty --got c/expected.npy", "help: attention, varlen_attention, matmul"),
         ("golden attention --heads 8 --kv-heads 3 --out d", "8 query heads cannot share 3"),
         ("golden attention --seq 9 --kv-seq 4 --out d", "9 queries cannot end 4 positions"),
         ("golden attention --head-dim 0 --out d", "head_dim is 0"),
