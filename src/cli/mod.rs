@@ -12,7 +12,9 @@ mod error;
 mod estimate;
 mod explain;
 mod files;
+mod given;
 mod golden;
+mod golden_layer;
 mod graph;
 mod hardware;
 mod kv;
@@ -71,7 +73,7 @@ enum Command {
     Quality(quality::QualityArgs),
     /// Write inputs of an operator with what must come out, for a kernel to be tested
     #[command(subcommand)]
-    Golden(crate::validate::cases::Chosen),
+    Golden(golden::GoldenCommand),
     /// Say whether a kernel's output is right, and if not, why; exit code 1 where it is wrong
     Validate(validate::ValidateArgs),
     /// Print a model's graph

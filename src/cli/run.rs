@@ -4,15 +4,16 @@ use super::arrays;
 use super::checkpoint::{self, Loaded};
 use super::error::Error;
 use super::files;
+use super::given::GivenArgs;
 use super::manner::{AttentionArg, Precision, kernels_f32, kernels_f64};
 use super::run_cost::{Pricing, RunCost};
 use crate::diagnostic::Diagnostic;
 use crate::exec::Kernels;
 use crate::formats::{Kind, values};
-use crate::model::{Architecture, AttentionKernel, BuildOptions, EncoderInput, Graphs};
+use crate::model::{Architecture, AttentionKernel, BuildOptions, Graphs};
 use crate::op::scalar::Scalar;
 use crate::quantize::Ragged;
-use crate::session::{Draw, Encoded, Outcome, RunError, Schemed, Session};
+use crate::session::{Draw, Outcome, RunError, Schemed, Session};
 use crate::tensor::Logits;
 use crate::weights::{Given, Weights};
 use serde_json::json;
@@ -24,19 +25,8 @@ use std::time::Instant;
 pub struct RunArgs {
     /// Folder with config.json and safetensors, or a .gguf file
     pub model: String,
-    /// Token ids: numbers with commas between, or a .npy file of [tokens] or [batch, tokens]; the decoder's, where
-    /// there is an encoder
-    #[arg(long, value_name = "IDS", conflicts_with = "text")]
-    pub tokens: Option<String>,
-    /// Text, where the model has its tokenizer
-    #[arg(long)]
-    pub text: Option<String>,
-    /// The encoder's token ids
-    #[arg(long, value_name = "IDS", conflicts_with = "features")]
-    encoder_tokens: Option<String>,
-    /// The encoder's frames: a .npy file of [batch, channels, frames]
-    #[arg(long, value_name = "FILE")]
-    features: Option<PathBuf>,
+    #[command(flatten)]
+    pub given: GivenArgs,
     /// Write the logits of every token: a .npy file of [batch, tokens, vocabulary]
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
@@ -183,14 +173,14 @@ fn go<S: Stored>(
     weights: &dyn Weights<S>,
     kernels: &dyn Kernels<S>,
 ) -> Result<(), Error> {
-    let tokens = tokens(args, loaded)?;
+    let tokens = args.given.tokens(loaded)?;
     let pricing = Pricing::new(args, loaded)?;
     let cost = |made: &[Vec<u64>]| {
         let priced = |p: &Pricing| p.cost(args, (loaded, graphs), weights, (&tokens, made));
         pricing.as_ref().map(priced).transpose()
     };
     let mut session = session(args, (&loaded.arch, graphs), weights, kernels);
-    encode(args, loaded, &mut session)?;
+    args.given.encode(loaded, &mut session, &|_| false)?;
     let begun = Instant::now();
     let asked = [&args.logits, &args.hidden_states, &args.dump].iter().any(|o| o.is_some());
     let mut wrote = vec![];
@@ -209,7 +199,7 @@ fn go<S: Stored>(
             return report(args, loaded, given, (seconds, &[]), (&outcome.logits, &wrote));
         }
         session.restart();
-        encode(args, loaded, &mut session)?;
+        args.given.encode(loaded, &mut session, &|_| false)?;
     }
     let begun = Instant::now();
     let count = args.generate.unwrap_or(0);
@@ -235,54 +225,6 @@ pub fn session<'a, S: Scalar>(
         Some(block) => session.paged(block),
         None => session,
     }
-}
-
-pub fn tokens(args: &RunArgs, loaded: &Loaded) -> Result<Vec<Vec<u64>>, Error> {
-    match (&args.tokens, &args.text) {
-        (Some(ids), _) => arrays::tokens(ids),
-        (None, Some(text)) => {
-            let tokenizer = loaded.tokenizer.as_ref().map_err(|why| {
-                Diagnostic::new(format!("no tokenizer: {why}")).hint("give --tokens")
-            })?;
-            let ids = tokenizer.encode(text).map_err(|e| Diagnostic::new(e.to_string()))?;
-            Ok(vec![ids])
-        }
-        (None, None) => {
-            Err(Diagnostic::new("no tokens are given").hint("--tokens 1,2,3 or --text").into())
-        }
-    }
-}
-
-/// Gives the encoder its input, where there is one.
-pub fn encode<S: Scalar>(
-    args: &RunArgs,
-    loaded: &Loaded,
-    session: &mut Session<'_, S>,
-) -> Result<(), Error> {
-    let keep = |_: &str| false;
-    match (&args.encoder_tokens, &args.features, loaded.arch.encoder) {
-        (Some(ids), _, _) => {
-            session.encode(&Encoded::Tokens(&arrays::tokens(ids)?), &keep)?;
-        }
-        (None, Some(path), Some(encoder)) => {
-            let EncoderInput::Audio { mel_bins } = encoder.input else {
-                let message = "the encoder reads tokens, not frames";
-                return Err(Diagnostic::new(message).hint("--encoder-tokens").into());
-            };
-            let (batch, frames, values) = arrays::frames(path, mel_bins)?;
-            let values: Vec<S> = values.into_iter().map(S::constant).collect();
-            session.encode(&Encoded::Frames { batch, frames, values: &values }, &keep)?;
-        }
-        (None, Some(_), None) => {
-            return Err(Diagnostic::new("the model has no encoder to give frames to").into());
-        }
-        (None, None, Some(_)) => {
-            let message = "the model has an encoder, which is given nothing";
-            return Err(Diagnostic::new(message).hint("--encoder-tokens or --features").into());
-        }
-        (None, None, None) => {}
-    }
-    Ok(())
 }
 
 /// The nodes whose values are the hidden state behind a layer.

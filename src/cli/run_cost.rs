@@ -2,7 +2,7 @@
 
 use super::checkpoint::Loaded;
 use super::error::Error;
-use super::run::{RunArgs, encode, session};
+use super::run::{RunArgs, session};
 use super::{catalog, quality, terminal};
 use crate::cost::{Estimator, OperatorCost, PhaseCost};
 use crate::dtype::Scheme;
@@ -117,7 +117,7 @@ fn metered<S: Scalar>(
     let (metering, weights) = (Metering::default(), Counting(weights));
     let mut session = session(args, (&loaded.arch, graphs), &weights, &metering);
     let mut steps = vec![];
-    encode(args, loaded, &mut session)?;
+    args.given.encode(loaded, &mut session, &|_| false)?;
     steps.extend(metering.take().into_iter().map(|step| (Phase::Encode, step)));
     let drawn = made.first().map_or(0, Vec::len);
     let logits = if drawn == 0 { Logits::All } else { Logits::Last };

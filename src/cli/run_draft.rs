@@ -2,7 +2,7 @@
 
 use super::checkpoint::Loaded;
 use super::error::Error;
-use super::run::{RunArgs, session, tokens};
+use super::run::{RunArgs, session};
 use super::{files, terminal};
 use crate::diagnostic::Diagnostic;
 use crate::exec::Kernels;
@@ -29,7 +29,7 @@ pub fn run(
         let message = format!("the draft's vocabulary of {theirs} is not the target's of {ours}");
         return Err(Diagnostic::new(message).hint("a draft proposes tokens of the target").into());
     }
-    let given = tokens(args, target)?;
+    let given = args.given.tokens(target)?;
     let [prompt] = given.as_slice() else {
         return Err(Diagnostic::new("speculative sampling runs one sequence").into());
     };

@@ -35,7 +35,7 @@ pub fn run(args: &ValidateArgs) -> Result<(), Error> {
     let policy = named(&args.policy).ok_or_else(|| {
         Diagnostic::unknown("policy", &args.policy, POLICIES.iter().map(|p| p.name))
     })?;
-    let case = golden::case(&args.case.join("case.yaml"))?;
+    let case = golden::case(&args.case)?;
     let got = outputs::read(&args.outputs, &case.outputs())?;
     let inputs = case.inputs();
     let references = references(case.as_ref(), &inputs);

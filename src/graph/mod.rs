@@ -9,6 +9,7 @@ mod builder;
 mod export;
 pub mod fusion;
 mod kernel;
+mod layer;
 mod node;
 mod quantize;
 mod rewrite;
@@ -17,6 +18,7 @@ mod stretch;
 
 pub use builder::{Builder, GraphError};
 pub use kernel::Kernel;
+pub use layer::Layer;
 pub use node::{Carry, Kind, Node, NodeId, Region, RegionId, Share, Source};
 pub use quantize::Scales;
 

@@ -39,6 +39,21 @@ impl<'a> Copy<'a> {
         self.builder.source(node.name.clone(), source, node.ty)
     }
 
+    /// A source or an operator as it is; what a region carries is made where it is entered.
+    pub(super) fn node(&mut self, id: NodeId) -> Result<(), GraphError> {
+        let node = self.graph.node(id);
+        let made = match &node.kind {
+            Kind::Source(source) => self.source(id, *source),
+            Kind::Carry => return Ok(()),
+            Kind::Apply(op) => {
+                let operands = self.operands(id);
+                self.builder.apply(node.name.clone(), op.clone(), &operands)?
+            }
+        };
+        self.made.insert(id, made);
+        Ok(())
+    }
+
     /// What became of a node's operands.
     pub(super) fn operands(&self, id: NodeId) -> Vec<NodeId> {
         self.graph.operands(id).iter().map(|o| self.made[o]).collect()

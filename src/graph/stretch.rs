@@ -1,7 +1,7 @@
 //! Layers told apart: a rewrite that cuts repeated regions into stretches of layers that are alike.
 
 use super::rewrite::Copy;
-use super::{Carry, Graph, GraphError, Kind, NodeId, Region};
+use super::{Carry, Graph, GraphError, NodeId, Region};
 use std::ops::Range;
 
 impl Graph {
@@ -14,7 +14,7 @@ impl Graph {
         for body in self.bodies() {
             let region = self.region(body[0]);
             match region.carry {
-                None => body.iter().try_for_each(|&id| cut.node(id))?,
+                None => body.iter().try_for_each(|&id| cut.copy.node(id))?,
                 Some(carry) => {
                     for stretch in stretches(region, &key) {
                         cut.stretch(&body, region, carry, stretch)?;
@@ -66,23 +66,9 @@ impl Cut<'_> {
         copy.made.insert(carry.entry, entry);
         for &id in body.iter().filter(|&&id| id != carry.entry) {
             self.copy.builder.layer(self.copy.graph.node(id).layer);
-            self.node(id)?;
+            self.copy.node(id)?;
         }
         self.copy.builder.leave(entry, self.copy.made[&carry.back])?;
-        Ok(())
-    }
-
-    fn node(&mut self, id: NodeId) -> Result<(), GraphError> {
-        let node = self.copy.graph.node(id);
-        let made = match &node.kind {
-            Kind::Source(source) => self.copy.source(id, *source),
-            Kind::Carry => return Ok(()),
-            Kind::Apply(op) => {
-                let operands = self.copy.operands(id);
-                self.copy.builder.apply(node.name.clone(), op.clone(), &operands)?
-            }
-        };
-        self.copy.made.insert(id, made);
         Ok(())
     }
 }

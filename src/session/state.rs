@@ -117,6 +117,11 @@ impl<'a, S: Scalar> Session<'a, S> {
         &self.past
     }
 
+    /// Positions that the encoder kept of each sequence.
+    pub const fn source(&self) -> u64 {
+        self.source
+    }
+
     /// Keeps the first `length` tokens of the only sequence.
     pub fn truncate(&mut self, length: u64) {
         let Some(past) = self.past.first_mut().filter(|past| **past > length) else { return };

@@ -121,7 +121,11 @@ pub trait Case: Sync + Send {
     fn title(&self) -> String;
     /// What a kernel author must know beyond the layouts.
     fn conventions(&self) -> Vec<String>;
-    /// The seeded inputs.
+    /// Whether its inputs are the files beside it, not made from a seed.
+    fn is_on_files(&self) -> bool {
+        false
+    }
+    /// The inputs.
     fn inputs(&self) -> Inputs;
     /// The outputs.
     fn outputs(&self) -> Vec<Output>;
@@ -131,6 +135,11 @@ pub trait Case: Sync + Send {
     /// and that of the operators is what the default policy allows twice.
     fn orders(&self, _inputs: &Inputs) -> Vec<Outputs> {
         vec![]
+    }
+    /// The default policy's tolerance of every element of the only output, where it is not that of its row's
+    /// largest and of the emulations' largest error (A105).
+    fn tolerance(&self, _inputs: &Inputs, _right: &[&[f64]], _truth: &[f64]) -> Option<Vec<f64>> {
+        None
     }
     /// Known bugs; those that change nothing here are found out by running them.
     fn mutants(&self) -> Vec<Mutant<'_>>;

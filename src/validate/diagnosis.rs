@@ -4,11 +4,12 @@ use super::case::{Case, Mutant, Outputs, Precision};
 use super::layout::Inputs;
 use super::reference::Reference;
 use crate::par;
+use std::collections::BTreeSet;
 
 /// A bug, or several that give the same output on the case.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Suspect {
-    /// Names of the mutants.
+    /// Names of the mutants; of the best, also those that the case does not tell from it.
     pub names: Vec<&'static str>,
     /// What is wrong, of the first.
     pub says: &'static str,
@@ -72,39 +73,85 @@ pub(super) fn shows(output: &[Vec<f64>], references: &[Reference]) -> bool {
     !within(output, &truth, references, 4.0)
 }
 
-/// Runs the reference with every known bug.
+/// How much more of the output than the best a suspect may leave that counts as the same (A115).
+const TIE: f64 = 1.1;
+
+/// The best suspect with the names of those that the case does not tell from it: they explain the output as
+/// well, and differ from it by less than the tolerance (A115).
+fn tied(mut found: Vec<Suspect>, references: &[Reference]) -> Vec<Suspect> {
+    if found.is_empty() {
+        return found;
+    }
+    let mut best = found.remove(0);
+    let output: Vec<&[f64]> = best.output.iter().map(Vec::as_slice).collect();
+    let alike = |s: &Suspect| {
+        s.residual <= TIE * best.residual && within(&s.output, &output, references, 1.0)
+    };
+    let (same, others): (Vec<Suspect>, Vec<Suspect>) = found.into_iter().partition(alike);
+    for name in same.into_iter().flat_map(|s| s.names) {
+        if !best.names.contains(&name) {
+            best.names.push(name);
+        }
+    }
+    std::iter::once(best).chain(others).collect()
+}
+
+/// What comes out with each known bug of a case.
+#[derive(Debug, Clone)]
+pub(super) struct Bugs {
+    suspects: Vec<Suspect>,
+    hidden: Vec<&'static str>,
+}
+
+impl Bugs {
+    /// Runs the reference with every known bug.
+    pub(super) fn of(case: &dyn Case, inputs: &Inputs, references: &[Reference]) -> Self {
+        let mutants = case.mutants();
+        let outputs = par::map(&mutants, |mutant| (mutant.run)(inputs, Precision::Exact));
+        let (mut suspects, mut hidden): (Vec<Suspect>, Vec<&'static str>) = (vec![], vec![]);
+        for (mutant, output) in mutants.into_iter().zip(outputs) {
+            let Mutant { name, says, form, .. } = mutant;
+            if !shows(&output, references) {
+                hidden.push(name);
+                continue;
+            }
+            let same = |s: &&mut Suspect| {
+                let other: Vec<&[f64]> = s.output.iter().map(Vec::as_slice).collect();
+                within(&output, &other, references, 1e-6)
+            };
+            match suspects.iter_mut().find(same) {
+                Some(equal) if equal.names.contains(&name) => {}
+                Some(equal) => equal.names.push(name),
+                None => {
+                    let (names, residual) = (vec![name], f64::INFINITY);
+                    suspects.push(Suspect { names, says, form, residual, output });
+                }
+            }
+        }
+        // A bug counts as hidden where none of its forms shows.
+        let mut once = BTreeSet::new();
+        let shown = |name: &str| suspects.iter().any(|s| s.names.contains(&name));
+        hidden.retain(|&name| !shown(name) && once.insert(name));
+        Self { suspects, hidden }
+    }
+
+    /// The bugs by how well they explain an output.
+    pub(super) fn explaining(self, got: &[Vec<f64>], references: &[Reference]) -> Diagnosis {
+        let Self { mut suspects, hidden } = self;
+        suspects.iter_mut().for_each(|s| s.residual = residual(&s.output, got));
+        suspects.sort_by(|a, b| a.residual.total_cmp(&b.residual));
+        let suspects = tied(suspects, references);
+        let against_truth = residual(references.iter().map(|r| &r.truth), got);
+        Diagnosis { suspects, not_observable: hidden, against_truth }
+    }
+}
+
+/// Runs the reference with every known bug, and ranks them.
 pub fn diagnose(
     case: &dyn Case,
     inputs: &Inputs,
     got: &[Vec<f64>],
     references: &[Reference],
 ) -> Diagnosis {
-    let mutants = case.mutants();
-    let outputs = par::map(&mutants, |mutant| (mutant.run)(inputs, Precision::Exact));
-    let (mut found, mut hidden): (Vec<Suspect>, Vec<&'static str>) = (vec![], vec![]);
-    for (mutant, output) in mutants.into_iter().zip(outputs) {
-        let Mutant { name, says, form, .. } = mutant;
-        if !shows(&output, references) {
-            hidden.push(name);
-            continue;
-        }
-        let same = |s: &&mut Suspect| {
-            let other: Vec<&[f64]> = s.output.iter().map(Vec::as_slice).collect();
-            within(&output, &other, references, 1e-6)
-        };
-        match found.iter_mut().find(same) {
-            Some(equal) if equal.names.contains(&name) => {}
-            Some(equal) => equal.names.push(name),
-            None => {
-                let residual = residual(&output, got);
-                found.push(Suspect { names: vec![name], says, form, residual, output });
-            }
-        }
-    }
-    found.sort_by(|a, b| a.residual.total_cmp(&b.residual));
-    // A bug counts as hidden where none of its forms shows.
-    hidden.dedup();
-    hidden.retain(|name| !found.iter().any(|s| s.names.contains(name)));
-    let against_truth = residual(references.iter().map(|r| &r.truth), got);
-    Diagnosis { suspects: found, not_observable: hidden, against_truth }
+    Bugs::of(case, inputs, references).explaining(got, references)
 }

@@ -33,10 +33,11 @@ pub fn references(case: &dyn Case, inputs: &Inputs) -> Vec<Reference> {
             .chain(orders.iter().map(|o| &o[i]))
             .map(Vec::as_slice)
             .collect();
-        let tolerance = match output.discrete {
+        let usual = || match output.discrete {
             true => spread(&right, &truth),
             false => allowed(&right, &truth, output.layout.width(), output.layout.stored),
         };
+        let tolerance = case.tolerance(inputs, &right, &truth).unwrap_or_else(usual);
         Reference { output, truth, emulated, tolerance, usual: case.usual() }
     })
     .collect()

@@ -190,15 +190,19 @@ impl Case for ActivationCase {
         mutants.extend(HALVES.map(|(name, says, halves)| {
             Mutant::new(name, says, move |i: &Inputs, p| self.with_halves(i, halves, p))
         }));
-        mutants.push(Mutant::new("not-applied", "the function is not applied", |inputs, _| {
-            let x = inputs.of("x");
-            let row = |row: &[f64]| -> Vec<f64> {
-                let (gate, up) = row.split_at(self.width as usize);
-                let product = |(i, g): (usize, &f64)| g * up.get(i).unwrap_or(&1.0);
-                gate.iter().enumerate().map(product).collect()
-            };
-            vec![x.chunks_exact(self.input_width() as usize).flat_map(row).collect()]
-        }));
+        mutants.push(Mutant::new(
+            "function-missing",
+            "the function is not applied",
+            |inputs, _| {
+                let x = inputs.of("x");
+                let row = |row: &[f64]| -> Vec<f64> {
+                    let (gate, up) = row.split_at(self.width as usize);
+                    let product = |(i, g): (usize, &f64)| g * up.get(i).unwrap_or(&1.0);
+                    gate.iter().enumerate().map(product).collect()
+                };
+                vec![x.chunks_exact(self.input_width() as usize).flat_map(row).collect()]
+            },
+        ));
         mutants.push(Mutant::new(
             "multiplier-missing",
             "the sigmoid or the like, without its x",

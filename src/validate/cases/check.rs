@@ -1,8 +1,8 @@
 //! What holds of every operator's cases: right kernels pass, known bugs are found and told apart.
 
-use crate::validate::diagnosis::shows;
+use crate::validate::diagnosis::{Bugs, shows};
+use crate::validate::references;
 use crate::validate::{Case, Judged, Outputs, POLICIES, Precision, Reference, Verdict};
-use crate::validate::{diagnose, references};
 use std::collections::BTreeSet;
 
 fn passes(got: &Outputs, references: &[Reference]) -> bool {
@@ -13,6 +13,13 @@ fn passes(got: &Outputs, references: &[Reference]) -> bool {
 /// Right kernels pass the default policy; every bug that shows is ranked first and failed; every bug shows
 /// on some case.
 pub(super) fn holds(cases: &[&dyn Case]) {
+    let (seen, all) = told_apart(cases);
+    let never: Vec<_> = all.difference(&seen).collect();
+    assert!(never.is_empty(), "no case shows {never:?}");
+}
+
+/// The same; returns the bugs that show on some case, and all.
+pub(super) fn told_apart(cases: &[&dyn Case]) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
     let (mut seen, mut all) = (BTreeSet::new(), BTreeSet::new());
     for &case in cases {
         let title = case.title();
@@ -24,10 +31,11 @@ pub(super) fn holds(cases: &[&dyn Case]) {
         for right in right.iter().chain(&case.orders(&inputs)) {
             assert!(passes(right, &references), "{title}: a right kernel is failed");
         }
+        let bugs = Bugs::of(case, &inputs, &references);
         for mutant in case.mutants() {
             all.insert(mutant.name);
             let got = (mutant.run)(&inputs, Precision::Kernel);
-            let found = diagnose(case, &inputs, &got, &references);
+            let found = bugs.clone().explaining(&got, &references);
             if !shows(&(mutant.run)(&inputs, Precision::Exact), &references) {
                 continue;
             }
@@ -41,6 +49,5 @@ pub(super) fn holds(cases: &[&dyn Case]) {
             seen.insert(mutant.name);
         }
     }
-    let never: Vec<_> = all.difference(&seen).collect();
-    assert!(never.is_empty(), "no case shows {never:?}");
+    (seen, all)
 }

@@ -9,6 +9,7 @@ mod dtype;
 mod evaluate;
 mod grouped_matmul;
 mod kv_append;
+mod layer;
 mod matmul;
 mod norm;
 mod packed;
@@ -27,6 +28,7 @@ pub use dequantize::DequantizeCase;
 pub use dtype::Dtype;
 pub use grouped_matmul::GroupedMatMulCase;
 pub use kv_append::KvAppendCase;
+pub use layer::{LayerCase, LayerKeys};
 pub use matmul::MatMulCase;
 pub use norm::NormCase;
 pub use packed::Packed;
@@ -69,13 +71,16 @@ macro_rules! cases {
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 pub $key: Option<$name>,
             )*
+            /// One layer of a model; its arrays lie beside the file
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub layer: Option<LayerKeys>,
         }
 
         impl CaseFile {
-            /// Names of all operators that there are cases of.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($key)),*];
+            /// Names of all that there are cases of.
+            pub const NAMES: &'static [&'static str] = &[$(stringify!($key),)* "layer"];
 
-            /// The cases in the file; right is one.
+            /// The cases of operators in the file; right is one, or none beside a layer.
             pub fn cases(self) -> Vec<Box<dyn Case>> {
                 let mut found: Vec<Box<dyn Case>> = vec![];
                 $(if let Some(case) = self.$key { found.push(Box::new(case)); })*

@@ -165,10 +165,7 @@ impl Case for NormCase {
                 format!("(x - mean) / sqrt(mean((x - mean)^2) + {}) * {gain}{bias}", self.epsilon)
             }
         };
-        vec![
-            format!("The result is {formula}, over each {} elements.", self.width),
-            "Every other token is so small that epsilon matters.".to_owned(),
-        ]
+        vec![format!("The result is {formula}, over each {} elements.", self.width)]
     }
 
     fn inputs(&self) -> Inputs {
@@ -176,7 +173,11 @@ impl Case for NormCase {
         let vector = |name: &str, says| {
             Layout::new(name, says, [("element", self.width)], self.dtype.stored())
         };
-        let mut x = random.scaled(self.layout("x", "the input"), 0.75, 1.0);
+        let mut x = random.scaled(
+            self.layout("x", "the input, every other token so small that epsilon matters"),
+            0.75,
+            1.0,
+        );
         let row = (self.groups * self.width) as usize;
         let small = self.epsilon.sqrt();
         for (i, value) in x.values.iter_mut().enumerate() {

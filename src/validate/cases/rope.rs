@@ -4,7 +4,7 @@ use super::dtype::Dtype;
 use super::evaluate::{Evaluated, of, rounded, run, values};
 use super::random::Random;
 use crate::op::scalar::Scalar;
-use crate::op::{Pairing, Rope};
+use crate::op::{Pairing, Rope, RopeScaling};
 use crate::tensor::{Step, Stripe};
 use crate::validate::case::sizes;
 use crate::validate::{
@@ -41,6 +41,10 @@ pub struct RopeCase {
     /// Which elements turn together
     #[arg(long, value_enum, default_value_t)]
     pub pairing: Pairs,
+    /// Stretching of the frequencies, as a model has it.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub scaling: Option<RopeScaling>,
     /// Format of input and output
     #[arg(long, value_enum, default_value_t)]
     pub dtype: Dtype,
@@ -72,7 +76,7 @@ impl RopeCase {
             rotary_dim: self.rotary_dim,
             theta: self.theta,
             pairing,
-            scaling: None,
+            scaling: self.scaling,
             stripe: Stripe::ALL,
         }
     }
@@ -192,7 +196,10 @@ impl Case for RopeCase {
                     vec![self.conjugate(&out[0])]
                 },
             ),
-            Mutant::new("not-applied", "nothing turns", |inputs, _| vec![inputs.of("x").to_vec()]),
+            other("stretch-missing", "frequencies are not stretched", |c| c.scaling = None),
+            Mutant::new("rotation-missing", "nothing turns", |inputs, _| {
+                vec![inputs.of("x").to_vec()]
+            }),
             Mutant::new(
                 "head-as-token",
                 "the heads' index is taken for the position",
@@ -237,6 +244,7 @@ mod tests {
             past: 100,
             theta,
             pairing,
+            scaling: None,
             dtype,
             seed: 5,
         };
@@ -245,6 +253,10 @@ mod tests {
             case(Dtype::Fp32, Pairs::Interleaved, 1e6),
             RopeCase { seq: 1, rotary_dim: 64, ..case(Dtype::Bf16, Pairs::Interleaved, 5e5) },
             RopeCase { seq: 1, ..case(Dtype::Fp16, Pairs::Half, 1e4) },
+            RopeCase {
+                scaling: Some(RopeScaling::Linear { factor: 8.0 }),
+                ..case(Dtype::Bf16, Pairs::Half, 1e4)
+            },
         ];
         holds(&cases.each_ref().map(|case| case as &dyn Case));
     }

@@ -200,7 +200,6 @@ impl Case for RoutingCase {
         }
         let sum = if op.normalise { ", divided by their sum" } else { "" };
         lines.push(format!("Weights are the chosen scores{sum}, times {}.", op.scaling));
-        lines.push("No choice is so close that rounding in f32 decides it.".to_owned());
         lines
     }
 
@@ -214,7 +213,12 @@ impl Case for RoutingCase {
             0.2,
         );
         let axes = [("token", self.tokens), ("expert", self.experts)];
-        let layout = Layout::new("logits", "the router's output", axes, stored);
+        let layout = Layout::new(
+            "logits",
+            "the router's output, no choice so close that rounding in f32 decides it",
+            axes,
+            stored,
+        );
         let row = Layout::new("row", "", [("expert", self.experts)], stored);
         let mut values = vec![];
         for _ in 0..self.tokens {
@@ -265,7 +269,7 @@ impl Case for RoutingCase {
             other("sigmoid", "scores are sigmoids", |r| r.scoring = Scoring::Sigmoid),
             other("scaling-missing", "weights are not scaled", |r| r.scaling = 1.0),
             other("correction-missing", "the correction is not added", |r| r.correction = false),
-            other("groups-missing", "experts of all groups are chosen", |r| r.groups = None),
+            other("expert-groups-missing", "experts of all groups are chosen", |r| r.groups = None),
             other(
                 "group-best",
                 "groups are judged by one expert, or by two, against the rule",

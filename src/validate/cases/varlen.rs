@@ -81,7 +81,7 @@ const BOUNDS: &[(&str, &str, Keys)] = &[
 ];
 
 /// Bugs of what no case here has.
-const ELSEWHERE: [&str; 2] = ["sinks-missing", "causal-by-mistake"];
+const ELSEWHERE: [&str; 3] = ["sinks-missing", "causal-by-mistake", "scale-usual"];
 
 impl VarlenCase {
     /// Tokens before sequence `s`: `cu_seqlens[s]`.
@@ -102,6 +102,7 @@ impl VarlenCase {
             non_causal: false,
             block: None,
             softcap: self.softcap,
+            scale: None,
             alibi: self.alibi,
             sinks: false,
             dtype: self.dtype,

@@ -22,6 +22,7 @@ const CASE: Attention = Attention {
     non_causal: false,
     block: None,
     softcap: None,
+    scale: None,
     alibi: false,
     sinks: false,
     dtype: Dtype::Bf16,

@@ -60,6 +60,10 @@ pub struct Attention {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub softcap: Option<f64>,
+    /// What scores are multiplied with; 1 / sqrt(head_dim) unless given
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
     /// Bias by distance
     #[arg(long)]
     #[serde(default)]
@@ -98,8 +102,13 @@ impl Attention {
         }
     }
 
-    /// `1 / sqrt(head_dim)`.
+    /// What scores are multiplied with.
     pub fn scale(&self) -> f64 {
+        self.scale.unwrap_or_else(|| self.usual_scale())
+    }
+
+    /// `1 / sqrt(head_dim)`.
+    fn usual_scale(&self) -> f64 {
         1.0 / (self.head_dim as f64).sqrt()
     }
 
@@ -180,6 +189,9 @@ impl Case for Attention {
         }
         if self.softcap.is_some_and(|c| !(c > 0.0 && c.is_finite())) {
             return Err(CaseError::Number("softcap is not a finite number above 0".to_owned()));
+        }
+        if self.scale.is_some_and(|s| !(s > 0.0 && s.is_finite())) {
+            return Err(CaseError::Number("scale is not a finite number above 0".to_owned()));
         }
         self.step().map(|_| ()).map_err(CaseError::Step)
     }

@@ -29,10 +29,13 @@ const fn tiled(name: &'static str, says: &'static str, plant: fn(&mut Schedule))
 
 /// Every known bug.
 pub const BUGS: &[Bug] = &[
-    bug("scale-missing", "scores are not scaled by 1/sqrt(d)", |s| {
-        s.bugs.scale = |case| 1.0 / case.scale();
+    bug("scale-missing", "scores are not scaled", |s| s.bugs.scale = |case| 1.0 / case.scale()),
+    bug("scale-squared", "scores are scaled by 1/d", |s| {
+        s.bugs.scale = |case| case.usual_scale().powi(2) / case.scale();
     }),
-    bug("scale-squared", "scores are scaled by 1/d", |s| s.bugs.scale = Attention::scale),
+    bug("scale-usual", "scores are scaled by 1/sqrt(d), not as is given", |s| {
+        s.bugs.scale = |case| case.usual_scale() / case.scale();
+    }),
     bug("causal-plus-1", "a query sees the key behind its own", |s| s.bugs.shift = 1),
     bug("causal-minus-1", "a query does not see its own key", |s| s.bugs.shift = -1),
     bug("mask-missing", "no causal mask", |s| s.bugs.unmasked = true),

@@ -21,6 +21,7 @@ fn case(seed: u64, dtype: Dtype) -> Attention {
         non_causal: false,
         block: None,
         softcap: (seed % 7 == 6).then_some(2.0),
+        scale: None,
         alibi: seed % 11 == 10,
         sinks: seed % 13 == 12,
         dtype,
@@ -109,6 +110,7 @@ fn shown(dtype: Dtype, seq: u64, window: Option<u64>, extras: bool) -> Attention
         non_causal: false,
         block: None,
         softcap,
+        scale: None,
         alibi,
         sinks,
         dtype,
@@ -125,6 +127,7 @@ fn bugs_are_told_apart_in_prefill_and_decode() {
         shown(Dtype::Fp32, 1, None, true),
         shown(Dtype::Fp32, 1, None, false),
         Attention { non_causal: true, ..shown(Dtype::Bf16, 20, None, false) },
+        Attention { scale: Some(0.4), ..shown(Dtype::Bf16, 20, None, false) },
         Attention { block: Some(16), ..shown(Dtype::Bf16, 20, None, false) },
         Attention { block: Some(32), ..shown(Dtype::Fp32, 1, None, false) },
     ];
