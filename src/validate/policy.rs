@@ -41,7 +41,7 @@ pub struct Policy {
 pub const POLICIES: &[Policy] = &[
     Policy {
         name: "two-reference",
-        says: "2x the emulation's largest error + 1 output ULP of the row's maximum (A105)",
+        says: "2x the emulation's largest error + 1 output ULP of the row's maximum (A105, of layers A114)",
         rule: Rule::TwoReference,
     },
     Policy {

@@ -4,6 +4,7 @@ mod catalogs;
 mod distill;
 mod encoders;
 mod estimates;
+mod golden_layer;
 mod graphs;
 mod help;
 mod kernels;

@@ -92,6 +92,44 @@ impl RopeCase {
     }
 }
 
+impl RopeCase {
+    /// What becomes of a pair's frequency, in words.
+    fn stretch(&self, scaling: RopeScaling) -> String {
+        match scaling {
+            RopeScaling::Linear { factor } => format!("f is divided by {factor}."),
+            RopeScaling::Llama3 {
+                factor,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_context,
+            } => format!(
+                "f becomes f (k + (1 - k) / {factor}), k = (t - {low}) / ({high} - {low}) within 0 and 1, \
+                 t = {original_context} f / (2 pi)."
+            ),
+            RopeScaling::Yarn {
+                factor,
+                original_context,
+                beta_fast,
+                beta_slow,
+                attention_factor,
+                truncate,
+            } => {
+                let (first, last) = match truncate {
+                    true => ("floor(d(", "ceil(d("),
+                    false => ("(d(", "(d("),
+                };
+                format!(
+                    "f becomes f (1 - r + r / {factor}), r = (i - a) / (b - a) within 0 and 1, \
+                     a = {first}{beta_fast})), b = {last}{beta_slow})), \
+                     d(n) = {} ln({original_context} / (2 pi n)) / (2 ln {}); \
+                     cos and sin are multiplied by {attention_factor}.",
+                    self.rotary_dim, self.theta
+                )
+            }
+        }
+    }
+}
+
 impl Evaluated for RopeCase {
     fn format(&self) -> Stored {
         self.dtype.stored()
@@ -136,13 +174,20 @@ impl Case for RopeCase {
             Pairs::Half => format!("i and i + {}", self.rotary_dim / 2),
             Pairs::Interleaved => "2i and 2i + 1".to_owned(),
         };
-        vec![
+        let mut lines = vec![
             format!("Token t of a sequence is at position {} + t.", self.past),
             format!("Elements {pair} of a head turn together."),
-            format!("Pair i turns by position * {}^(-2i / {}).", self.theta, self.rotary_dim),
-            "(a, b) becomes (a cos - b sin, b cos + a sin).".to_owned(),
-            format!("Elements from {} on stay as they are.", self.rotary_dim),
-        ]
+            format!(
+                "Pair i turns by position * f, f = {}^(-2i / {}).",
+                self.theta, self.rotary_dim
+            ),
+        ];
+        lines.extend(self.scaling.map(|scaling| self.stretch(scaling)));
+        lines.push("(a, b) becomes (a cos - b sin, b cos + a sin).".to_owned());
+        if self.rotary_dim < self.head_dim {
+            lines.push(format!("Elements from {} on stay as they are.", self.rotary_dim));
+        }
+        lines
     }
 
     fn inputs(&self) -> Inputs {

@@ -10,6 +10,7 @@ mod routes;
 mod tests;
 mod tolerance;
 mod wiring;
+mod words;
 
 use super::dtype::Dtype;
 use super::random::Random;
@@ -22,7 +23,6 @@ use crate::validate::{Case, CaseError, Inputs, Layout, Mutant, Output, Outputs, 
 use execute::{Right, right, run};
 use parts::{Part, parts};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use wiring::WRONG;
 
@@ -265,17 +265,12 @@ impl Case for LayerCase {
     fn conventions(&self) -> Vec<String> {
         let mut lines = vec![
             "A weight has a row for each output: y = x w^T.".to_owned(),
-            "model.yaml says what the layer computes; `cosim graph --model model.yaml` lists its \
-             operators, whose names the arrays have."
-                .to_owned(),
             format!("Token i of a sequence is at position {} + i.", self.keys.cached),
+            "The layer hands on what its last operator gives. Its operators in order, by their names in the \
+             graph of model.yaml:"
+                .to_owned(),
         ];
-        let mut said = BTreeSet::new();
-        for part in parts(&self.layer.graph, &self.keys) {
-            if part.nodes().any(|node| said.insert(node)) {
-                lines.push(part.convention(&self.layer.graph));
-            }
-        }
+        lines.extend(words::operators(&self.layer.graph, &self.keys));
         if self.keys.cached > 0 {
             lines.push("Cached keys are rotated where the model rotates keys.".to_owned());
         }

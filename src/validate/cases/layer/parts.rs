@@ -33,16 +33,9 @@ impl Part {
         self.sites[0].case.as_ref()
     }
 
-    /// Its operators.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> {
-        self.sites.iter().map(|site| site.node)
-    }
-
-    /// What its operators compute, for a person.
-    pub(super) fn convention(&self, graph: &Graph) -> String {
-        let names: Vec<&str> =
-            self.sites.iter().map(|s| graph.node(s.node).name.as_str()).collect();
-        format!("{}: {}", names.join(", "), self.case().conventions().join(" "))
+    /// What each of its operators computes, for a person.
+    pub(super) fn conventions(&self) -> impl Iterator<Item = (NodeId, String)> {
+        self.sites.iter().map(|site| (site.node, site.case.conventions().join(" ")))
     }
 
     /// What its operators give with their bug of that number.
