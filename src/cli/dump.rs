@@ -10,28 +10,88 @@ use crate::model::Graphs;
 use crate::session::Outcome;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::str::FromStr;
 
-/// Writes the values whose names contain `filter`: a `.safetensors` file, or a folder of `.npy` files. A value is
-/// `[rows, width]`; inside layers its name begins with the layer.
+/// Which values are written, by their whole names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filter {
+    /// Names that contain it.
+    Part(String),
+    /// Names that match it from end to end.
+    Pattern(glob::Pattern),
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self::Part(String::new())
+    }
+}
+
+impl FromStr for Filter {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if !text.contains(['*', '?', '[']) {
+            return Ok(Self::Part(text.to_owned()));
+        }
+        let pattern = glob::Pattern::new(text);
+        pattern.map(Self::Pattern).map_err(|e| format!("at character {}: {}", e.pos, e.msg))
+    }
+}
+
+impl Filter {
+    fn holds(&self, name: &str) -> bool {
+        match self {
+            Self::Part(part) => name.contains(part),
+            Self::Pattern(pattern) => pattern.matches(name),
+        }
+    }
+
+    /// Whether the value of a node is written in some layer.
+    pub fn keeps(&self, name: &str, layers: u64) -> bool {
+        self.holds(name) || (0..layers).any(|layer| self.holds(&full(Some(layer), name)))
+    }
+
+    fn none(&self) -> Diagnostic {
+        let message = match self {
+            Self::Part(part) => {
+                format!("no value's name contains `{}`", crate::diagnostic::clip(part))
+            }
+            Self::Pattern(pattern) => {
+                format!("no value's name matches `{}`", crate::diagnostic::clip(pattern.as_str()))
+            }
+        };
+        let hint = "names are like layers.3.attn.q (`cosim graph` prints them); under flash attention scores \
+                    have no value";
+        Diagnostic::new(message).hint(hint)
+    }
+}
+
+/// A value's name; inside layers it begins with the layer.
+fn full(layer: Option<u64>, name: &str) -> String {
+    layer.map_or_else(|| name.to_owned(), |l| format!("layers.{l}.{name}"))
+}
+
+/// Writes the values that a filter holds: a `.safetensors` file, or a folder of `.npy` files. A value is
+/// `[rows, width]`.
 pub fn write<S: Stored>(
     path: &Path,
     graphs: &Graphs,
     outcome: &Outcome<S>,
-    filter: &str,
+    filter: &Filter,
 ) -> Result<(), Error> {
-    let chosen = outcome.kept.iter().filter(|((_, name), _)| name.contains(filter));
-    let tensors: Vec<Written> = chosen
-        .map(|((layer, name), value)| Written {
-            name: layer.map_or_else(|| name.clone(), |l| format!("layers.{l}.{name}")),
+    let named = outcome.kept.iter().map(|((layer, name), value)| (full(*layer, name), name, value));
+    let tensors: Vec<Written> = named
+        .filter(|(whole, ..)| filter.holds(whole))
+        .map(|(whole, name, value)| Written {
+            name: whole,
             kind: S::KIND,
             shape: shape(graphs, name, value.len() as u64),
             bytes: S::bytes(value),
         })
         .collect();
     if tensors.is_empty() {
-        let message = format!("no value's name contains `{}`", crate::diagnostic::clip(filter));
-        let hint = "`cosim graph` prints the names; under flash attention scores have no value";
-        return Err(Diagnostic::new(message).hint(hint).into());
+        return Err(filter.none().into());
     }
     if path.extension().is_some_and(|e| e == "safetensors") {
         let content = safetensors::file(&tensors, &BTreeMap::new());

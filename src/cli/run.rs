@@ -2,6 +2,7 @@
 
 use super::arrays;
 use super::checkpoint::{self, Loaded};
+use super::dump::{self, Filter};
 use super::error::Error;
 use super::files;
 use super::given::GivenArgs;
@@ -36,9 +37,10 @@ pub struct RunArgs {
     /// Write values of the graph by name: a folder of .npy files, or one .safetensors file
     #[arg(long, value_name = "PATH")]
     dump: Option<PathBuf>,
-    /// Which values are written: a part of their name, such as attn.q
-    #[arg(long, value_name = "PART", requires = "dump")]
-    dump_filter: Option<String>,
+    /// Which values are written: a part of their name, such as attn.q, or a pattern of all of it, such as
+    /// 'layers.3.*'
+    #[arg(long, value_name = "PATTERN", requires = "dump")]
+    dump_filter: Option<Filter>,
     /// Go on with so many tokens
     #[arg(long, value_name = "N")]
     pub generate: Option<usize>,
@@ -180,17 +182,18 @@ fn go<S: Stored>(
         pricing.as_ref().map(priced).transpose()
     };
     let mut session = session(args, (&loaded.arch, graphs), weights, kernels);
-    args.given.encode(loaded, &mut session, &|_| false)?;
+    let layers = graphs.parts().map(|(_, graph)| graph.layers()).max().unwrap_or(0);
+    let encoded = args.given.encode(loaded, &mut session, &|name| args.is_dumped(name, layers))?;
     let begun = Instant::now();
     let asked = [&args.logits, &args.hidden_states, &args.dump].iter().any(|o| o.is_some());
     let mut wrote = vec![];
     if asked || args.generate.is_none() {
         let keep = |name: &str| {
             let hidden = args.hidden_states.is_some() && is_residual(name);
-            let filter = args.dump_filter.as_deref().unwrap_or_default();
-            hidden || args.dump.is_some() && name.contains(filter)
+            hidden || args.is_dumped(name, layers)
         };
-        let outcome = session.step(&tokens, Logits::All, &keep)?;
+        let mut outcome = session.step(&tokens, Logits::All, &keep)?;
+        outcome.kept.extend(encoded);
         wrote = write(args, loaded, &tokens, &outcome)?;
         if args.generate.is_none() {
             let seconds = begun.elapsed().as_secs_f64();
@@ -227,6 +230,17 @@ pub fn session<'a, S: Scalar>(
     }
 }
 
+impl RunArgs {
+    fn filter(&self) -> Filter {
+        self.dump_filter.clone().unwrap_or_default()
+    }
+
+    /// Whether a node's value is written, in some layer of so many.
+    fn is_dumped(&self, name: &str, layers: u64) -> bool {
+        self.dump.is_some() && self.filter().keeps(name, layers)
+    }
+}
+
 /// The nodes whose values are the hidden state behind a layer.
 fn is_residual(name: &str) -> bool {
     matches!(name, "ffn.add" | "block.add")
@@ -254,8 +268,7 @@ fn write<S: Stored>(
         wrote.push(path.clone());
     }
     if let Some(path) = &args.dump {
-        let filter = args.dump_filter.as_deref().unwrap_or_default();
-        super::dump::write(path, &loaded.graphs, outcome, filter)?;
+        dump::write(path, &loaded.graphs, outcome, &args.filter())?;
         wrote.push(path.clone());
     }
     Ok(wrote)

@@ -11,10 +11,10 @@ pub enum FormatError {
         /// What was found and expected.
         why: String,
     },
-    /// Something about a named entry.
-    #[error("tensor `{name}`: {why}")]
+    /// Something about an entry.
+    #[error("{}: {why}", entry(.name))]
     Tensor {
-        /// The entry.
+        /// The entry; empty where the file holds but one.
         name: String,
         /// What was found and expected.
         why: String,
@@ -30,6 +30,10 @@ pub enum FormatError {
     /// The system cannot read.
     #[error("{0}")]
     Io(#[from] std::io::Error),
+}
+
+fn entry(name: &str) -> String {
+    if name.is_empty() { "the array".to_owned() } else { format!("tensor `{name}`") }
 }
 
 impl FormatError {

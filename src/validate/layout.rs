@@ -172,7 +172,9 @@ impl Layout {
             return Ok(self.trimmed(values));
         }
         if shape != self.shape() {
-            return Err(format!("shape {shape:?}, the case's is {:?}", self.file_shape()));
+            let axes: Vec<&str> = self.axes.iter().map(|&(name, _)| name).collect();
+            let (own, axes) = (self.file_shape(), axes.join(", "));
+            return Err(format!("shape {shape:?}, the case's is {own:?} ({axes})"));
         }
         values::decode(kind, bytes).map_err(|e| e.to_string())
     }

@@ -71,6 +71,39 @@ fn values_of_the_graph_are_written_by_name() {
     assert!(why.contains("no value's name contains"), "{why}");
 }
 
+/// Names of the arrays that a run writes under a filter.
+fn dumped(desk: &Desk, line: &str, filter: &str) -> Vec<String> {
+    let to = format!("--dump f.safetensors --dump-filter {filter}");
+    desk.ok(&words(&format!("{line} {to}")));
+    let mut file = Cursor::new(std::fs::read(desk.path("f.safetensors")).expect("a file"));
+    let directory = cosim::formats::safetensors::directory(&mut file).expect("a directory");
+    directory.entries.into_keys().collect()
+}
+
+#[test]
+fn values_are_chosen_by_patterns_of_their_whole_names() {
+    let desk = Desk::new();
+    let llama = format!("run {} --tokens 1,2,3", golden("llama"));
+    let found = dumped(&desk, &llama, "layers.1.attn.?");
+    assert_eq!(found, ["layers.1.attn.k", "layers.1.attn.q", "layers.1.attn.v"]);
+    let found = dumped(&desk, &llama, "*.add");
+    let wanted = ["attn.add", "ffn.add"].map(|n| [0, 1].map(|l| format!("layers.{l}.{n}")));
+    assert_eq!(found, {
+        let mut all = wanted.concat();
+        all.sort();
+        all
+    });
+    let t5 = format!("run {} --tokens 1,2 --encoder-tokens 3,4,5", golden("t5"));
+    let found = dumped(&desk, &t5, "*ffn.add");
+    assert!(found.iter().any(|n| n == "layers.0.encoder.ffn.add"), "{found:?}");
+    for (filter, says) in [("attn.*", "no value's name matches `attn.*`"), ("[", "at character 0")]
+    {
+        let line = format!("{llama} --dump d --dump-filter {filter}");
+        let why = desk.refused(&words(&line));
+        assert!(why.contains(says), "{why}");
+    }
+}
+
 #[test]
 fn tokens_are_generated_and_drafted() {
     let desk = Desk::new();
