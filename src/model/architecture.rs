@@ -201,6 +201,8 @@ pub enum Position {
     },
     /// Scores fall with the distance of query and key (arXiv 2108.12409).
     Alibi,
+    /// The same by the key's position, in bf16 and scaled as the scores are (Falcon-RW; A120).
+    AlibiBf16,
     /// Queries also meet a projected encoding of the distance (arXiv 1901.02860; A51).
     TransformerXl,
     /// A learned bias per query head and bucket of distances, one table for all layers of a stack
@@ -321,7 +323,11 @@ impl Position {
     pub const fn rotary_dim(&self) -> u64 {
         match self {
             Self::Rope { rotary_dim, .. } => *rotary_dim,
-            Self::Learned { .. } | Self::Alibi | Self::TransformerXl | Self::Relative { .. } => 0,
+            Self::Learned { .. }
+            | Self::Alibi
+            | Self::AlibiBf16
+            | Self::TransformerXl
+            | Self::Relative { .. } => 0,
         }
     }
 
@@ -329,7 +335,11 @@ impl Position {
     pub const fn buckets(&self) -> u64 {
         match self {
             Self::Relative { buckets, .. } => *buckets,
-            Self::Rope { .. } | Self::Learned { .. } | Self::Alibi | Self::TransformerXl => 0,
+            Self::Rope { .. }
+            | Self::Learned { .. }
+            | Self::Alibi
+            | Self::AlibiBf16
+            | Self::TransformerXl => 0,
         }
     }
 }

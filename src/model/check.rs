@@ -237,7 +237,7 @@ fn position(model: &Architecture) -> Checked {
                 return Err(Refusal::new("position.learned.positions", message));
             }
         }
-        Position::Alibi | Position::Relative { .. } => {}
+        Position::Alibi | Position::AlibiBf16 | Position::Relative { .. } => {}
         Position::TransformerXl => {
             if model.attention.windows.iter().any(Option::is_some) {
                 let message = "relative positions do not go with a window".to_owned();

@@ -78,6 +78,7 @@ impl Architecture {
         let positions = match self.position {
             super::Position::Rope { .. }
             | super::Position::Alibi
+            | super::Position::AlibiBf16
             | super::Position::TransformerXl => 0,
             super::Position::Relative { buckets, .. } => {
                 u128::from(buckets) * u128::from(self.attention.heads)

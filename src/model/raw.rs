@@ -173,6 +173,8 @@ pub(super) enum RawPosition {
     Learned(RawLearned),
     /// Scores fall with distance.
     Alibi,
+    /// Scores rise with the key's position by a bias that is rounded to bf16 and scaled with them (Falcon).
+    AlibiBf16,
     /// Queries also meet a projected encoding of the distance (Transformer-XL).
     TransformerXl,
     /// A learned bias per head and bucket of distances.

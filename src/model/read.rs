@@ -130,6 +130,7 @@ fn position(head_dim: u64, raw: &RawPosition) -> Position {
             Position::Learned { positions: learned.positions.value, offset: learned.offset }
         }
         RawPosition::Alibi => Position::Alibi,
+        RawPosition::AlibiBf16 => Position::AlibiBf16,
         RawPosition::TransformerXl => Position::TransformerXl,
         RawPosition::Relative(relative) => relative.read(),
     }
@@ -221,7 +222,10 @@ fn place(raw: &RawModel, field: &str) -> Option<Line> {
     let (rope, learned) = match &raw.position {
         RawPosition::Rope(rope) => (Some(rope), None),
         RawPosition::Learned(learned) => (None, Some(learned)),
-        RawPosition::Alibi | RawPosition::TransformerXl | RawPosition::Relative(_) => (None, None),
+        RawPosition::Alibi
+        | RawPosition::AlibiBf16
+        | RawPosition::TransformerXl
+        | RawPosition::Relative(_) => (None, None),
     };
     match field {
         "id" => Some(Line::from(&raw.id)),

@@ -143,6 +143,7 @@ fn position(text: &mut String, position: &Position) {
     text.push_str("position:");
     match position {
         Position::Alibi => text.push_str(" alibi\n"),
+        Position::AlibiBf16 => text.push_str(" alibi-bf16\n"),
         Position::TransformerXl => text.push_str(" transformer-xl\n"),
         Position::Relative { buckets, max_distance } => {
             text.push_str("\n  relative:\n");

@@ -1,6 +1,8 @@
 //! What is added to attention scores by the distance of query and key.
 
+use super::scalar::Scalar;
 use super::split::Rank;
+use crate::codec::{Float, Overflow};
 
 /// A bias on the scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -9,6 +11,14 @@ pub enum ScoreBias {
     Alibi,
     /// The same for a rank's share of the heads.
     AlibiShare {
+        /// Number of the first of them.
+        first: u64,
+        /// Heads of all ranks.
+        of: u64,
+    },
+    /// `b_h(j)` by the key's position `j` alone, in bf16 and scaled as the scores are (Falcon, A120), for
+    /// a rank's share of the heads.
+    AlibiBf16 {
         /// Number of the first of them.
         first: u64,
         /// Heads of all ranks.
@@ -27,10 +37,13 @@ impl ScoreBias {
         let (first, of) = match self {
             Self::Relative(_) | Self::PositionKeys => return self,
             Self::Alibi => (0, heads),
-            Self::AlibiShare { first, of } => (first, of),
+            Self::AlibiShare { first, of } | Self::AlibiBf16 { first, of } => (first, of),
         };
         let first = first + rank.index * parts / rank.of * (heads / parts);
-        Self::AlibiShare { first, of }
+        match self {
+            Self::AlibiBf16 { .. } => Self::AlibiBf16 { first, of },
+            _ => Self::AlibiShare { first, of },
+        }
     }
 }
 
@@ -76,6 +89,14 @@ pub fn alibi_slope(head: u64, heads: u64) -> f64 {
     if head < below { slope(head, below) } else { slope(2 * (head - below), 2 * below) }
 }
 
+/// `b_h(j)` of [`ScoreBias::AlibiBf16`]: slope, position and their product each rounded to bf16 (A120).
+/// The product is one operation.
+pub fn alibi_bf16<S: Scalar>(head: u64, heads: u64, position: f64) -> S {
+    let round = |x: f64| Float::BF16.round(x, Overflow::Special);
+    let product = S::constant(round(alibi_slope(head, heads))) * S::constant(round(position));
+    S::constant(round(product.value()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +109,23 @@ mod tests {
         assert_eq!(alibi_slope(7, 12), 0.00390625);
         assert_eq!(alibi_slope(8, 12), 0.5f64.sqrt());
         assert_eq!(alibi_slope(11, 12), (-3.5f64).exp2());
+    }
+
+    /// `slopes[..., None].bfloat16() * positions` by torch 2.15.0.
+    #[test]
+    fn biases_in_bf16_are_torchs() {
+        for (head, heads, position, bias) in [
+            (0, 6, 3.0, 0.75),
+            (1, 6, 257.0, 16.0),
+            (4, 6, 1001.0, 500.0),
+            (5, 6, 2999.0, 374.0),
+            (2, 12, 777.0, 97.0),
+            (10, 12, 300.0, 53.0),
+            (63, 64, 2049.0, 8.0),
+            (31, 32, 999.0, 3.90625),
+        ] {
+            assert_eq!(alibi_bf16::<f64>(head, heads, position), bias, "{head} of {heads}");
+            assert_eq!(f64::from(alibi_bf16::<f32>(head, heads, position)), bias);
+        }
     }
 }

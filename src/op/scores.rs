@@ -2,7 +2,7 @@
 
 use super::infer::{InferError, check};
 use super::scalar::{Engine, Scalar};
-use super::score_bias::{Buckets, ScoreBias, alibi_slope};
+use super::score_bias::{Buckets, ScoreBias, alibi_bf16, alibi_slope};
 use super::split::{Found, Layout, Place, Split, SplitError, attention};
 use super::{Operand, Operator, Pattern, Target, Work};
 use crate::tensor::{Dim, Mask, Step, TensorType, WeightKind};
@@ -12,7 +12,7 @@ use crate::tensor::{Dim, Mask, Step, TensorType, WeightKind};
 /// Shapes: `q: [T, H Dh]`, `keys: [keys, Hk Dh]`, `s: [pairs, H]`, pairs packed by query. Masked pairs
 /// are neither computed nor stored (A7). Work per pair and head: `2 Dh` matrix, 1 vector (scale); a
 /// soft cap `c tanh(s / c)` adds 2 vector and 1 special (Gemma 2, arXiv 2408.00118), a bias by
-/// distance 2 vector. A learned bias has a table `[buckets, H]` as third operand, which is read whole
+/// distance 2 vector; one in bf16, `cap(scale (sum + b_h(k)))`, as many (A120). A learned bias has a table `[buckets, H]` as third operand, which is read whole
 /// (A39), and adds 1 vector. Keys of positions are a cache `[C, H Dh]` as third operand, under the
 /// causal mask only, and add `2 Dh` matrix (A51).
 #[derive(Debug, Clone, PartialEq)]
@@ -38,13 +38,23 @@ impl Scores {
     fn table(&self) -> Option<Buckets> {
         match self.bias {
             Some(ScoreBias::Relative(buckets)) => Some(buckets),
-            Some(ScoreBias::Alibi | ScoreBias::AlibiShare { .. } | ScoreBias::PositionKeys)
+            Some(
+                ScoreBias::Alibi
+                | ScoreBias::AlibiShare { .. }
+                | ScoreBias::AlibiBf16 { .. }
+                | ScoreBias::PositionKeys,
+            )
             | None => None,
         }
     }
 
-    /// The capped and biased score of a query `distance` positions behind its key.
-    pub fn finish<S: Scalar>(&self, dot: S, head: u64, distance: f64, table: &[S]) -> S {
+    /// The capped and biased score of a query at position `from` with a key at position `to`.
+    pub fn finish<S: Scalar>(&self, dot: S, head: u64, (from, to): (f64, f64), table: &[S]) -> S {
+        let distance = from - to;
+        let dot = match self.bias {
+            Some(ScoreBias::AlibiBf16 { first, of }) => dot + alibi_bf16(first + head, of, to),
+            _ => dot,
+        };
         let score = dot * S::constant(self.scale);
         let score = match self.softcap {
             Some(c) => (score * S::constant(1.0 / c)).tanh() * S::constant(c),
@@ -60,7 +70,7 @@ impl Scores {
             Some(ScoreBias::Relative(buckets)) => {
                 score + table[(buckets.of(-distance as i64) * self.heads + head) as usize]
             }
-            Some(ScoreBias::PositionKeys) | None => score,
+            Some(ScoreBias::AlibiBf16 { .. } | ScoreBias::PositionKeys) | None => score,
         }
     }
 
@@ -99,7 +109,9 @@ impl Operator for Scores {
         let products = if self.has_position_keys() { 2.0 } else { 1.0 };
         let (bias, third) = match self.bias {
             None => (0.0, 0.0),
-            Some(ScoreBias::Alibi | ScoreBias::AlibiShare { .. }) => (2.0, 0.0),
+            Some(ScoreBias::Alibi | ScoreBias::AlibiShare { .. } | ScoreBias::AlibiBf16 { .. }) => {
+                (2.0, 0.0)
+            }
             Some(ScoreBias::Relative(buckets)) => (1.0, (buckets.count * self.heads) as f64),
             Some(ScoreBias::PositionKeys) => (0.0, step.context() * self.heads as f64 * dim),
         };
@@ -152,7 +164,7 @@ impl Operator for Scores {
                             })
                         });
                         let score = S::on(Engine::Vector, || {
-                            self.finish(dot, h as u64, from as f64 - to as f64, &table)
+                            self.finish(dot, h as u64, (from as f64, to as f64), &table)
                         });
                         out.set(pair, h, score);
                     }

@@ -179,11 +179,8 @@ fn check_greedy(model: &Model) -> Result<(), String> {
 }
 
 /// Cases whose mathematics is not supported, with the field that the refusal names.
-const REFUSED: &[(&str, &str)] = &[
-    ("falcon-alibi", "`alibi: true`"),
-    ("phi3-longrope", "`longrope`"),
-    ("llama-rope-factors", "`rope_freqs.weight`"),
-];
+const REFUSED: &[(&str, &str)] =
+    &[("phi3-longrope", "`longrope`"), ("llama-rope-factors", "`rope_freqs.weight`")];
 
 /// Whether a case is refused, as it should be.
 fn is_refused(name: &str, model: impl Fn() -> Result<Model, String>) -> bool {

@@ -144,12 +144,12 @@ pub(super) fn scores<S: Real>(
                 for i in first..end {
                     let from = s.query_position(i, op.mask) as f64;
                     for key in s.visible(i, op.mask) {
-                        let distance = from - s.key_position(key, op.mask) as f64;
+                        let positions = (from, s.key_position(key, op.mask) as f64);
                         for g in 0..group {
                             let at = (g * (end - first) + i - first) * range.len();
                             let dot = dots[at + key - range.start];
                             let h = kv * group + g;
-                            out.set(pair, h, op.finish(dot, h as u64, distance, &table));
+                            out.set(pair, h, op.finish(dot, h as u64, positions, &table));
                         }
                         pair += 1;
                     }

@@ -171,8 +171,8 @@ impl<S: Real> Attention<'_, S> {
             *dot = match self.parts.scoring {
                 Scoring::Latent(s) => *dot * <S as Scalar>::constant(s.scale),
                 Scoring::Plain(s) => {
-                    let distance = from - task.sequence.key_position(key, mask) as f64;
-                    s.finish(*dot, head, distance, &self.table)
+                    let to = task.sequence.key_position(key, mask) as f64;
+                    s.finish(*dot, head, (from, to), &self.table)
                 }
             };
         }

@@ -4,7 +4,9 @@ use super::config::Config;
 use super::{Family, explain, rope::rope};
 use crate::diagnostic::Diagnostic;
 use crate::model::check::head_dim;
-use crate::model::{Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm};
+use crate::model::{
+    Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, Position,
+};
 
 pub(super) const FAMILY: Family =
     Family { model_type: "falcon", architecture: "FalconForCausalLM", read };
@@ -15,7 +17,6 @@ const DEFAULT_CONTEXT: u64 = 2048;
 /// The published files leave out `ffn_hidden_size` (4 hidden), `activation` (gelu),
 /// `tie_word_embeddings` (true) and `max_position_embeddings` (2048).
 fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
-    config.only("alibi", false)?;
     config.only("apply_residual_connection_post_layernorm", false)?;
     let hidden = config.size("hidden_size")?;
     let bias = config.flag_or("bias", false)?;
@@ -30,7 +31,7 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         hidden,
         layers: config.size("num_hidden_layers")?,
         max_context: config.size_opt("max_position_embeddings")?.unwrap_or(DEFAULT_CONTEXT),
-        position: rope(config, attention.head_dim)?,
+        position: position(config, attention.head_dim)?,
         attention,
         ffn: Ffn {
             inner: inner.unwrap_or(hidden.saturating_mul(4)),
@@ -50,6 +51,13 @@ fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
         embedding: Embedding { scale: None, norm: false },
         encoder: None,
     })
+}
+
+/// ALiBi or a rotation; the class of both is the same. `rope_theta` and `rope_scaling` of a model with
+/// ALiBi are not used.
+fn position(config: &mut Config, head_dim: u64) -> Result<Position, Diagnostic> {
+    let rotary = rope(config, head_dim)?;
+    Ok(if config.flag_or("alibi", false)? { Position::AlibiBf16 } else { rotary })
 }
 
 /// What two switches of the file say.

@@ -48,6 +48,7 @@ impl Wiring<'_> {
 
         let bias = match self.arch.position {
             Position::Alibi => Some(ScoreBias::Alibi),
+            Position::AlibiBf16 => Some(ScoreBias::AlibiBf16 { first: 0, of: heads }),
             Position::Relative { buckets: count, max_distance } => {
                 Some(ScoreBias::Relative(Buckets { count, max_distance, bidirectional: false }))
             }
@@ -97,6 +98,7 @@ impl Wiring<'_> {
         match self.arch.position {
             Position::Learned { .. }
             | Position::Alibi
+            | Position::AlibiBf16
             | Position::TransformerXl
             | Position::Relative { .. } => Ok(x),
             Position::Rope { theta, rotary_dim, pairing, scaling, local_theta } => {

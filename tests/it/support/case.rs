@@ -149,6 +149,7 @@ impl Case {
             }
             Position::Rope { .. }
             | Position::Alibi
+            | Position::AlibiBf16
             | Position::TransformerXl
             | Position::Relative { .. } => 0.0,
         };

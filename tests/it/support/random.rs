@@ -90,12 +90,13 @@ fn attention(e: &Extents) -> impl Strategy<Value = Attention> + use<> {
 fn position(positions: u64) -> impl Strategy<Value = (u64, Position)> {
     let scaling = prop_oneof![Just(None), Just(Some(RopeScaling::Linear { factor: 2.0 }))];
     let pairing = prop_oneof![Just(Pairing::Half), Just(Pairing::Interleaved)];
-    (0..4u8, 1..200u64, 0..3u64, pairing, scaling, of(Just(100.0))).prop_map(
+    (0..5u8, 1..200u64, 0..3u64, pairing, scaling, of(Just(100.0))).prop_map(
         move |(kind, part, offset, pairing, scaling, local)| {
             let position = match kind {
                 0 => Position::Learned { positions, offset },
                 1 => Position::Alibi,
                 2 => Position::TransformerXl,
+                3 => Position::AlibiBf16,
                 _ => Position::Rope {
                     theta: 1e4,
                     rotary_dim: 0,

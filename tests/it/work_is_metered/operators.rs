@@ -127,7 +127,9 @@ pub(super) fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
     let past = past.map(|rows| TensorType::cache(rows, s.kv_heads, dim, kept));
     let buckets = Buckets { count: 8, max_distance: 6, bidirectional: s.flag };
     let score_bias = match s.mask {
-        Mask::Sliding { .. } | Mask::Part { .. } => Some(ScoreBias::Alibi),
+        Mask::Sliding { .. } => Some(ScoreBias::Alibi),
+        Mask::Part { .. } if s.flag => Some(ScoreBias::AlibiBf16 { first: 0, of: heads }),
+        Mask::Part { .. } => Some(ScoreBias::Alibi),
         Mask::Full | Mask::Causal | Mask::Striped { .. } => Some(ScoreBias::Relative(buckets)),
         Mask::Cross => None,
     };
