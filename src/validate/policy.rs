@@ -51,7 +51,7 @@ pub const POLICIES: &[Policy] = &[
     },
     Policy {
         name: "flash-attention",
-        says: "largest error 2x (3x where scores are capped), mean error 1.5x the emulation's",
+        says: "largest error 2x (3x where scores are capped, 4x over an fp8 cache), mean error 1.5x the emulation's",
         rule: Rule::Multiple(1.5),
     },
     Policy {

@@ -1,22 +1,23 @@
 //! Cases of attention: the truth by the graph's operators, schedules with known bugs.
 
+mod cache;
+mod memory;
 mod mutants;
+mod operators;
+mod orders;
 mod paged;
 mod schedule;
+mod shape;
 
+pub use cache::{CacheDtype, CacheScales, Reading};
 pub use mutants::{BUGS, Bug};
 pub use schedule::{Bugs, Schedule};
 
 use super::dtype::Dtype;
-use super::evaluate::{Evaluated, of, rounded, run, values};
+use super::evaluate::Evaluated;
 use super::random::Random;
-use crate::op::scalar::Scalar;
-use crate::op::{ScoreBias, Scores, Softmax, WeightedSum};
-use crate::tensor::{Mask, Step, StepError};
 use crate::validate::case::sizes;
-use crate::validate::{
-    Case, CaseError, Inputs, Layout, Mutant, Output, Outputs, Precision, Stored, Usual,
-};
+use crate::validate::{Case, CaseError, Inputs, Layout, Mutant, Output, Outputs, Precision, Usual};
 use paged::Walk;
 use serde::{Deserialize, Serialize};
 
@@ -31,9 +32,13 @@ pub struct Attention {
     /// Key and value heads
     #[arg(long, default_value = "2")]
     pub kv_heads: u64,
-    /// Elements of a head
+    /// Elements of a query's or key's head
     #[arg(long, default_value = "32")]
     pub head_dim: u64,
+    /// Elements of a value's head; as of a key's unless given
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_dim: Option<u64>,
     /// Sequences
     #[arg(long, default_value = "2")]
     pub batch: u64,
@@ -56,6 +61,14 @@ pub struct Attention {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<u64>,
+    /// Format of keys and values, codes with scales; dtype unless given
+    #[arg(long, value_enum)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_dtype: Option<CacheDtype>,
+    /// What shares a scale of keys and one of values under kv_dtype; all heads unless given
+    #[arg(long, value_enum, requires = "kv_dtype")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_scales: Option<CacheScales>,
     /// Soft cap of the scores
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,108 +93,26 @@ pub struct Attention {
     pub seed: u64,
 }
 
-impl Attention {
-    /// Positions of a sequence.
-    pub fn keys(&self) -> u64 {
-        self.kv_seq.unwrap_or(self.seq.saturating_add(130))
-    }
-
-    fn step(&self) -> Result<Step, StepError> {
-        match self.non_causal {
-            true => Step::prefill(self.batch, self.seq)?.with_source(self.keys()),
-            false => Step::chunked(self.batch, self.seq, self.keys() - self.seq),
-        }
-    }
-
-    /// The operators' mask.
-    pub const fn mask(&self) -> Mask {
-        match self.window {
-            _ if self.non_causal => Mask::Cross,
-            Some(window) => Mask::Sliding { window },
-            None => Mask::Causal,
-        }
-    }
-
-    /// What scores are multiplied with.
-    pub fn scale(&self) -> f64 {
-        self.scale.unwrap_or_else(|| self.usual_scale())
-    }
-
-    /// `1 / sqrt(head_dim)`.
-    fn usual_scale(&self) -> f64 {
-        1.0 / (self.head_dim as f64).sqrt()
-    }
-
-    /// Extents of queries and output.
-    pub const fn query_shape(&self) -> [u64; 4] {
-        [self.batch, self.seq, self.heads, self.head_dim]
-    }
-
-    /// Extents of keys and of values.
-    pub fn key_shape(&self) -> [u64; 4] {
-        [self.batch, self.keys(), self.kv_heads, self.head_dim]
-    }
-
-    fn layout(&self, name: &str, says: &'static str, shape: [u64; 4]) -> Layout {
-        let [batch, tokens, heads, dim] = shape;
-        let (of_tokens, of_heads) = match name {
-            "q" | "out" => ("token", "head"),
-            _ => ("position", "key head"),
-        };
-        let axes = [("sequence", batch), (of_tokens, tokens), (of_heads, heads), ("element", dim)];
-        Layout::new(name, says, axes, self.dtype.stored())
-    }
-}
-
-impl Evaluated for Attention {
-    fn format(&self) -> Stored {
-        self.dtype.stored()
-    }
-
-    fn evaluated<S: Scalar>(&self, inputs: &Inputs, format: Option<Stored>) -> Vec<f64> {
-        let step = self.step().expect("invariant: a checked case has a step");
-        let (mask, heads, kv_heads) = (self.mask(), self.heads, self.kv_heads);
-        let head_dim = self.head_dim;
-        let scores = Scores {
-            heads,
-            kv_heads,
-            head_dim,
-            mask,
-            scale: self.scale(),
-            softcap: self.softcap,
-            bias: self.alibi.then_some(ScoreBias::Alibi),
-        };
-        let softmax = Softmax { heads, mask, sinks: self.sinks };
-        let sum = WeightedSum { heads, kv_heads, head_dim, mask, expanded: false };
-        let [q, k, v] = ["q", "k", "v"].map(|name| of::<S>(inputs.of(name)));
-        let sinks: Vec<S> = if self.sinks { of(inputs.of("sinks")) } else { vec![] };
-        let [wide, narrow, h] = [heads * head_dim, kv_heads * head_dim, heads].map(|n| n as usize);
-        let pairs = step.pairs(mask) as usize;
-        let s = run(&scores, &step, &[(&q, wide), (&k, narrow)], (pairs, h));
-        let operands: [(&[S], usize); 2] = [(&s, h), (&sinks, h)];
-        let p = run(&softmax, &step, &operands[..1 + usize::from(self.sinks)], (pairs, h));
-        let p = rounded(format, p);
-        let rows = q.len() / wide;
-        let out = run(&sum, &step, &[(&p, h), (&v, narrow)], (rows, wide));
-        values(&rounded(format, out))
-    }
-}
-
 impl Case for Attention {
     fn check(&self) -> Result<(), CaseError> {
         let Self { heads, kv_heads, head_dim, batch, seq, .. } = *self;
+        let value_dim = self.value_dim();
         let mut named = vec![("heads", heads), ("kv_heads", kv_heads), ("head_dim", head_dim)];
-        named.extend([("batch", batch), ("seq", seq), ("kv_seq", self.keys())]);
+        named.extend([("value_dim", value_dim), ("batch", batch), ("seq", seq)]);
+        named.push(("kv_seq", self.keys()));
         named.extend(self.window.map(|w| ("window", w)));
         named.extend(self.block.map(|b| ("block", b)));
-        let work: f64 =
-            [heads, head_dim, batch, seq, self.keys()].map(|n| n as f64).iter().product();
-        sizes(&named, 2.0 * work)?;
+        let pairs: f64 = [heads, batch, seq, self.keys()].map(|n| n as f64).iter().product();
+        sizes(&named, pairs * (head_dim as f64 + value_dim as f64))?;
         if !heads.is_multiple_of(kv_heads) {
             return Err(CaseError::Heads { heads, kv_heads });
         }
         if self.non_causal && (self.window.is_some() || self.alibi) {
             let why = "windows and ALiBi are of causal attention".to_owned();
+            return Err(CaseError::Number(why));
+        }
+        if self.kv_scales.is_some() && self.kv_dtype.is_none() {
+            let why = "kv_scales are of kv_dtype, which is not given".to_owned();
             return Err(CaseError::Number(why));
         }
         if seq > self.keys() && !self.non_causal {
@@ -200,9 +131,11 @@ impl Case for Attention {
         let Self { heads, kv_heads, head_dim, seq, batch, dtype, .. } = self;
         let keys = self.keys();
         let place = if self.non_causal { "over all of" } else { "at the end of" };
+        let values = self.value_dim.map_or(String::new(), |dim| format!(", values of {dim}"));
+        let cache = self.kv_dtype.map_or(String::new(), |kv| format!(" over a cache in {kv}"));
         format!(
-            "attention, {heads} query and {kv_heads} key heads of {head_dim}, {seq} tokens {place} {keys}, \
-             batch {batch}, {dtype}"
+            "attention, {heads} query and {kv_heads} key heads of {head_dim}{values}, {seq} tokens {place} \
+             {keys}, batch {batch}, {dtype}{cache}"
         )
     }
 
@@ -218,6 +151,7 @@ impl Case for Attention {
             format!("Scores are scaled by {}.", self.scale()),
             "Query head h reads key head h / (heads / kv_heads).".to_owned(),
         ]);
+        lines.extend(self.cache_says());
         lines.extend(self.block.map(|b| {
             format!(
                 "The key at position p of sequence s is in block block_table[s, p / {b}], at place p % {b}; \
@@ -238,32 +172,30 @@ impl Case for Attention {
         let mut random = Random::new(self.seed);
         let mut arrays = vec![
             random.array(self.layout("q", "queries", self.query_shape())),
-            random.array(self.layout("k", "keys", self.key_shape())),
-            random.array(self.layout("v", "values, as keys", self.key_shape())),
+            self.cached(&mut random, self.layout("k", "keys", self.key_shape())),
+            self.cached(&mut random, self.layout("v", "values", self.value_shape())),
         ];
         if self.sinks {
             let says = "a score per head that joins the sum";
             let axes = [("head", self.heads)];
             arrays.push(random.array(Layout::new("sinks", says, axes, self.dtype.stored())));
         }
+        arrays.extend(self.scale_arrays(&mut random));
         self.in_blocks(&mut random, Inputs(arrays))
     }
 
     fn outputs(&self) -> Vec<Output> {
-        let layout = self.layout("out", "the output", self.query_shape());
+        let layout = self.layout("out", "the output", self.out_shape());
         vec![Output { layout, discrete: false }]
     }
 
     fn eval(&self, inputs: &Inputs, precision: Precision) -> Outputs {
         let inputs = self.contiguous(inputs, Walk::Right);
-        self.in_precision(&inputs, precision)
+        self.in_precision(&self.dequantized(&inputs, Reading::Right), precision)
     }
 
-    /// Tiles of 64 keys.
     fn orders(&self, inputs: &Inputs) -> Vec<Outputs> {
-        let format = Some(self.dtype.float());
-        let tiled = Schedule { tile: 64, probabilities: format, output: format, ..Schedule::PLAIN };
-        vec![vec![tiled.run::<f32>(self, &self.contiguous(inputs, Walk::Right))]]
+        orders::of(self, inputs)
     }
 
     fn mutants(&self) -> Vec<Mutant<'_>> {
@@ -271,7 +203,9 @@ impl Case for Attention {
     }
 
     fn usual(&self) -> Usual {
-        let multiple = if self.softcap.is_some() { 3.0 } else { 2.0 };
+        let capped = if self.softcap.is_some() { 3.0 } else { 2.0 };
+        let narrow = self.kv_dtype.is_some_and(CacheDtype::is_float);
+        let multiple = if narrow { 4.0 } else { capped };
         Usual { nmse: 5e-4, multiple, ..Usual::PLAIN }
     }
 }

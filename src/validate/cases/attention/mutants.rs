@@ -1,8 +1,9 @@
 //! Known bugs of attention kernels. To add one: a row in the list below.
 
-use super::Attention;
-use super::paged::{WALKS, Walk};
+use super::memory::{halves, heads_first, keys_as_values, out_as_queries, swapped, values_as_keys};
+use super::paged::WALKS;
 use super::schedule::Schedule;
+use super::{Attention, Reading};
 use crate::codec::Float;
 use crate::validate::{Case, Inputs, Mutant, Precision};
 
@@ -72,13 +73,23 @@ pub const BUGS: &[Bug] = &[
     bug("sinks-missing", "sinks do not join the sum", |s| s.bugs.sinks = false),
     bug("fp16-sums", "sums are kept in fp16", |s| s.bugs.sums = Some(Float::FP16)),
     bug("values-halves", "the halves of a value's head are swapped", |s| {
-        s.bugs.inputs = |case, inputs| inputs.with("v", halves(case, inputs.of("v")));
+        s.bugs.inputs = |case, inputs| inputs.with("v", halves(case.value_dim(), inputs.of("v")));
     }),
     bug("query-halves", "the halves of a query's head are swapped", |s| {
-        s.bugs.inputs = |case, inputs| inputs.with("q", halves(case, inputs.of("q")));
+        s.bugs.inputs = |case, inputs| inputs.with("q", halves(case.head_dim, inputs.of("q")));
     }),
-    bug("kv-swapped", "keys and values are swapped", |s| {
-        s.bugs.inputs = |_, i| i.with("k", i.of("v").to_vec()).with("v", i.of("k").to_vec());
+    bug("kv-swapped", "keys and values are swapped", |s| s.bugs.memory = swapped),
+    bug("scale-of-values", "scores are scaled by 1/sqrt of the values' width", |s| {
+        s.bugs.scale = |case| 1.0 / (case.value_dim() as f64).sqrt() / case.scale();
+    }),
+    bug("value-stride", "values are read with the stride of keys", |s| {
+        s.bugs.memory = values_as_keys;
+    }),
+    bug("key-stride", "keys are read with the stride of values", |s| {
+        s.bugs.memory = keys_as_values;
+    }),
+    bug("out-stride", "the output is written with the stride of queries", |s| {
+        s.bugs.output = out_as_queries;
     }),
     bug("q-layout", "queries are read as [heads, tokens, d]", |s| {
         s.bugs.inputs =
@@ -90,14 +101,48 @@ pub const BUGS: &[Bug] = &[
     }),
     bug("v-layout", "values are read as [heads, tokens, d]", |s| {
         s.bugs.inputs =
-            |case, inputs| inputs.with("v", heads_first(inputs.of("v"), case.key_shape()));
+            |case, inputs| inputs.with("v", heads_first(inputs.of("v"), case.value_shape()));
     }),
     bug("out-layout", "the output is written as [heads, tokens, d]", |s| {
         s.bugs.output = |case, out| {
-            let [b, t, h, d] = case.query_shape();
+            let [b, t, h, d] = case.out_shape();
             heads_first(&out, [b, h, t, d])
         };
     }),
+    bug("k-scale-missing", "keys are not multiplied by their scale", |s| {
+        s.bugs.cache = Reading::KeysUnscaled;
+    }),
+    bug("v-scale-missing", "values are not multiplied by their scale", |s| {
+        s.bugs.cache = Reading::ValuesUnscaled;
+    }),
+    bug("kv-scales-swapped", "the scales of keys and of values are swapped", |s| {
+        s.bugs.cache = Reading::Swapped;
+    }),
+    bug("kv-scale-neighbour", "the scales of the head behind", |s| {
+        s.bugs.cache = Reading::NextHead;
+    }),
+    bug("kv-scale-first", "the scales of head 0 are taken for every head", |s| {
+        s.bugs.cache = Reading::FirstHead;
+    }),
+    bug("k-scale-inverse", "keys are divided by their scale", |s| {
+        s.bugs.cache = Reading::KeysDivided;
+    }),
+    bug("v-scale-inverse", "values are divided by their scale", |s| {
+        s.bugs.cache = Reading::ValuesDivided;
+    }),
+    bug("k-scale-twice", "keys are multiplied by their scale twice", |s| {
+        s.bugs.cache = Reading::KeysTwice;
+    }),
+    bug("v-scale-twice", "values are multiplied by their scale twice", |s| {
+        s.bugs.cache = Reading::ValuesTwice;
+    }),
+    bug("fnuz", "e4m3fn is read as e4m3fnuz, whose exponent's bias is one more", |s| {
+        s.bugs.cache = Reading::Fnuz;
+    }),
+    bug("other-float", "e4m3 is read as e5m2, or e5m2 as e4m3", |s| {
+        s.bugs.cache = Reading::OtherFloat;
+    }),
+    bug("other-sign", "codes with a sign are read without", |s| s.bugs.cache = Reading::Unsigned),
 ];
 
 /// Sizes of tiles that are tried where a bug depends on them.
@@ -114,10 +159,9 @@ pub(super) fn of(case: &Attention) -> Vec<Mutant<'_>> {
                 let mut schedule =
                     Schedule { tile, probabilities: format, output: format, ..Schedule::PLAIN };
                 (bug.plant)(&mut schedule);
-                let inputs = case.contiguous(inputs, Walk::Right);
                 vec![match precision {
-                    Precision::Exact => schedule.run::<f64>(case, &inputs),
-                    Precision::Kernel => schedule.run::<f32>(case, &inputs),
+                    Precision::Exact => schedule.run::<f64>(case, inputs),
+                    Precision::Kernel => schedule.run::<f32>(case, inputs),
                 }]
             })
         })
@@ -130,22 +174,4 @@ pub(super) fn of(case: &Attention) -> Vec<Mutant<'_>> {
         })
     });
     BUGS.iter().flat_map(forms).chain(walks).collect()
-}
-
-/// What a reader of `[batch, tokens, heads, d]` finds who takes it for `[batch, heads, tokens, d]`.
-fn heads_first(values: &[f64], [batch, tokens, heads, dim]: [u64; 4]) -> Vec<f64> {
-    let [batch, tokens, heads, dim] = [batch, tokens, heads, dim].map(|n| n as usize);
-    let mut out = Vec::with_capacity(values.len());
-    for (b, t, h) in
-        (0..batch).flat_map(|b| (0..tokens).flat_map(move |t| (0..heads).map(move |h| (b, t, h))))
-    {
-        out.extend_from_slice(&values[((b * heads + h) * tokens + t) * dim..][..dim]);
-    }
-    out
-}
-
-fn halves(case: &Attention, values: &[f64]) -> Vec<f64> {
-    let dim = case.head_dim as usize;
-    let turned = |head: &[f64]| [&head[dim / 2..], &head[..dim / 2]].concat();
-    values.chunks_exact(dim).flat_map(turned).collect()
 }

@@ -51,15 +51,16 @@ impl Attention {
     }
 
     fn moved(&self, array: Array, table: &Array, block: u64, random: &mut Random) -> Array {
+        let dim = array.layout.width() as u64;
         let axes = [
             ("block", table.values.len() as u64),
             ("place", block),
             ("key head", self.kv_heads),
-            ("element", self.head_dim),
+            ("element", dim),
         ];
         let layout = Layout { axes: axes.to_vec(), ..array.layout };
-        let mut cache = random.array(layout);
-        let width = (self.kv_heads * self.head_dim) as usize;
+        let mut cache = self.cached(random, layout);
+        let width = (self.kv_heads * dim) as usize;
         let (keys, block) = (self.keys() as usize, block as usize);
         let columns = table.values.len() / self.batch as usize;
         for (row, values) in array.values.chunks_exact(width).enumerate() {
@@ -76,7 +77,6 @@ impl Attention {
         let Some(block) = self.block else { return Cow::Borrowed(inputs) };
         let table = inputs.of("block_table");
         let columns = table.len() / self.batch as usize;
-        let width = (self.kv_heads * self.head_dim) as usize;
         let last = (self.keys() - 1) / block;
         let physical = |b: usize, column: usize| match walk {
             Walk::Right => table[b * columns + column] as usize,
@@ -88,8 +88,9 @@ impl Attention {
                 table[b * columns + column] as usize
             }
         };
-        let gathered = |name: &str| {
+        let gathered = |name: &str, dim: u64| {
             let (cache, block) = (inputs.of(name), block as usize);
+            let width = (self.kv_heads * dim) as usize;
             let row = |b: usize, position: usize| {
                 let first = (physical(b, position / block) * block + position % block) * width;
                 cache[first..first + width].to_vec()
@@ -98,6 +99,7 @@ impl Attention {
                 .flat_map(|b| (0..self.keys() as usize).map(move |position| (b, position)));
             rows.flat_map(|(b, position)| row(b, position)).collect()
         };
-        Cow::Owned(inputs.with("k", gathered("k")).with("v", gathered("v")))
+        let (k, v) = (gathered("k", self.head_dim), gathered("v", self.value_dim()));
+        Cow::Owned(inputs.with("k", k).with("v", v))
     }
 }

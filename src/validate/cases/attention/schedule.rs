@@ -1,6 +1,7 @@
 //! Attention as kernels run it: tiles of keys, online softmax, splits of the keys; with hooks for bugs.
 
-use super::Attention;
+use super::paged::Walk;
+use super::{Attention, Reading};
 use crate::codec::{Float, Overflow};
 use crate::op::alibi_slope;
 use crate::op::scalar::Scalar;
@@ -17,6 +18,8 @@ pub struct Schedule {
     pub probabilities: Option<Float>,
     /// Format of the output.
     pub output: Option<Float>,
+    /// Format that keys and values of a quantized cache are rounded to as numbers.
+    pub cache: Option<Float>,
     /// What is done wrong.
     pub bugs: Bugs,
 }
@@ -56,8 +59,12 @@ pub struct Bugs {
     pub sinks: bool,
     /// Format that every sum is rounded to at every step.
     pub sums: Option<Float>,
-    /// What becomes of the inputs beforehand.
+    /// What is read where keys and values lie, in blocks or not.
+    pub memory: fn(&Attention, &Inputs) -> Inputs,
+    /// What becomes of the inputs beforehand, keys and values by position.
     pub inputs: fn(&Attention, &Inputs) -> Inputs,
+    /// How codes of a quantized cache are read.
+    pub cache: Reading,
     /// What becomes of the output.
     pub output: fn(&Attention, Vec<f64>) -> Vec<f64>,
 }
@@ -81,7 +88,9 @@ impl Bugs {
         alibi: true,
         sinks: true,
         sums: None,
+        memory: |_, inputs| inputs.clone(),
         inputs: |_, inputs| inputs.clone(),
+        cache: Reading::Right,
         output: |_, out| out,
     };
 }
@@ -99,26 +108,39 @@ fn rounded<S: Scalar>(format: Option<Float>, x: S) -> S {
 
 impl Schedule {
     /// Tiles of 32 keys in one part, nothing rounded, nothing wrong.
-    pub const PLAIN: Self =
-        Self { tile: 32, splits: 1, probabilities: None, output: None, bugs: Bugs::NONE };
+    pub const PLAIN: Self = Self {
+        tile: 32,
+        splits: 1,
+        probabilities: None,
+        output: None,
+        cache: None,
+        bugs: Bugs::NONE,
+    };
 
-    /// The output, `[batch, queries, heads, head_dim]`.
+    /// The output, `[batch, queries, heads, value_dim]`, of the case's inputs.
     pub fn run<S: Scalar>(&self, case: &Attention, inputs: &Inputs) -> Vec<f64> {
-        let inputs = (self.bugs.inputs)(case, inputs);
+        let inputs = (self.bugs.memory)(case, inputs);
+        let inputs = (self.bugs.inputs)(case, &case.contiguous(&inputs, Walk::Right));
+        let inputs = case.dequantized(&inputs, self.bugs.cache);
         let of = |x: &[f64]| -> Vec<S> { x.iter().map(|&x| S::constant(x)).collect() };
-        let [q, k, v] = ["q", "k", "v"].map(|name| of(inputs.of(name)));
-        let dim = case.head_dim as usize;
+        let cached = |name| -> Vec<S> {
+            of(inputs.of(name)).into_iter().map(|x| rounded(self.cache, x)).collect()
+        };
+        let (q, k, v) = (of(inputs.of("q")), cached("k"), cached("v"));
+        let [dim, of_values] = [case.head_dim, case.value_dim()].map(|n| n as usize);
         let [heads, kv_heads] = [case.heads, case.kv_heads].map(|n| n as usize);
         let [queries, keys] = [case.seq, case.keys()].map(|n| n as usize);
         let mut out = Vec::with_capacity(q.len());
         for row in 0..case.batch as usize * queries * heads {
             let (h, i, b) = (row % heads, row / heads % queries, row / heads / queries);
             let kv = (self.bugs.head)(case, h);
-            let at = |key: usize| ((b * keys + key) * kv_heads + kv) * dim;
+            let at = |key: usize| (b * keys + key) * kv_heads + kv;
             let query = &q[row * dim..][..dim];
-            let score = |key: usize| self.score(case, query, &k[at(key)..][..dim], (h, i, key));
+            let score =
+                |key: usize| self.score(case, query, &k[at(key) * dim..][..dim], (h, i, key));
             let sink = (case.sinks && self.bugs.sinks).then(|| S::constant(inputs.of("sinks")[h]));
-            let row = self.row(case, i, &score, &|key| &v[at(key)..][..dim], sink);
+            let value = |key: usize| &v[at(key) * of_values..][..of_values];
+            let row = self.row(case, i, &score, &value, sink);
             out.extend(row.into_iter().map(|x| rounded(self.output, x).value()));
         }
         (self.bugs.output)(case, out)
@@ -168,7 +190,7 @@ impl Schedule {
         value: &dyn Fn(usize) -> &'a [S],
         sink: Option<S>,
     ) -> Vec<S> {
-        let (seen, dim) = (self.visible(case, i), case.head_dim as usize);
+        let (seen, dim) = (self.visible(case, i), case.value_dim() as usize);
         let keys = case.keys() as usize;
         let tiles = keys.div_ceil(self.tile);
         let read = if self.bugs.short { tiles - 1 } else { tiles };

@@ -14,12 +14,15 @@ fn case(seed: u64, dtype: Dtype) -> Attention {
         heads: 4,
         kv_heads: pick(&[2, 4, 1], 2),
         head_dim: pick(&[8, 16], 5),
+        value_dim: None,
         batch: 1,
         seq: pick(&[1, 3, 5], 3).min(keys),
         kv_seq: Some(keys),
         window: (seed % 5 == 4).then_some(33),
         non_causal: false,
         block: None,
+        kv_dtype: None,
+        kv_scales: None,
         softcap: (seed % 7 == 6).then_some(2.0),
         scale: None,
         alibi: seed % 11 == 10,
@@ -37,7 +40,7 @@ fn judged<'a>(got: &'a [f64], references: &'a [Reference]) -> Judged<'a> {
 fn kernel(case: &Attention, tile: usize, splits: usize, wide: bool) -> Schedule {
     let narrow = Some(case.dtype.float());
     let probabilities = if wide { None } else { narrow };
-    Schedule { tile, splits, probabilities, output: narrow, bugs: Bugs::NONE }
+    Schedule { tile, splits, probabilities, output: narrow, ..Schedule::PLAIN }
 }
 
 #[test]
@@ -58,22 +61,49 @@ fn a_schedule_without_bugs_is_the_operators() {
     }
 }
 
+/// Tiles, splits, probabilities in bf16 or f32, the last two not among the emulations' orders; over a quantized
+/// cache scales folded, or numbers rounded.
+fn passes_right_kernels(case: &Attention) {
+    let inputs = case.inputs();
+    let references = references(case, &inputs);
+    let kernels = [
+        (32, 1, false),
+        (64, 4, false),
+        (128, 1, true),
+        (32, 4, true),
+        (48, 3, false),
+        (8, 1, true),
+    ];
+    for (tile, splits, wide) in kernels {
+        let folded = kernel(case, tile, splits, wide);
+        let converted = Schedule { cache: Some(case.dtype.float()), ..folded };
+        for schedule in [folded, converted].iter().take(1 + usize::from(case.kv_dtype.is_some())) {
+            let got = schedule.run::<f32>(case, &inputs);
+            let verdict = Verdict::of(&POLICIES[0], &judged(&got, &references));
+            let (measured, limit) = (verdict.measured, verdict.limit);
+            assert!(verdict.passed, "{case:?} {tile} {splits} {measured} {limit}");
+        }
+    }
+}
+
 #[test]
 fn a_right_kernel_is_never_failed() {
-    for seed in 0..1000 {
-        let case = case(seed, FORMATS[seed as usize % 3]);
-        let inputs = case.inputs();
-        let references = references(&case, &inputs);
-        for (tile, splits, wide) in [(32, 1, false), (64, 4, false), (128, 1, true), (32, 4, true)]
-        {
-            let got = kernel(&case, tile, splits, wide).run::<f32>(&case, &inputs);
-            let verdict = Verdict::of(&POLICIES[0], &judged(&got, &references));
-            assert!(
-                verdict.passed,
-                "{case:?} {tile} {splits} {} {}",
-                verdict.measured, verdict.limit
-            );
-        }
+    // Behind the first thousand seeds those that one order of sums alone failed, of a hundred thousand.
+    let seeds = (0..1000).chain([13_209_553, 36_519_508]);
+    seeds.for_each(|seed| passes_right_kernels(&case(seed, FORMATS[seed as usize % 3])));
+}
+
+/// The same with values of another width than keys, and over quantized caches.
+#[test]
+fn a_right_kernel_of_other_widths_and_formats_is_never_failed() {
+    const CACHES: [Option<CacheDtype>; 4] =
+        [None, Some(CacheDtype::Fp8E4m3), Some(CacheDtype::Fp8E5m2), Some(CacheDtype::Int8)];
+    for seed in 1000..1400 {
+        let at = seed as usize;
+        let (kv_dtype, value_dim) = (CACHES[at % 4], [None, Some(12), Some(24)][at % 3]);
+        let kv_scales = kv_dtype.filter(|_| seed % 5 > 1).map(|_| CacheScales::Head);
+        let plain = case(seed, FORMATS[at / 12 % 3]);
+        passes_right_kernels(&Attention { kv_dtype, value_dim, kv_scales, ..plain });
     }
 }
 
@@ -103,12 +133,15 @@ fn shown(dtype: Dtype, seq: u64, window: Option<u64>, extras: bool) -> Attention
         heads,
         kv_heads,
         head_dim,
+        value_dim: None,
         batch,
         seq,
         kv_seq,
         window,
         non_causal: false,
         block: None,
+        kv_dtype: None,
+        kv_scales: None,
         softcap,
         scale: None,
         alibi,
@@ -116,6 +149,12 @@ fn shown(dtype: Dtype, seq: u64, window: Option<u64>, extras: bool) -> Attention
         dtype,
         seed,
     }
+}
+
+/// The same over a quantized cache.
+fn cached(dtype: Dtype, seq: u64, kv: CacheDtype, scales: CacheScales) -> Attention {
+    let (kv_dtype, kv_scales) = (Some(kv), Some(scales));
+    Attention { kv_dtype, kv_scales, ..shown(dtype, seq, None, false) }
 }
 
 #[test]
@@ -130,6 +169,19 @@ fn bugs_are_told_apart_in_prefill_and_decode() {
         Attention { scale: Some(0.4), ..shown(Dtype::Bf16, 20, None, false) },
         Attention { block: Some(16), ..shown(Dtype::Bf16, 20, None, false) },
         Attention { block: Some(32), ..shown(Dtype::Fp32, 1, None, false) },
+        Attention { value_dim: Some(10), ..shown(Dtype::Bf16, 20, None, false) },
+        Attention { value_dim: Some(24), block: Some(16), ..shown(Dtype::Fp32, 1, None, false) },
+        cached(Dtype::Bf16, 20, CacheDtype::Fp8E4m3, CacheScales::Tensor),
+        cached(Dtype::Bf16, 1, CacheDtype::Fp8E4m3, CacheScales::Head),
+        cached(Dtype::Fp16, 20, CacheDtype::Fp8E5m2, CacheScales::Head),
+        Attention {
+            block: Some(16),
+            ..cached(Dtype::Bf16, 1, CacheDtype::Int8, CacheScales::Head)
+        },
+        Attention {
+            value_dim: Some(8),
+            ..cached(Dtype::Fp32, 20, CacheDtype::Int8, CacheScales::Tensor)
+        },
     ];
     holds(&cases.each_ref().map(|case| case as &dyn Case));
 }
@@ -150,4 +202,40 @@ fn a_paged_cache_holds_what_lies_in_a_row() {
     }
     let exact = Precision::Exact;
     assert_eq!(paged.eval(&blocks, exact), plain.eval(&row, exact));
+}
+
+/// Codes times scales, in a cache of its own, are what attention over a plain cache sees.
+#[test]
+fn codes_times_scales_are_the_numbers() {
+    let coded = cached(Dtype::Fp32, 5, CacheDtype::Fp8E4m3, CacheScales::Head);
+    let plain = Attention { kv_dtype: None, kv_scales: None, ..coded.clone() };
+    let inputs = coded.inputs();
+    let by_hand = |name: &str, scales: &str| -> Vec<f64> {
+        let scale = |i: usize| inputs.of(scales)[i / 16 % 2];
+        inputs.of(name).iter().enumerate().map(|(i, code)| code * scale(i)).collect()
+    };
+    let numbers = inputs.with("k", by_hand("k", "k_scale")).with("v", by_hand("v", "v_scale"));
+    assert_ne!(inputs.of("k_scale")[0], inputs.of("k_scale")[1]);
+    assert_eq!(coded.eval(&inputs, Precision::Exact), plain.eval(&numbers, Precision::Exact));
+}
+
+/// Elements of a value are weighted each on its own: the first of wide values are what narrow ones give.
+#[test]
+fn values_of_another_width_are_weighted_alike() {
+    let wide = Attention { value_dim: Some(24), ..shown(Dtype::Fp32, 5, None, false) };
+    let narrow = Attention { value_dim: Some(10), ..wide.clone() };
+    let inputs = wide.inputs();
+    let first = |values: &[f64]| -> Vec<f64> {
+        values.chunks_exact(24).flat_map(|head| head[..10].to_vec()).collect()
+    };
+    let cut = inputs.with("v", first(inputs.of("v")));
+    let exact = Precision::Exact;
+    assert_eq!(narrow.eval(&cut, exact)[0], first(&wide.eval(&inputs, exact)[0]));
+}
+
+#[test]
+fn scales_without_codes_are_refused() {
+    let case =
+        Attention { kv_scales: Some(CacheScales::Head), ..shown(Dtype::Bf16, 5, None, false) };
+    assert!(matches!(case.check(), Err(CaseError::Number(why)) if why.contains("kv_dtype")));
 }

@@ -226,6 +226,7 @@ fn attention(graph: &Graph, keys: &LayerKeys, node: NodeId, op: &Op) -> Option<S
         heads: sum.heads,
         kv_heads: sum.kv_heads,
         head_dim: sum.head_dim,
+        value_dim: None,
         batch: keys.batch,
         seq: keys.seq,
         kv_seq: Some(match sum.mask {
@@ -236,6 +237,8 @@ fn attention(graph: &Graph, keys: &LayerKeys, node: NodeId, op: &Op) -> Option<S
         window: sum.mask.window(),
         non_causal: matches!(sum.mask, Mask::Cross | Mask::Full),
         block: None,
+        kv_dtype: None,
+        kv_scales: None,
         softcap: scores.softcap,
         scale: Some(scores.scale),
         alibi: scores.bias.is_some(),

@@ -301,9 +301,9 @@ fn rows_of_caches(
 
 /// Scores of attention that no case of attention has.
 fn other_scores(graph: &Graph) -> Vec<Place> {
-    use crate::op::ScoreBias::{PositionKeys, Relative};
+    use crate::op::ScoreBias::Alibi;
     each(graph, |op| match op {
-        Op::Scores(op) => matches!(op.bias, Some(Relative(_) | PositionKeys)),
+        Op::Scores(op) => !matches!(op.bias, None | Some(Alibi)),
         Op::LatentScores(_) => true,
         _ => false,
     })

@@ -1,6 +1,6 @@
 //! Cases of attention over sequences of other lengths each, packed one behind the other.
 
-use super::attention::Attention;
+use super::attention::{Attention, CacheDtype, CacheScales};
 use super::dtype::Dtype;
 use super::random::Random;
 use crate::formats::Kind;
@@ -22,9 +22,13 @@ pub struct VarlenCase {
     /// Key and value heads
     #[arg(long, default_value = "2")]
     pub kv_heads: u64,
-    /// Elements of a head
+    /// Elements of a query's or key's head
     #[arg(long, default_value = "32")]
     pub head_dim: u64,
+    /// Elements of a value's head; as of a key's unless given
+    #[arg(long)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_dim: Option<u64>,
     /// New tokens of each sequence; 1 is a decode step
     #[arg(long, value_delimiter = ',', default_value = "20,1,37")]
     pub queries: Vec<u64>,
@@ -35,6 +39,14 @@ pub struct VarlenCase {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<u64>,
+    /// Format of keys and values, codes with scales; dtype unless given
+    #[arg(long, value_enum)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_dtype: Option<CacheDtype>,
+    /// What shares a scale of keys and one of values under kv_dtype; all heads unless given
+    #[arg(long, value_enum, requires = "kv_dtype")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_scales: Option<CacheScales>,
     /// Soft cap of the scores
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +92,9 @@ const BOUNDS: &[(&str, &str, Keys)] = &[
     }),
 ];
 
+/// Arrays that all sequences share.
+const SCALES: [&str; 2] = ["k_scale", "v_scale"];
+
 /// Bugs of what no case here has.
 const ELSEWHERE: [&str; 3] = ["sinks-missing", "causal-by-mistake", "scale-usual"];
 
@@ -95,12 +110,15 @@ impl VarlenCase {
             heads: self.heads,
             kv_heads: self.kv_heads,
             head_dim: self.head_dim,
+            value_dim: self.value_dim,
             batch: 1,
             seq: self.queries[s],
             kv_seq: Some(keys),
             window: self.window,
             non_causal: false,
             block: None,
+            kv_dtype: self.kv_dtype,
+            kv_scales: self.kv_scales,
             softcap: self.softcap,
             scale: None,
             alibi: self.alibi,
@@ -110,14 +128,11 @@ impl VarlenCase {
         }
     }
 
-    fn layout(&self, name: &str, says: &'static str, (heads, lengths): (u64, &[u64])) -> Layout {
-        let (of_tokens, of_heads) = match name {
-            "q" | "out" => ("token", "head"),
-            _ => ("position", "key head"),
-        };
-        let axes =
-            [(of_tokens, lengths.iter().sum()), (of_heads, heads), ("element", self.head_dim)];
-        Layout::new(name, says, axes, self.dtype.stored())
+    /// The array of attention without its axis of sequences.
+    fn packed(&self, layout: Layout, lengths: &[u64]) -> Layout {
+        let mut axes = layout.axes[1..].to_vec();
+        axes[0].1 = lengths.iter().sum();
+        Layout { axes, ..layout }
     }
 
     fn bounds(name: &str, says: &'static str, lengths: &[u64]) -> Array {
@@ -127,12 +142,12 @@ impl VarlenCase {
     }
 
     /// Each sequence on its own, the outputs one behind the other.
-    fn each(
+    fn each<T>(
         &self,
         inputs: &Inputs,
         keys: Keys,
-        attend: impl Fn(&Attention, &Inputs) -> Vec<f64>,
-    ) -> Vec<f64> {
+        attend: impl Fn(&Attention, &Inputs) -> Vec<T>,
+    ) -> Vec<T> {
         let rows = |name: &str, width: u64, range: Range<u64>| -> Vec<f64> {
             let (values, width) = (inputs.of(name), width as usize);
             let last = values.len() / width - 1;
@@ -142,20 +157,20 @@ impl VarlenCase {
         let sequence = |s: usize| {
             let (first, length) = keys(self, s);
             let part = self.part(s, length);
-            let wide = self.heads * self.head_dim;
-            let narrow = self.kv_heads * self.head_dim;
             let new = Self::first(&self.queries, s)..Self::first(&self.queries, s + 1);
-            let array = |name: &str, says, shape: [u64; 4], values| {
-                let axes = ["sequence", "token", "head", "element"];
-                let axes: Vec<_> = axes.into_iter().zip(shape).collect();
-                Array { layout: Layout::new(name, says, axes, self.dtype.stored()), values }
+            let own = first..first + length;
+            let array = |name: &str, says, shape: [u64; 4], range: Range<u64>| {
+                let values = rows(name, shape[2] * shape[3], range);
+                Array { layout: part.layout(name, says, shape), values }
             };
-            let of = |name: &str| rows(name, narrow, first..first + length);
-            let alone = Inputs(vec![
-                array("q", "queries", part.query_shape(), rows("q", wide, new)),
-                array("k", "keys", part.key_shape(), of("k")),
-                array("v", "values", part.key_shape(), of("v")),
-            ]);
+            let mut arrays = vec![
+                array("q", "queries", part.query_shape(), new),
+                array("k", "keys", part.key_shape(), own.clone()),
+                array("v", "values", part.value_shape(), own),
+            ];
+            let scales = inputs.0.iter().filter(|a| SCALES.contains(&a.layout.name.as_str()));
+            arrays.extend(scales.cloned());
+            let alone = Inputs(arrays);
             attend(&part, &alone)
         };
         (0..self.queries.len()).flat_map(sequence).collect()
@@ -174,16 +189,19 @@ impl Case for VarlenCase {
         let named: Vec<_> = named.chain(self.keys.iter().map(|&n| ("keys", n))).collect();
         let pairs: f64 =
             self.queries.iter().zip(&self.keys).map(|(&q, &k)| q as f64 * k as f64).sum();
-        sizes(&named, 2.0 * pairs * self.heads as f64 * self.head_dim as f64)?;
+        let widths = self.head_dim as f64 + self.value_dim.unwrap_or(self.head_dim) as f64;
+        sizes(&named, pairs * self.heads as f64 * widths)?;
         (0..new).try_for_each(|s| self.part(s, self.keys[s]).check())
     }
 
     fn title(&self) -> String {
         let Self { heads, kv_heads, head_dim, queries, keys, dtype, .. } = self;
+        let values = self.value_dim.map_or(String::new(), |dim| format!(", values of {dim}"));
+        let cache = self.kv_dtype.map_or(String::new(), |kv| format!(" over a cache in {kv}"));
         let listed = |of: &[u64]| of.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
         format!(
-            "attention of packed sequences, {heads} query and {kv_heads} key heads of {head_dim}, {} tokens at \
-             the end of {}, {dtype}",
+            "attention of packed sequences, {heads} query and {kv_heads} key heads of {head_dim}{values}, {} \
+             tokens at the end of {}, {dtype}{cache}",
             listed(queries),
             listed(keys)
         )
@@ -205,11 +223,14 @@ impl Case for VarlenCase {
 
     fn inputs(&self) -> Inputs {
         let mut random = Random::new(self.seed);
-        let (wide, narrow) = ((self.heads, &*self.queries), (self.kv_heads, &*self.keys));
-        Inputs(vec![
-            random.array(self.layout("q", "queries", wide)),
-            random.array(self.layout("k", "keys", narrow)),
-            random.array(self.layout("v", "values, as keys", narrow)),
+        let one = self.part(0, self.keys[0]);
+        let q = self.packed(one.layout("q", "queries", one.query_shape()), &self.queries);
+        let k = self.packed(one.layout("k", "keys", one.key_shape()), &self.keys);
+        let v = self.packed(one.layout("v", "values", one.value_shape()), &self.keys);
+        let mut arrays = vec![
+            random.array(q),
+            one.cached(&mut random, k),
+            one.cached(&mut random, v),
             Self::bounds(
                 "cu_seqlens_q",
                 "first token of each sequence, and their number",
@@ -220,11 +241,14 @@ impl Case for VarlenCase {
                 "first key of each sequence, and their number",
                 &self.keys,
             ),
-        ])
+        ];
+        arrays.extend(one.scale_arrays(&mut random));
+        Inputs(arrays)
     }
 
     fn outputs(&self) -> Vec<Output> {
-        let layout = self.layout("out", "the output", (self.heads, &self.queries));
+        let one = self.part(0, self.keys[0]);
+        let layout = self.packed(one.layout("out", "the output", one.out_shape()), &self.queries);
         vec![Output { layout, discrete: false }]
     }
 
@@ -232,9 +256,14 @@ impl Case for VarlenCase {
         vec![self.each(inputs, right, |part, alone| part.eval(alone, precision).concat())]
     }
 
-    /// Those of each sequence.
+    /// Those of each sequence; the first again where a sequence has fewer than another.
     fn orders(&self, inputs: &Inputs) -> Vec<Outputs> {
-        vec![vec![self.each(inputs, right, |part, alone| part.orders(alone).concat().concat())]]
+        let parts: Vec<Vec<Vec<f64>>> = self.each(inputs, right, |part, alone| {
+            vec![part.orders(alone).into_iter().map(|outputs| outputs.concat()).collect()]
+        });
+        let count = parts.iter().map(Vec::len).max().unwrap_or(0);
+        let of = |at: usize| parts.iter().flat_map(|p| p[at % p.len()].iter().copied()).collect();
+        (0..count).map(|at| vec![of(at)]).collect()
     }
 
     /// Those of attention, in every sequence, and those of the bounds.
@@ -265,58 +294,4 @@ impl Case for VarlenCase {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::check::holds;
-    use super::*;
-
-    fn case(dtype: Dtype, seed: u64) -> VarlenCase {
-        VarlenCase {
-            heads: 4,
-            kv_heads: 2,
-            head_dim: 16,
-            queries: vec![20, 1, 37],
-            keys: vec![150, 70, 137],
-            window: None,
-            softcap: None,
-            alibi: false,
-            dtype,
-            seed,
-        }
-    }
-
-    #[test]
-    fn bugs_are_found_and_right_kernels_pass() {
-        let windowed = VarlenCase { window: Some(33), ..case(Dtype::Bf16, 2) };
-        let capped = VarlenCase { softcap: Some(2.0), alibi: true, ..case(Dtype::Fp16, 3) };
-        let decode =
-            VarlenCase { queries: vec![1; 4], keys: vec![141, 9, 37, 200], ..case(Dtype::Fp32, 4) };
-        holds(&[&case(Dtype::Bf16, 1), &windowed, &capped, &decode, &case(Dtype::Fp32, 5)]);
-    }
-
-    #[test]
-    fn a_sequence_is_what_it_is_alone() {
-        let both = case(Dtype::Fp32, 6);
-        let one = VarlenCase { queries: vec![20], keys: vec![150], ..both.clone() };
-        let inputs = both.inputs();
-        let cut =
-            |name: &str, heads: usize, rows: usize| inputs.of(name)[..rows * heads * 16].to_vec();
-        let alone = one.inputs().with("q", cut("q", 4, 20)).with("k", cut("k", 2, 150));
-        let alone = alone.with("v", cut("v", 2, 150));
-        let (all, first) =
-            (both.eval(&inputs, Precision::Exact), one.eval(&alone, Precision::Exact));
-        assert_eq!(all[0][..20 * 4 * 16], first[0][..]);
-    }
-
-    #[test]
-    fn lengths_that_do_not_fit_are_refused() {
-        let of = |queries: &[u64], keys: &[u64]| {
-            let (queries, keys) = (queries.to_vec(), keys.to_vec());
-            VarlenCase { queries, keys, ..case(Dtype::Bf16, 1) }.check()
-        };
-        assert!(matches!(of(&[1, 2], &[3]), Err(CaseError::Number(_))));
-        assert!(matches!(of(&[], &[]), Err(CaseError::Number(_))));
-        assert!(matches!(of(&[4], &[3]), Err(CaseError::Keys { queries: 4, keys: 3 })));
-        assert!(matches!(of(&[0], &[3]), Err(CaseError::Number(_))));
-        assert_eq!(of(&[3], &[3]), Ok(()));
-    }
-}
+mod tests;
