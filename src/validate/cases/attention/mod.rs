@@ -1,22 +1,20 @@
 //! Cases of attention: the truth by the graph's operators, schedules with known bugs.
 
 mod mutants;
+mod operators;
 mod paged;
+mod products;
 mod schedule;
 
 pub use mutants::{BUGS, Bug};
 pub use schedule::{Bugs, Schedule};
 
 use super::dtype::Dtype;
-use super::evaluate::{Evaluated, of, rounded, run, values};
+use super::evaluate::Evaluated;
 use super::random::Random;
-use crate::op::scalar::Scalar;
-use crate::op::{ScoreBias, Scores, Softmax, WeightedSum};
 use crate::tensor::{Mask, Step, StepError};
 use crate::validate::case::sizes;
-use crate::validate::{
-    Case, CaseError, Inputs, Layout, Mutant, Output, Outputs, Precision, Stored, Usual,
-};
+use crate::validate::{Case, CaseError, Inputs, Layout, Mutant, Output, Outputs, Precision, Usual};
 use paged::Walk;
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +120,11 @@ impl Attention {
         [self.batch, self.keys(), self.kv_heads, self.head_dim]
     }
 
+    /// Rows of the output: the heads of every new token.
+    pub(super) fn rows(&self) -> std::ops::Range<usize> {
+        0..(self.batch * self.seq * self.heads) as usize
+    }
+
     fn layout(&self, name: &str, says: &'static str, shape: [u64; 4]) -> Layout {
         let [batch, tokens, heads, dim] = shape;
         let (of_tokens, of_heads) = match name {
@@ -130,40 +133,6 @@ impl Attention {
         };
         let axes = [("sequence", batch), (of_tokens, tokens), (of_heads, heads), ("element", dim)];
         Layout::new(name, says, axes, self.dtype.stored())
-    }
-}
-
-impl Evaluated for Attention {
-    fn format(&self) -> Stored {
-        self.dtype.stored()
-    }
-
-    fn evaluated<S: Scalar>(&self, inputs: &Inputs, format: Option<Stored>) -> Vec<f64> {
-        let step = self.step().expect("invariant: a checked case has a step");
-        let (mask, heads, kv_heads) = (self.mask(), self.heads, self.kv_heads);
-        let head_dim = self.head_dim;
-        let scores = Scores {
-            heads,
-            kv_heads,
-            head_dim,
-            mask,
-            scale: self.scale(),
-            softcap: self.softcap,
-            bias: self.alibi.then_some(ScoreBias::Alibi),
-        };
-        let softmax = Softmax { heads, mask, sinks: self.sinks };
-        let sum = WeightedSum { heads, kv_heads, head_dim, mask, expanded: false };
-        let [q, k, v] = ["q", "k", "v"].map(|name| of::<S>(inputs.of(name)));
-        let sinks: Vec<S> = if self.sinks { of(inputs.of("sinks")) } else { vec![] };
-        let [wide, narrow, h] = [heads * head_dim, kv_heads * head_dim, heads].map(|n| n as usize);
-        let pairs = step.pairs(mask) as usize;
-        let s = run(&scores, &step, &[(&q, wide), (&k, narrow)], (pairs, h));
-        let operands: [(&[S], usize); 2] = [(&s, h), (&sinks, h)];
-        let p = run(&softmax, &step, &operands[..1 + usize::from(self.sinks)], (pairs, h));
-        let p = rounded(format, p);
-        let rows = q.len() / wide;
-        let out = run(&sum, &step, &[(&p, h), (&v, narrow)], (rows, wide));
-        values(&rounded(format, out))
     }
 }
 

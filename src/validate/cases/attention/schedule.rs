@@ -4,7 +4,13 @@ use super::Attention;
 use crate::codec::{Float, Overflow};
 use crate::op::alibi_slope;
 use crate::op::scalar::Scalar;
+use crate::par;
 use crate::validate::Inputs;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Rows that a thread takes at a time.
+const BLOCK: usize = 64;
 
 /// How a kernel goes through the keys (Dao, arXiv 2307.08691; splits as in Flash-Decoding).
 #[derive(Debug, Clone, Copy)]
@@ -57,9 +63,9 @@ pub struct Bugs {
     /// Format that every sum is rounded to at every step.
     pub sums: Option<Float>,
     /// What becomes of the inputs beforehand.
-    pub inputs: fn(&Attention, &Inputs) -> Inputs,
-    /// What becomes of the output.
-    pub output: fn(&Attention, Vec<f64>) -> Vec<f64>,
+    pub inputs: Option<fn(&Attention, &Inputs) -> Inputs>,
+    /// The row (one head of one token) that is written in the place of another.
+    pub output: fn(&Attention, usize) -> usize,
 }
 
 impl Bugs {
@@ -81,8 +87,8 @@ impl Bugs {
         alibi: true,
         sinks: true,
         sums: None,
-        inputs: |_, inputs| inputs.clone(),
-        output: |_, out| out,
+        inputs: None,
+        output: |_, row| row,
     };
 }
 
@@ -103,25 +109,46 @@ impl Schedule {
         Self { tile: 32, splits: 1, probabilities: None, output: None, bugs: Bugs::NONE };
 
     /// The output, `[batch, queries, heads, head_dim]`.
-    pub fn run<S: Scalar>(&self, case: &Attention, inputs: &Inputs) -> Vec<f64> {
-        let inputs = (self.bugs.inputs)(case, inputs);
+    pub fn run<S: Scalar + Sync>(&self, case: &Attention, inputs: &Inputs) -> Vec<f64> {
+        self.rows::<S>(case, inputs, &case.rows().collect::<Vec<_>>())
+    }
+
+    /// Some of its rows (one head of one token), one behind the other.
+    pub fn rows<S: Scalar + Sync>(
+        &self,
+        case: &Attention,
+        inputs: &Inputs,
+        rows: &[usize],
+    ) -> Vec<f64> {
+        let inputs = self.given(case, inputs);
         let of = |x: &[f64]| -> Vec<S> { x.iter().map(|&x| S::constant(x)).collect() };
         let [q, k, v] = ["q", "k", "v"].map(|name| of(inputs.of(name)));
         let dim = case.head_dim as usize;
         let [heads, kv_heads] = [case.heads, case.kv_heads].map(|n| n as usize);
         let [queries, keys] = [case.seq, case.keys()].map(|n| n as usize);
-        let mut out = Vec::with_capacity(q.len());
-        for row in 0..case.batch as usize * queries * heads {
+        let each = |&row: &usize| {
+            let row = (self.bugs.output)(case, row);
             let (h, i, b) = (row % heads, row / heads % queries, row / heads / queries);
             let kv = (self.bugs.head)(case, h);
             let at = |key: usize| ((b * keys + key) * kv_heads + kv) * dim;
             let query = &q[row * dim..][..dim];
             let score = |key: usize| self.score(case, query, &k[at(key)..][..dim], (h, i, key));
-            let sink = (case.sinks && self.bugs.sinks).then(|| S::constant(inputs.of("sinks")[h]));
+            let sink = self.sink(case, &inputs, h).map(S::constant);
             let row = self.row(case, i, &score, &|key| &v[at(key)..][..dim], sink);
-            out.extend(row.into_iter().map(|x| rounded(self.output, x).value()));
-        }
-        (self.bugs.output)(case, out)
+            row.into_iter().map(|x| rounded(self.output, x).value()).collect::<Vec<f64>>()
+        };
+        let blocks: Vec<&[usize]> = rows.chunks(BLOCK).collect();
+        par::map(&blocks, |rows| rows.iter().flat_map(each).collect::<Vec<f64>>()).concat()
+    }
+
+    /// The inputs as the kernel reads them.
+    pub(super) fn given<'a>(&self, case: &Attention, inputs: &'a Inputs) -> Cow<'a, Inputs> {
+        self.bugs.inputs.map_or(Cow::Borrowed(inputs), |read| Cow::Owned(read(case, inputs)))
+    }
+
+    /// The sink that joins a head's sum.
+    pub(super) fn sink(&self, case: &Attention, inputs: &Inputs, h: usize) -> Option<f64> {
+        (case.sinks && self.bugs.sinks).then(|| inputs.of("sinks")[h])
     }
 
     fn score<S: Scalar>(
@@ -135,6 +162,16 @@ impl Schedule {
             .iter()
             .zip(key)
             .fold(S::constant(0.0), |sum, (&q, &k)| rounded(self.bugs.sums, sum + q * k));
+        self.finish(case, dot, (h, i, position))
+    }
+
+    /// From a dot product to a score.
+    pub(super) fn finish<S: Scalar>(
+        &self,
+        case: &Attention,
+        dot: S,
+        (h, i, position): (usize, usize, usize),
+    ) -> S {
         let score = dot * S::constant(case.scale() * (self.bugs.scale)(case));
         let score = match case.softcap.filter(|_| self.bugs.softcap) {
             Some(c) => (score * S::constant(1.0 / c)).tanh() * S::constant(c),
@@ -148,7 +185,7 @@ impl Schedule {
     }
 
     /// Keys that query `i` sees.
-    fn visible(&self, case: &Attention, i: usize) -> std::ops::Range<usize> {
+    pub(super) fn visible(&self, case: &Attention, i: usize) -> Range<usize> {
         let (keys, past) = (case.keys() as i64, case.keys() as i64 - case.seq as i64);
         let masked = !case.non_causal || self.bugs.causal;
         if self.bugs.unmasked || !masked {
@@ -158,6 +195,14 @@ impl Schedule {
         let end = (own + self.bugs.shift).clamp(0, keys);
         let first = (self.bugs.window)(case).map_or(0, |w| (own - w as i64).max(0));
         first.min(end) as usize..end as usize
+    }
+
+    /// The tiles of each split that are read.
+    pub(super) fn splits(&self, case: &Attention) -> impl Iterator<Item = Range<usize>> + use<> {
+        let tiles = (case.keys() as usize).div_ceil(self.tile);
+        let read = if self.bugs.short { tiles - 1 } else { tiles };
+        let each = tiles.div_ceil(self.splits);
+        (0..self.splits).map(move |split| split * each..((split + 1) * each).min(read))
     }
 
     fn row<'a, S: Scalar>(
@@ -171,14 +216,12 @@ impl Schedule {
         let (seen, dim) = (self.visible(case, i), case.head_dim as usize);
         let keys = case.keys() as usize;
         let tiles = keys.div_ceil(self.tile);
-        let read = if self.bugs.short { tiles - 1 } else { tiles };
-        let each = tiles.div_ceil(self.splits);
         let mut parts = vec![];
-        for split in 0..self.splits {
+        for split in self.splits(case) {
             let none = S::constant(f64::NEG_INFINITY);
             let zero = S::constant(0.0);
             let mut part = Part { max: none, sum: zero, out: vec![zero; dim] };
-            for tile in split * each..((split + 1) * each).min(read) {
+            for tile in split {
                 let range = tile * self.tile..((tile + 1) * self.tile).min(keys);
                 let keys = range.filter(|key| seen.contains(key));
                 let mut pairs: Vec<(Option<usize>, S)> =
@@ -195,7 +238,7 @@ impl Schedule {
         self.merged(parts, sink, dim)
     }
 
-    fn exp<S: Scalar>(&self, x: S) -> S {
+    pub(super) fn exp<S: Scalar>(&self, x: S) -> S {
         if self.bugs.base2 { (x * S::constant(std::f64::consts::LN_2)).exp() } else { x.exp() }
     }
 
