@@ -6,6 +6,7 @@ mod encoders;
 mod estimates;
 mod graphs;
 mod help;
+mod kernel_examples;
 mod kernels;
 mod kv_cache;
 mod parallel;
