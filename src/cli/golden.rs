@@ -4,10 +4,11 @@ use super::arrays;
 use super::error::Error;
 use super::files;
 use super::golden_layer::{self, LayerArgs};
+use super::terminal;
 use crate::diagnostic::Diagnostic;
 use crate::formats::{Kind, values};
 use crate::validate::cases::{CaseFile, Chosen};
-use crate::validate::{Array, Case, CaseError, Layout, references};
+use crate::validate::{Array, Case, CaseError, Layout, REFERENCES, watched};
 use std::path::Path;
 
 impl From<CaseError> for Error {
@@ -73,8 +74,10 @@ pub fn run(command: &GoldenCommand) -> Result<(), Error> {
 
 /// Writes a case with what must come out.
 pub fn write(case: &dyn Case, file: &CaseFile, out: &Path) -> Result<(), Error> {
+    let bar = terminal::steps(REFERENCES);
     let inputs = case.inputs();
-    let references = references(case, &inputs);
+    let references = watched(case, &inputs, &|| bar.inc(1));
+    bar.finish_and_clear();
     for Array { layout, values } in &inputs.0 {
         let (kind, shape) = (layout.stored.kind(), layout.file_shape());
         arrays::write(&out.join(array_file(layout)), kind, &shape, &layout.bytes(values))?;

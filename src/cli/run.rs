@@ -65,9 +65,9 @@ pub struct RunArgs {
     /// How attention runs: naive, flash, flash:TILE keys, paged, paged:BLOCK tokens
     #[arg(long, default_value = "flash")]
     pub attention: AttentionArg,
-    /// Weights kept in memory between steps, GiB
-    #[arg(long, default_value = "4", value_name = "GIB", value_parser = gib)]
-    pub weights_in_memory: f64,
+    /// Weights kept in memory between steps, GiB [default: 4; 0 where the run is one step, which needs each once]
+    #[arg(long, value_name = "GIB", value_parser = gib)]
+    pub weights_in_memory: Option<f64>,
     /// Count what each operator of the run computes, and price the same run on --hardware
     #[arg(long, requires = "hardware", conflicts_with = "draft")]
     pub cost: bool,
@@ -222,7 +222,9 @@ pub fn session<'a, S: Scalar>(
     weights: &'a dyn Weights<S>,
     kernels: &'a dyn Kernels<S>,
 ) -> Session<'a, S> {
-    let room = (args.weights_in_memory * f64::from(1 << 30)) as usize / size_of::<S>();
+    let once = args.generate.is_none() && !args.cost;
+    let gib = args.weights_in_memory.unwrap_or(if once { 0.0 } else { 4.0 });
+    let room = (gib * f64::from(1 << 30)) as usize / size_of::<S>();
     let session = Session::new(model, weights, kernels, room);
     match args.attention.block() {
         Some(block) => session.paged(block),

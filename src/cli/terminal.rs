@@ -1,4 +1,4 @@
-//! How wide tables may be.
+//! How wide tables may be, and bars of progress.
 
 use crate::report::Terminal;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,8 +15,18 @@ pub fn shape() -> Terminal {
 
 /// A bar over so many tokens, on a terminal only.
 pub fn progress(tokens: u64) -> ProgressBar {
-    let template = "[{bar:40}] {human_pos}/{human_len} tokens, {per_sec}, {eta} left";
-    let bar = ProgressBar::new(tokens);
+    bar(tokens, "[{bar:40}] {human_pos}/{human_len} tokens, {per_sec}, {eta} left")
+}
+
+/// A bar over so many steps, on a terminal only.
+pub fn steps(steps: u64) -> ProgressBar {
+    let bar = bar(steps, "[{bar:40}] {human_pos}/{human_len} steps, {elapsed}");
+    bar.tick();
+    bar
+}
+
+fn bar(length: u64, template: &str) -> ProgressBar {
+    let bar = ProgressBar::new(length);
     match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style.progress_chars("=> ")),
         Err(_) => bar,

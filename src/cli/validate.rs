@@ -4,11 +4,12 @@ use super::error::Error;
 use super::files;
 use super::golden;
 use super::outputs;
+use super::terminal;
 use crate::diagnostic::Diagnostic;
 use crate::report::heat::HeatChart;
 use crate::report::verdict::{VerdictReport, VerdictRow};
 use crate::validate::{
-    Case, Judged, POLICIES, Reference, Verdict, diagnose, maps, named, references,
+    Case, Judged, POLICIES, REFERENCES, Reference, Verdict, diagnose, maps, named, watched,
 };
 use std::path::{Path, PathBuf};
 
@@ -37,13 +38,19 @@ pub fn run(args: &ValidateArgs) -> Result<(), Error> {
     })?;
     let case = golden::case(&args.case)?;
     let got = outputs::read(&args.outputs, &case.outputs())?;
+    let bar = terminal::steps(REFERENCES);
     let inputs = case.inputs();
-    let references = references(case.as_ref(), &inputs);
+    let references = watched(case.as_ref(), &inputs, &|| bar.inc(1));
     let judge =
         |(reference, got): (&Reference, &Vec<f64>)| Verdict::of(policy, &Judged { got, reference });
     let verdicts: Vec<Verdict> = references.iter().zip(&got).map(judge).collect();
     let passed = verdicts.iter().all(|v| v.passed);
-    let diagnosis = (!passed).then(|| diagnose(case.as_ref(), &inputs, &got, &references));
+    let diagnosis = (!passed).then(|| {
+        let mutants = case.mutants();
+        bar.inc_length(mutants.len() as u64);
+        diagnose(mutants, &inputs, (&got, &references), &|| bar.inc(1))
+    });
+    bar.finish_and_clear();
     let rows = verdicts
         .iter()
         .zip(&references)

@@ -21,7 +21,7 @@ use crate::graph::{Graph, Kind, NodeId};
 use crate::op::scalar::Scalar;
 use crate::op::{MeshAxis, Pattern};
 use crate::tensor::{Step, TensorSource};
-pub use fast::{Fast, Real};
+pub use fast::{Fast, Real, Strided, attend};
 pub use kernels::{Applied, Defining, Kernels};
 use lifetimes::Lifetimes;
 pub use metering::{MeteredStep, Metering};

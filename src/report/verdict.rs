@@ -1,6 +1,6 @@
 //! What `cosim validate` says: text and JSON.
 
-use crate::validate::{Counts, Diagnosis, Layout, Suspect, Verdict};
+use crate::validate::{Counts, Diagnosis, Layout, Over, Suspect, Verdict};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -133,8 +133,10 @@ impl VerdictReport<'_> {
     /// As a program reads it.
     pub fn to_json(&self) -> Value {
         let suspects = self.diagnosis.map(|found| {
-            let of =
-                |s: &Suspect| json!({"names": s.names, "form": s.form, "residual": s.residual});
+            let of = |s: &Suspect| {
+                let part = s.over == Over::Part;
+                json!({"names": s.names, "form": s.form, "residual": s.residual, "of_a_part": part})
+            };
             found.suspects.iter().map(of).collect::<Vec<_>>()
         });
         json!({
@@ -172,7 +174,8 @@ fn explained(diagnosis: &Diagnosis) -> String {
     for suspect in diagnosis.suspects.iter().take(SHOWN) {
         let names = suspect.names.join(" = ");
         let form = suspect.form.as_ref().map_or_else(String::new, |form| format!(", {form}"));
-        text += &format!("  residual {:.1e}  {names}{form}\n", suspect.residual);
+        let part = if suspect.over == Over::Part { ", on a part" } else { "" };
+        text += &format!("  residual {:.1e}  {names}{form}{part}\n", suspect.residual);
     }
     text += &format!("  residual {:.1e}  the truth\n", diagnosis.against_truth);
     if !diagnosis.not_observable.is_empty() {

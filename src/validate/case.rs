@@ -42,6 +42,8 @@ impl Usual {
 
 type Run<'a> = Box<dyn Fn(&Inputs, Precision) -> Outputs + Send + Sync + 'a>;
 
+type Rows<'a> = Box<dyn Fn(&Inputs, &[usize]) -> Vec<f64> + Send + Sync + 'a>;
+
 /// A known bug of a case.
 pub struct Mutant<'a> {
     /// Stable name.
@@ -52,6 +54,9 @@ pub struct Mutant<'a> {
     pub form: Option<String>,
     /// The outputs that a kernel with the bug writes.
     pub run: Run<'a>,
+    /// Some rows (along the last axis) of the only output in f64, one behind the other: where that takes
+    /// less than all of it.
+    pub rows: Option<Rows<'a>>,
 }
 
 impl<'a> Mutant<'a> {
@@ -61,7 +66,7 @@ impl<'a> Mutant<'a> {
         says: &'static str,
         run: impl Fn(&Inputs, Precision) -> Outputs + Send + Sync + 'a,
     ) -> Self {
-        Self { name, says, form: None, run: Box::new(run) }
+        Self { name, says, form: None, run: Box::new(run), rows: None }
     }
 
     /// The case with other parameters than the kernel was given.

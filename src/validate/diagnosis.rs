@@ -1,8 +1,9 @@
 //! Which known bug an output comes from.
 
-use super::case::{Case, Mutant, Outputs, Precision};
+use super::case::{Mutant, Outputs, Precision};
 use super::layout::Inputs;
-use super::reference::Reference;
+use super::reference::{Judged, Reference, Tick};
+use super::screen::screened;
 use crate::par;
 use std::collections::BTreeSet;
 
@@ -17,7 +18,18 @@ pub struct Suspect {
     pub form: Option<String>,
     /// NMSE of the output beside the mutant's; the largest, of several outputs.
     pub residual: f64,
-    output: Outputs,
+    /// What the residual is of.
+    pub over: Over,
+    pub(super) output: Outputs,
+}
+
+/// How much of an output was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// All of it.
+    Everything,
+    /// A part, on which the bug was found to be farther from the output than another over everything (A140).
+    Part,
 }
 
 /// Bugs by how well they explain an output.
@@ -41,7 +53,7 @@ impl Diagnosis {
 }
 
 /// Of pairs of which not both are NaN; infinite where one is.
-fn nmse(reference: &[f64], values: &[f64]) -> f64 {
+pub(super) fn nmse(reference: &[f64], values: &[f64]) -> f64 {
     let pairs = reference.iter().zip(values).filter(|(r, v)| !(r.is_nan() && v.is_nan()));
     let (noise, power) = pairs.fold((0.0, 0.0), |(noise, power), (&r, &v)| {
         let gap = if r == v { 0.0 } else { v - r };
@@ -54,12 +66,15 @@ fn nmse(reference: &[f64], values: &[f64]) -> f64 {
     }
 }
 
-fn residual<'a>(references: impl IntoIterator<Item = &'a Vec<f64>>, got: &[Vec<f64>]) -> f64 {
+pub(super) fn residual<'a>(
+    references: impl IntoIterator<Item = &'a Vec<f64>>,
+    got: &[Vec<f64>],
+) -> f64 {
     references.into_iter().zip(got).map(|(r, g)| nmse(r, g)).fold(0.0, f64::max)
 }
 
 /// Whether every element of every output lies within so many times its tolerance.
-fn within(a: &[Vec<f64>], b: &[&[f64]], references: &[Reference], times: f64) -> bool {
+pub(super) fn within(a: &[Vec<f64>], b: &[&[f64]], references: &[Reference], times: f64) -> bool {
     let near = |((&a, &b), &t): ((&f64, &f64), &f64)| {
         a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= times * t
     };
@@ -74,18 +89,20 @@ pub(super) fn shows(output: &[Vec<f64>], references: &[Reference]) -> bool {
 }
 
 /// How much more of the output than the best a suspect may leave that counts as the same (A115).
-const TIE: f64 = 1.1;
+pub(super) const TIE: f64 = 1.1;
 
 /// The best suspect with the names of those that the case does not tell from it: they explain the output as
 /// well, and differ from it by less than the tolerance (A115).
-fn tied(mut found: Vec<Suspect>, references: &[Reference]) -> Vec<Suspect> {
+pub(super) fn tied(mut found: Vec<Suspect>, references: &[Reference]) -> Vec<Suspect> {
     if found.is_empty() {
         return found;
     }
     let mut best = found.remove(0);
     let output: Vec<&[f64]> = best.output.iter().map(Vec::as_slice).collect();
     let alike = |s: &Suspect| {
-        s.residual <= TIE * best.residual && within(&s.output, &output, references, 1.0)
+        s.over == Over::Everything
+            && s.residual <= TIE * best.residual
+            && within(&s.output, &output, references, 1.0)
     };
     let (same, others): (Vec<Suspect>, Vec<Suspect>) = found.into_iter().partition(alike);
     for name in same.into_iter().flat_map(|s| s.names) {
@@ -105,9 +122,17 @@ pub(super) struct Bugs {
 
 impl Bugs {
     /// Runs the reference with every known bug.
-    pub(super) fn of(case: &dyn Case, inputs: &Inputs, references: &[Reference]) -> Self {
-        let mutants = case.mutants();
-        let outputs = par::map(&mutants, |mutant| (mutant.run)(inputs, Precision::Exact));
+    pub(super) fn of(
+        mutants: Vec<Mutant<'_>>,
+        inputs: &Inputs,
+        references: &[Reference],
+        tick: Tick<'_>,
+    ) -> Self {
+        let outputs = par::map(&mutants, |mutant| {
+            let output = (mutant.run)(inputs, Precision::Exact);
+            tick();
+            output
+        });
         let (mut suspects, mut hidden): (Vec<Suspect>, Vec<&'static str>) = (vec![], vec![]);
         for (mutant, output) in mutants.into_iter().zip(outputs) {
             let Mutant { name, says, form, .. } = mutant;
@@ -123,8 +148,8 @@ impl Bugs {
                 Some(equal) if equal.names.contains(&name) => {}
                 Some(equal) => equal.names.push(name),
                 None => {
-                    let (names, residual) = (vec![name], f64::INFINITY);
-                    suspects.push(Suspect { names, says, form, residual, output });
+                    let (names, residual, over) = (vec![name], f64::INFINITY, Over::Everything);
+                    suspects.push(Suspect { names, says, form, residual, over, output });
                 }
             }
         }
@@ -146,12 +171,21 @@ impl Bugs {
     }
 }
 
-/// Runs the reference with every known bug, and ranks them.
+/// Elements of an output from which on bugs are tried on a part of it first, where they can be.
+const LARGE: usize = 1 << 18;
+
+/// Runs the reference with every known bug, and ranks them; a step for each bug.
 pub fn diagnose(
-    case: &dyn Case,
+    mutants: Vec<Mutant<'_>>,
     inputs: &Inputs,
-    got: &[Vec<f64>],
-    references: &[Reference],
+    (got, references): (&[Vec<f64>], &[Reference]),
+    tick: Tick<'_>,
 ) -> Diagnosis {
-    Bugs::of(case, inputs, references).explaining(got, references)
+    let large = got.iter().map(Vec::len).sum::<usize>() >= LARGE;
+    match (got, references) {
+        ([got], [reference]) if large && mutants.iter().any(|m| m.rows.is_some()) => {
+            screened(mutants, inputs, &Judged { got, reference }, tick)
+        }
+        _ => Bugs::of(mutants, inputs, references, tick).explaining(got, references),
+    }
 }

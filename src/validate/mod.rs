@@ -13,13 +13,14 @@ mod layout;
 mod map;
 mod policy;
 mod reference;
+mod screen;
 mod verdict;
 
 pub use case::{Case, CaseError, Mutant, Output, Outputs, Precision, Usual};
-pub use diagnosis::{Diagnosis, Suspect, diagnose};
+pub use diagnosis::{Diagnosis, Over, Suspect, diagnose};
 pub use difference::{Counts, Difference, Extreme, ULP_BINS};
 pub use layout::{Array, Inputs, Layout, Stored};
 pub use map::{Map, maps};
 pub use policy::{POLICIES, Policy, Rule, named};
-pub use reference::{Judged, Reference, references};
+pub use reference::{Judged, REFERENCES, Reference, Tick, references, watched};
 pub use verdict::Verdict;

@@ -21,11 +21,25 @@ pub struct Reference {
     pub usual: Usual,
 }
 
+/// Called at every step of long work, of which its caller knows the number.
+pub type Tick<'a> = &'a (dyn Fn() + Sync);
+
 /// The references of every output of a case.
 pub fn references(case: &dyn Case, inputs: &Inputs) -> Vec<Reference> {
+    watched(case, inputs, &|| ())
+}
+
+/// Steps of [`watched`].
+pub const REFERENCES: u64 = 3;
+
+/// The references of every output of a case, in [`REFERENCES`] steps.
+pub fn watched(case: &dyn Case, inputs: &Inputs, tick: Tick<'_>) -> Vec<Reference> {
     let truth = case.eval(inputs, Precision::Exact);
+    tick();
     let emulated = case.eval(inputs, Precision::Kernel);
+    tick();
     let orders = case.orders(inputs);
+    tick();
     let each = case.outputs().into_iter().zip(truth).zip(emulated).enumerate();
     each.map(|(i, ((output, truth), emulated))| {
         let right: Vec<&[f64]> = [&emulated]

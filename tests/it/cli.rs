@@ -7,6 +7,7 @@ mod estimates;
 mod golden_layer;
 mod graphs;
 mod help;
+mod kernel_examples;
 mod kernels;
 mod kv_cache;
 mod parallel;

@@ -35,4 +35,5 @@ mod speculation;
 mod speculative_sampling;
 mod stretches;
 mod support;
+mod weights_as_needed;
 mod work_is_metered;

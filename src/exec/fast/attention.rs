@@ -16,32 +16,37 @@ pub(super) enum Scoring<'a> {
     Latent(&'a LatentScores),
 }
 
+/// The three operators of an attention.
+pub(super) type Operators<'a> = (&'a Scores, &'a Softmax, &'a WeightedSum);
+
 /// The three parts of an attention whose inner values nobody else reads.
 pub(super) struct Parts<'a> {
     pub(super) scoring: Scoring<'a>,
     pub(super) softmax: &'a Softmax,
     pub(super) sum: &'a WeightedSum,
-    nodes: [NodeId; 3],
 }
 
 impl<'a> Parts<'a> {
-    /// The attention that ends in node `sum`.
-    pub(super) fn of(graph: &'a Graph, sum: NodeId) -> Option<Self> {
+    /// The attention that ends in node `sum`, and its nodes.
+    pub(super) fn of(graph: &'a Graph, sum: NodeId) -> Option<(Self, [NodeId; 3])> {
         let Some(Op::WeightedSum(op)) = graph.op(sum) else { return None };
         let only = |value: NodeId, reader: NodeId| graph.readers(value) == [reader];
         let softmax = *graph.operands(sum).first()?;
         let Some(Op::Softmax(of_softmax)) = graph.op(softmax) else { return None };
         let scores = *graph.operands(softmax).first()?;
         let scoring = match graph.op(scores)? {
-            Op::Scores(s) if is_tiled(s.mask) && s.bias != Some(ScoreBias::PositionKeys) => {
-                Scoring::Plain(s)
-            }
+            Op::Scores(s) if is_plain(s) => Scoring::Plain(s),
             Op::LatentScores(s) => Scoring::Latent(s),
             _ => return None,
         };
-        let nodes = [scores, softmax, sum];
-        let found = Self { scoring, softmax: of_softmax, sum: op, nodes };
-        (only(softmax, sum) && only(scores, softmax)).then_some(found)
+        let found = Self { scoring, softmax: of_softmax, sum: op };
+        let alone = only(softmax, sum) && only(scores, softmax);
+        alone.then_some((found, [scores, softmax, sum]))
+    }
+
+    /// The attention of three operators on their own.
+    pub(super) fn new((scores, softmax, sum): Operators<'a>) -> Option<Self> {
+        is_plain(scores).then_some(Self { scoring: Scoring::Plain(scores), softmax, sum })
     }
 
     /// Elements of a query and a key.
@@ -84,9 +89,14 @@ const fn is_tiled(mask: Mask) -> bool {
     matches!(mask, Mask::Full | Mask::Cross | Mask::Causal | Mask::Sliding { .. })
 }
 
+/// Whether scores are computed from queries and keys alone, in tiles.
+fn is_plain(scores: &Scores) -> bool {
+    is_tiled(scores.mask) && scores.bias != Some(ScoreBias::PositionKeys)
+}
+
 /// What an attention as a whole is computed from: operands of its scores, sinks, values.
 pub(super) fn reads(graph: &Graph, sum: NodeId) -> Option<Vec<NodeId>> {
-    let [scores, softmax, sum] = Parts::of(graph, sum)?.nodes;
+    let (_, [scores, softmax, sum]) = Parts::of(graph, sum)?;
     let mut reads = graph.operands(scores);
     reads.extend(graph.operands(softmax).into_iter().skip(1));
     reads.extend(graph.operands(sum).into_iter().skip(1));
@@ -101,7 +111,7 @@ pub(super) fn is_inner(graph: &Graph, id: NodeId) -> bool {
         Some(Op::Softmax(_)) => behind(id),
         _ => None,
     };
-    sum.and_then(|sum| Parts::of(graph, sum)).is_some_and(|parts| parts.nodes.contains(&id))
+    sum.and_then(|sum| Parts::of(graph, sum)).is_some_and(|(_, nodes)| nodes.contains(&id))
 }
 
 /// Rows of a query head for queries `first..end` of a sequence, for the heads of `kv` one behind another.
@@ -123,7 +133,7 @@ pub(super) fn scores<S: Real>(
     operands: &[Operand<'_, S>],
     out: &mut Target<'_, S>,
 ) -> bool {
-    if !is_tiled(op.mask) || op.bias == Some(ScoreBias::PositionKeys) {
+    if !is_plain(op) {
         return false;
     }
     let [dim, kv_heads, heads] = [op.head_dim, op.kv_heads, op.heads].map(|n| n as usize);

@@ -10,7 +10,8 @@ mod tile;
 use super::kernels::{Applied, Kernels};
 use crate::graph::{Graph, NodeId};
 use crate::op::scalar::Scalar;
-use crate::op::{Op, Target};
+use crate::op::{Op, Operand, Scores, Softmax, Target, WeightedSum};
+use crate::tensor::Step;
 use faer::linalg::matmul::matmul;
 use faer::traits::ComplexField;
 use faer::{Accum, MatMut, MatRef, Par};
@@ -76,7 +77,7 @@ impl<S: Real> Kernels<S> for Fast {
             Op::Scores(op) => attention::scores(op, step, operands, out),
             Op::WeightedSum(op) => {
                 match (self.tile, attention::Parts::of(applied.graph, applied.id)) {
-                    (Some(tile), Some(parts)) => {
+                    (Some(tile), Some((parts, _))) => {
                         tile::attend(&parts, tile, step, operands, out);
                         true
                     }
@@ -94,18 +95,51 @@ impl Fast {
     }
 }
 
-/// A matrix in a slice: rows, columns, and elements from row to row.
-#[derive(Clone, Copy)]
-struct Strided<'a, S> {
-    data: &'a [S],
-    rows: usize,
-    columns: usize,
-    stride: usize,
+/// Attention of new tokens as a whole, `[tokens, heads * elements of a value's head]`, from queries, keys, sinks where there
+/// are some, and values; none of operators that have no tiles.
+pub fn attend<S: Real>(
+    operators: (&Scores, &Softmax, &WeightedSum),
+    step: &Step,
+    operands: &[Operand<'_, S>],
+) -> Option<Vec<S>> {
+    let parts = attention::Parts::new(operators)?;
+    let width = (parts.sum.heads * parts.sum.head_dim) as usize;
+    let mut out = vec![<S as Scalar>::constant(0.0); step.tokens() as usize * width];
+    tile::attend(&parts, TILE, step, operands, &mut Target::new(&mut out, width));
+    Some(out)
+}
+
+/// A matrix in a slice.
+#[derive(Debug, Clone, Copy)]
+pub struct Strided<'a, S> {
+    /// Its elements, row-major.
+    pub data: &'a [S],
+    /// Rows.
+    pub rows: usize,
+    /// Elements of a row.
+    pub columns: usize,
+    /// Elements from one row to the next.
+    pub stride: usize,
 }
 
 impl<'a, S: Real> Strided<'a, S> {
-    const fn new(data: &'a [S], rows: usize, columns: usize) -> Self {
+    /// Rows one behind the other.
+    pub const fn new(data: &'a [S], rows: usize, columns: usize) -> Self {
         Self { data, rows, columns, stride: columns }
+    }
+
+    /// `x w`, on this thread.
+    pub fn times(self, w: Self) -> Vec<S> {
+        let mut y = vec![<S as Scalar>::constant(0.0); self.rows * w.columns];
+        product((&mut y, w.columns), self.view(), w.view(), false, Par::Seq);
+        y
+    }
+
+    /// `x w^T`, on this thread.
+    pub fn times_transposed(self, w: Self) -> Vec<S> {
+        let mut y = vec![<S as Scalar>::constant(0.0); self.rows * w.rows];
+        product((&mut y, w.rows), self.view(), w.view().transpose(), false, Par::Seq);
+        y
     }
 
     fn view(self) -> MatRef<'a, S> {

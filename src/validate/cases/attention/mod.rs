@@ -1,11 +1,13 @@
 //! Cases of attention: the truth by the graph's operators, schedules with known bugs.
 
 mod cache;
+mod given;
 mod memory;
 mod mutants;
 mod operators;
 mod orders;
 mod paged;
+mod products;
 mod schedule;
 mod shape;
 

@@ -73,40 +73,39 @@ pub const BUGS: &[Bug] = &[
     bug("sinks-missing", "sinks do not join the sum", |s| s.bugs.sinks = false),
     bug("fp16-sums", "sums are kept in fp16", |s| s.bugs.sums = Some(Float::FP16)),
     bug("values-halves", "the halves of a value's head are swapped", |s| {
-        s.bugs.inputs = |case, inputs| inputs.with("v", halves(case.value_dim(), inputs.of("v")));
+        s.bugs.inputs = Some(|case, i| i.with("v", halves(case.value_dim(), i.of("v"))));
     }),
     bug("query-halves", "the halves of a query's head are swapped", |s| {
-        s.bugs.inputs = |case, inputs| inputs.with("q", halves(case.head_dim, inputs.of("q")));
+        s.bugs.inputs = Some(|case, i| i.with("q", halves(case.head_dim, i.of("q"))));
     }),
-    bug("kv-swapped", "keys and values are swapped", |s| s.bugs.memory = swapped),
+    bug("kv-swapped", "keys and values are swapped", |s| s.bugs.memory = Some(swapped)),
     bug("scale-of-values", "scores are scaled by 1/sqrt of the values' width", |s| {
         s.bugs.scale = |case| 1.0 / (case.value_dim() as f64).sqrt() / case.scale();
     }),
     bug("value-stride", "values are read with the stride of keys", |s| {
-        s.bugs.memory = values_as_keys;
+        s.bugs.memory = Some(values_as_keys);
     }),
     bug("key-stride", "keys are read with the stride of values", |s| {
-        s.bugs.memory = keys_as_values;
+        s.bugs.memory = Some(keys_as_values);
     }),
     bug("out-stride", "the output is written with the stride of queries", |s| {
-        s.bugs.output = out_as_queries;
+        s.bugs.written = Some(out_as_queries);
     }),
     bug("q-layout", "queries are read as [heads, tokens, d]", |s| {
-        s.bugs.inputs =
-            |case, inputs| inputs.with("q", heads_first(inputs.of("q"), case.query_shape()));
+        s.bugs.inputs = Some(|case, i| i.with("q", heads_first(i.of("q"), case.query_shape())));
     }),
     bug("k-layout", "keys are read as [heads, tokens, d]", |s| {
-        s.bugs.inputs =
-            |case, inputs| inputs.with("k", heads_first(inputs.of("k"), case.key_shape()));
+        s.bugs.inputs = Some(|case, i| i.with("k", heads_first(i.of("k"), case.key_shape())));
     }),
     bug("v-layout", "values are read as [heads, tokens, d]", |s| {
-        s.bugs.inputs =
-            |case, inputs| inputs.with("v", heads_first(inputs.of("v"), case.value_shape()));
+        s.bugs.inputs = Some(|case, i| i.with("v", heads_first(i.of("v"), case.value_shape())));
     }),
     bug("out-layout", "the output is written as [heads, tokens, d]", |s| {
-        s.bugs.output = |case, out| {
-            let [b, t, h, d] = case.out_shape();
-            heads_first(&out, [b, h, t, d])
+        s.bugs.output = |case, row| {
+            let [_, tokens, heads, _] = case.out_shape().map(|n| n as usize);
+            let (sequence, place) = (row / (tokens * heads), row % (tokens * heads));
+            let (h, t) = (place / tokens, place % tokens);
+            (sequence * tokens + t) * heads + h
         };
     }),
     bug("k-scale-missing", "keys are not multiplied by their scale", |s| {
@@ -148,23 +147,36 @@ pub const BUGS: &[Bug] = &[
 /// Sizes of tiles that are tried where a bug depends on them.
 const TILES: [usize; 4] = [16, 32, 64, 128];
 
+/// What a case gives with a bug.
+fn mutant<'a>(case: &'a Attention, bug: &'static Bug, tile: usize) -> Mutant<'a> {
+    let schedule = move |format| {
+        let mut schedule =
+            Schedule { tile, probabilities: format, output: format, ..Schedule::PLAIN };
+        (bug.plant)(&mut schedule);
+        schedule
+    };
+    let run = move |inputs: &Inputs, precision| {
+        vec![match precision {
+            Precision::Exact => {
+                let (schedule, rows) = (schedule(None), case.rows().collect::<Vec<_>>());
+                schedule.whole(case, schedule.exact(case, inputs, &rows))
+            }
+            Precision::Kernel => schedule(Some(case.dtype.float())).run::<f32>(case, inputs),
+        }]
+    };
+    let rows = move |inputs: &Inputs, rows: &[usize]| schedule(None).exact(case, inputs, rows);
+    Mutant {
+        form: bug.tiled.then(|| format!("tiles of {tile}")),
+        rows: schedule(None).bugs.written.is_none().then(|| Box::new(rows) as _),
+        ..Mutant::new(bug.name, bug.says, run)
+    }
+}
+
 /// The bugs on a case, those that depend on tiles in each size of them.
 pub(super) fn of(case: &Attention) -> Vec<Mutant<'_>> {
     let forms = |bug: &'static Bug| {
         let tiles: &[usize] = if bug.tiled { &TILES } else { &TILES[1..2] };
-        tiles.iter().map(move |&tile| Mutant {
-            form: bug.tiled.then(|| format!("tiles of {tile}")),
-            ..Mutant::new(bug.name, bug.says, move |inputs, precision| {
-                let format = (precision == Precision::Kernel).then(|| case.dtype.float());
-                let mut schedule =
-                    Schedule { tile, probabilities: format, output: format, ..Schedule::PLAIN };
-                (bug.plant)(&mut schedule);
-                vec![match precision {
-                    Precision::Exact => schedule.run::<f64>(case, inputs),
-                    Precision::Kernel => schedule.run::<f32>(case, inputs),
-                }]
-            })
-        })
+        tiles.iter().map(move |&tile| mutant(case, bug, tile))
     };
     // There is a table to misread where there are blocks.
     let walks = WALKS.iter().filter(|_| case.block.is_some()).map(|&(name, says, walk)| {

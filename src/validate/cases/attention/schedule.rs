@@ -1,11 +1,15 @@
 //! Attention as kernels run it: tiles of keys, online softmax, splits of the keys; with hooks for bugs.
 
-use super::paged::Walk;
 use super::{Attention, Reading};
 use crate::codec::{Float, Overflow};
 use crate::op::alibi_slope;
 use crate::op::scalar::Scalar;
+use crate::par;
 use crate::validate::Inputs;
+use std::ops::Range;
+
+/// Rows that a thread takes at a time.
+const BLOCK: usize = 64;
 
 /// How a kernel goes through the keys (Dao, arXiv 2307.08691; splits as in Flash-Decoding).
 #[derive(Debug, Clone, Copy)]
@@ -60,13 +64,15 @@ pub struct Bugs {
     /// Format that every sum is rounded to at every step.
     pub sums: Option<Float>,
     /// What is read where keys and values lie, in blocks or not.
-    pub memory: fn(&Attention, &Inputs) -> Inputs,
+    pub memory: Option<fn(&Attention, &Inputs) -> Inputs>,
     /// What becomes of the inputs beforehand, keys and values by position.
-    pub inputs: fn(&Attention, &Inputs) -> Inputs,
+    pub inputs: Option<fn(&Attention, &Inputs) -> Inputs>,
     /// How codes of a quantized cache are read.
     pub cache: Reading,
-    /// What becomes of the output.
-    pub output: fn(&Attention, Vec<f64>) -> Vec<f64>,
+    /// The row (one head of one token) that is written in the place of another.
+    pub output: fn(&Attention, usize) -> usize,
+    /// What becomes of the whole output where it lies.
+    pub written: Option<fn(&Attention, Vec<f64>) -> Vec<f64>>,
 }
 
 impl Bugs {
@@ -88,10 +94,11 @@ impl Bugs {
         alibi: true,
         sinks: true,
         sums: None,
-        memory: |_, inputs| inputs.clone(),
-        inputs: |_, inputs| inputs.clone(),
+        memory: None,
+        inputs: None,
         cache: Reading::Right,
-        output: |_, out| out,
+        output: |_, row| row,
+        written: None,
     };
 }
 
@@ -118,10 +125,26 @@ impl Schedule {
     };
 
     /// The output, `[batch, queries, heads, value_dim]`, of the case's inputs.
-    pub fn run<S: Scalar>(&self, case: &Attention, inputs: &Inputs) -> Vec<f64> {
-        let inputs = (self.bugs.memory)(case, inputs);
-        let inputs = (self.bugs.inputs)(case, &case.contiguous(&inputs, Walk::Right));
-        let inputs = case.dequantized(&inputs, self.bugs.cache);
+    pub fn run<S: Scalar + Sync>(&self, case: &Attention, inputs: &Inputs) -> Vec<f64> {
+        self.whole(case, self.rows::<S>(case, inputs, &case.rows().collect::<Vec<_>>()))
+    }
+
+    /// The whole output from its rows.
+    pub(super) fn whole(&self, case: &Attention, rows: Vec<f64>) -> Vec<f64> {
+        match self.bugs.written {
+            Some(written) => written(case, rows),
+            None => rows,
+        }
+    }
+
+    /// Some rows (one head of one token) of what is written, one behind the other.
+    pub fn rows<S: Scalar + Sync>(
+        &self,
+        case: &Attention,
+        inputs: &Inputs,
+        rows: &[usize],
+    ) -> Vec<f64> {
+        let inputs = self.given(case, inputs);
         let of = |x: &[f64]| -> Vec<S> { x.iter().map(|&x| S::constant(x)).collect() };
         let cached = |name| -> Vec<S> {
             of(inputs.of(name)).into_iter().map(|x| rounded(self.cache, x)).collect()
@@ -130,20 +153,26 @@ impl Schedule {
         let [dim, of_values] = [case.head_dim, case.value_dim()].map(|n| n as usize);
         let [heads, kv_heads] = [case.heads, case.kv_heads].map(|n| n as usize);
         let [queries, keys] = [case.seq, case.keys()].map(|n| n as usize);
-        let mut out = Vec::with_capacity(q.len());
-        for row in 0..case.batch as usize * queries * heads {
+        let each = |&row: &usize| {
+            let row = (self.bugs.output)(case, row);
             let (h, i, b) = (row % heads, row / heads % queries, row / heads / queries);
             let kv = (self.bugs.head)(case, h);
             let at = |key: usize| (b * keys + key) * kv_heads + kv;
             let query = &q[row * dim..][..dim];
             let score =
                 |key: usize| self.score(case, query, &k[at(key) * dim..][..dim], (h, i, key));
-            let sink = (case.sinks && self.bugs.sinks).then(|| S::constant(inputs.of("sinks")[h]));
+            let sink = self.sink(case, &inputs, h).map(S::constant);
             let value = |key: usize| &v[at(key) * of_values..][..of_values];
             let row = self.row(case, i, &score, &value, sink);
-            out.extend(row.into_iter().map(|x| rounded(self.output, x).value()));
-        }
-        (self.bugs.output)(case, out)
+            row.into_iter().map(|x| rounded(self.output, x).value()).collect::<Vec<f64>>()
+        };
+        let blocks: Vec<&[usize]> = rows.chunks(BLOCK).collect();
+        par::map(&blocks, |rows| rows.iter().flat_map(each).collect::<Vec<f64>>()).concat()
+    }
+
+    /// The sink that joins a head's sum.
+    pub(super) fn sink(&self, case: &Attention, inputs: &Inputs, h: usize) -> Option<f64> {
+        (case.sinks && self.bugs.sinks).then(|| inputs.of("sinks")[h])
     }
 
     fn score<S: Scalar>(
@@ -157,6 +186,16 @@ impl Schedule {
             .iter()
             .zip(key)
             .fold(S::constant(0.0), |sum, (&q, &k)| rounded(self.bugs.sums, sum + q * k));
+        self.finish(case, dot, (h, i, position))
+    }
+
+    /// From a dot product to a score.
+    pub(super) fn finish<S: Scalar>(
+        &self,
+        case: &Attention,
+        dot: S,
+        (h, i, position): (usize, usize, usize),
+    ) -> S {
         let score = dot * S::constant(case.scale() * (self.bugs.scale)(case));
         let score = match case.softcap.filter(|_| self.bugs.softcap) {
             Some(c) => (score * S::constant(1.0 / c)).tanh() * S::constant(c),
@@ -170,7 +209,7 @@ impl Schedule {
     }
 
     /// Keys that query `i` sees.
-    fn visible(&self, case: &Attention, i: usize) -> std::ops::Range<usize> {
+    pub(super) fn visible(&self, case: &Attention, i: usize) -> Range<usize> {
         let (keys, past) = (case.keys() as i64, case.keys() as i64 - case.seq as i64);
         let masked = !case.non_causal || self.bugs.causal;
         if self.bugs.unmasked || !masked {
@@ -180,6 +219,14 @@ impl Schedule {
         let end = (own + self.bugs.shift).clamp(0, keys);
         let first = (self.bugs.window)(case).map_or(0, |w| (own - w as i64).max(0));
         first.min(end) as usize..end as usize
+    }
+
+    /// The tiles of each split that are read.
+    pub(super) fn splits(&self, case: &Attention) -> impl Iterator<Item = Range<usize>> + use<> {
+        let tiles = (case.keys() as usize).div_ceil(self.tile);
+        let read = if self.bugs.short { tiles - 1 } else { tiles };
+        let each = tiles.div_ceil(self.splits);
+        (0..self.splits).map(move |split| split * each..((split + 1) * each).min(read))
     }
 
     fn row<'a, S: Scalar>(
@@ -193,14 +240,12 @@ impl Schedule {
         let (seen, dim) = (self.visible(case, i), case.value_dim() as usize);
         let keys = case.keys() as usize;
         let tiles = keys.div_ceil(self.tile);
-        let read = if self.bugs.short { tiles - 1 } else { tiles };
-        let each = tiles.div_ceil(self.splits);
         let mut parts = vec![];
-        for split in 0..self.splits {
+        for split in self.splits(case) {
             let none = S::constant(f64::NEG_INFINITY);
             let zero = S::constant(0.0);
             let mut part = Part { max: none, sum: zero, out: vec![zero; dim] };
-            for tile in split * each..((split + 1) * each).min(read) {
+            for tile in split {
                 let range = tile * self.tile..((tile + 1) * self.tile).min(keys);
                 let keys = range.filter(|key| seen.contains(key));
                 let mut pairs: Vec<(Option<usize>, S)> =
@@ -217,7 +262,7 @@ impl Schedule {
         self.merged(parts, sink, dim)
     }
 
-    fn exp<S: Scalar>(&self, x: S) -> S {
+    pub(super) fn exp<S: Scalar>(&self, x: S) -> S {
         if self.bugs.base2 { (x * S::constant(std::f64::consts::LN_2)).exp() } else { x.exp() }
     }
 

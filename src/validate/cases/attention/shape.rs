@@ -80,4 +80,9 @@ impl Attention {
         let axes = [("sequence", batch), (of_tokens, tokens), (of_heads, heads), ("element", dim)];
         Layout::new(name, says, axes, self.dtype.stored())
     }
+
+    /// Rows of the output: the heads of every new token.
+    pub(super) fn rows(&self) -> std::ops::Range<usize> {
+        0..(self.batch * self.seq * self.heads) as usize
+    }
 }
