@@ -122,7 +122,7 @@ fn gguf_file(path: &Path, options: &BuildOptions) -> Result<Loaded, Error> {
     let mut file = open(path)?;
     let directory = gguf::directory(&mut file).map_err(|e| fail(path, &e.to_string()))?;
     let id = id_of(&path.to_string_lossy());
-    let arch = architecture(&directory, &id).map_err(|e| fail(path, &e.to_string()))?;
+    let arch = architecture(&directory, &mut file, &id).map_err(|e| fail(path, &e.to_string()))?;
     let tokenizer = Tokenizer::from_gguf(&directory).map_err(|e| e.to_string());
     let named = (path.display().to_string(), file);
     let checkpoint = Checkpoint::gguf(named, directory, arch.clone()).map_err(refused)?;

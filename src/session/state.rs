@@ -1,5 +1,7 @@
 //! Sequences that a model goes on with.
 
+mod crossing;
+
 use crate::exec::{Kernels, PagedRows, run_with};
 use crate::graph::{Graph, Kind};
 use crate::model::{Architecture, Graphs};
@@ -37,6 +39,15 @@ pub enum RunError {
         length: u64,
         /// Positions that are learned.
         positions: u64,
+    },
+    /// Values asked of a step that computes all tokens again.
+    #[error(
+        "the step takes a sequence across the {context} tokens at which `longrope` changes its factors, \
+         so that all tokens are computed again: its values cannot be kept; give the tokens in one step"
+    )]
+    Crossing {
+        /// Trained context, tokens.
+        context: u64,
     },
     /// Encoder input of another shape.
     #[error("{0}")]
@@ -78,6 +89,10 @@ pub struct Session<'a, S> {
     caches: BTreeMap<Key, Vec<S>>,
     /// Tokens of each sequence that are cached; empty before the first step.
     past: Vec<u64>,
+    /// The same tokens.
+    text: Vec<Vec<u64>>,
+    /// Whether cached keys are turned as beyond the trained context (A121).
+    beyond: bool,
     /// Positions that the encoder kept of each sequence.
     source: u64,
 }
@@ -91,8 +106,18 @@ impl<'a, S: Scalar> Session<'a, S> {
         room: usize,
     ) -> Self {
         let given = Given::new(weights, room);
-        let (caches, past) = (BTreeMap::new(), vec![]);
-        Self { arch, graphs, kernels, block: None, given, caches, past, source: 0 }
+        Self {
+            arch,
+            graphs,
+            kernels,
+            block: None,
+            given,
+            caches: BTreeMap::new(),
+            past: vec![],
+            text: vec![],
+            beyond: false,
+            source: 0,
+        }
     }
 
     /// The same with its cache in blocks of so many tokens, sequences' blocks interleaved.
@@ -104,6 +129,7 @@ impl<'a, S: Scalar> Session<'a, S> {
     pub fn restart(&mut self) {
         self.caches.clear();
         self.past.clear();
+        self.text.clear();
         self.source = 0;
     }
 
@@ -127,6 +153,7 @@ impl<'a, S: Scalar> Session<'a, S> {
         let Some(past) = self.past.first_mut().filter(|past| **past > length) else { return };
         let rows = *past;
         *past = length;
+        self.text[0].truncate(length as usize);
         for ((_, name), rows_of) in &mut self.caches {
             if !name.starts_with("cross.") {
                 let width = rows_of.len() / rows as usize;
@@ -153,6 +180,7 @@ impl<'a, S: Scalar> Session<'a, S> {
         let values = run_with(graph, &step, &self.given, (self.kernels, None), keep);
         self.given.checked()?;
         (self.past, self.source) = (vec![0; batch as usize], positions);
+        self.text = vec![vec![]; batch as usize];
         let mut kept = BTreeMap::new();
         for (key, value) in values.kept {
             if key.1.starts_with("cross.append") {
@@ -211,7 +239,8 @@ impl<'a, S: Scalar> Session<'a, S> {
         Ok(sequences.iter().flatten().map(|&t| S::constant(t as f64)).collect())
     }
 
-    /// Goes on with new tokens of every sequence.
+    /// Goes on with new tokens of every sequence. Where that takes one across the length at which LongRoPE
+    /// changes its factors, all tokens are computed again (A121); values cannot be kept then.
     ///
     /// # Errors
     /// No tokens, another number of sequences than before, a token outside the vocabulary, positions
@@ -224,12 +253,17 @@ impl<'a, S: Scalar> Session<'a, S> {
     ) -> Result<Outcome<S>, RunError> {
         if self.past.is_empty() {
             self.past = vec![0; tokens.len()];
+            self.text = vec![vec![]; tokens.len()];
         }
         if tokens.len() != self.past.len() {
             let (new, old) = (tokens.len(), self.past.len());
             return Err(RunError::Input(format!("tokens of {new} sequences, {old} before")));
         }
+        if let Some(outcome) = self.again(tokens, logits, keep)? {
+            return Ok(outcome);
+        }
         let step = self.next(tokens, logits)?;
+        self.beyond = self.crosses(tokens);
         let fresh = self.past.iter().all(|&past| past == 0);
         let phase = if fresh { Phase::Prefill } else { Phase::Decode };
         let graph = self.graphs.of(phase).expect("invariant: every phase has a graph");
@@ -247,8 +281,9 @@ impl<'a, S: Scalar> Session<'a, S> {
         let all = |node: &str| node == name || keep(node);
         let values = run_with(graph, &step, &self.given, (self.kernels, paged.as_ref()), &all);
         self.given.checked()?;
-        for (past, new) in self.past.iter_mut().zip(tokens) {
+        for ((past, text), new) in self.past.iter_mut().zip(&mut self.text).zip(tokens) {
             *past += new.len() as u64;
+            text.extend(new);
         }
         let (mut kept, mut found) = (BTreeMap::new(), vec![]);
         let caches = cache_names(graph);

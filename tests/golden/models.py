@@ -38,6 +38,11 @@ def gpt(**over):
                 pad_token_id=None, **over)
 
 
+def longrope(original):
+    return base(original_max_position_embeddings=original, rope_scaling=dict(
+        type="longrope", short_factor=[1.0, 1.1, 1.3, 1.6], long_factor=[1.2, 2.5, 5.0, 9.0]))
+
+
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16)
@@ -112,11 +117,9 @@ CASES = {
     # Phi-4-mini turns three quarters of a head.
     "phi3-partial-rotary-tied": (hf.Phi3Config, hf.Phi3ForCausalLM, base(
         hidden_size=64, partial_rotary_factor=0.75, tie_word_embeddings=True)),
-    # The 20 tokens are longer than the original 16, the greedy ones are not: both tables count.
-    "phi3-longrope": (hf.Phi3Config, hf.Phi3ForCausalLM, base(
-        original_max_position_embeddings=16, rope_scaling=dict(
-            type="longrope", short_factor=[1.0, 1.1, 1.3, 1.6],
-            long_factor=[1.2, 2.5, 5.0, 9.0]))),
+    # The 20 tokens are longer than the original 10, and greedy tokens cross it; or all are within 32.
+    "phi3-longrope": (hf.Phi3Config, hf.Phi3ForCausalLM, longrope(10)),
+    "phi3-longrope-short": (hf.Phi3Config, hf.Phi3ForCausalLM, longrope(32)),
     "cohere": (hf.CohereConfig, hf.CohereForCausalLM, base(
         logit_scale=0.25, tie_word_embeddings=True)),
     "cohere-qk-norm": (hf.CohereConfig, hf.CohereForCausalLM, base(

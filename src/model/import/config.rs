@@ -51,6 +51,11 @@ impl<'a> Config<'a> {
         self.fields.contains_key(key)
     }
 
+    /// A whole number that stays to be read.
+    pub fn peek(&self, key: &str) -> Option<u64> {
+        self.fields.get(key).and_then(Value::as_u64)
+    }
+
     /// Whether a nested object gives the field.
     pub fn gives(&self, object: &str, key: &str) -> bool {
         let nested = self.fields.get(object).and_then(|object| object.get(key));
@@ -151,6 +156,15 @@ impl<'a> Config<'a> {
             list.iter().map(|v| v.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
         });
         texts.ok_or_else(|| self.wrong(key, &value, "a list of strings"))
+    }
+
+    /// A list of numbers.
+    pub fn reals(&mut self, key: &str) -> Read<Vec<f64>> {
+        let value = self.take(key).ok_or_else(|| self.missing(key))?;
+        let reals = value
+            .as_array()
+            .and_then(|list| list.iter().map(Value::as_f64).collect::<Option<Vec<_>>>());
+        reals.ok_or_else(|| self.wrong(key, &value, "a list of numbers"))
     }
 
     /// A nested object.
