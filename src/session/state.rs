@@ -3,7 +3,7 @@
 mod crossing;
 
 use crate::exec::{Kernels, PagedRows, run_with};
-use crate::graph::{Graph, Kind};
+use crate::graph::{Graph, Kind, NodeId};
 use crate::model::{Architecture, Graphs};
 use crate::op::scalar::Scalar;
 use crate::tensor::{Group, Logits, Phase, Role, Step, StepError};
@@ -73,7 +73,8 @@ pub enum Encoded<'a, S> {
 /// What a step gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome<S> {
-    /// `[rows, vocabulary]`: the last token's of each sequence, or every token's, sequence by sequence.
+    /// `[rows, vocabulary]`: the last token's of each sequence, or every token's, sequence by sequence; hidden
+    /// states `[rows, hidden]` of a model without a head.
     pub logits: Vec<S>,
     /// Values that were asked for, by layer and name of their node.
     pub kept: BTreeMap<Key, Vec<S>>,
@@ -133,9 +134,22 @@ impl<'a, S: Scalar> Session<'a, S> {
         self.source = 0;
     }
 
-    /// Logits of a row.
-    pub const fn vocabulary(&self) -> usize {
-        self.arch.vocabulary as usize
+    /// Numbers of a row of the result: logits, or a hidden state.
+    pub fn width(&self) -> usize {
+        let graph = self.graphs.of(Phase::Prefill);
+        let result = graph.and_then(|graph| result(graph).map(|id| graph.node(id).ty.width));
+        result.unwrap_or(self.arch.hidden) as usize
+    }
+
+    /// Refuses a model without a head, which gives no tokens.
+    ///
+    /// # Errors
+    /// No head.
+    pub(super) fn has_head(&self) -> Result<(), RunError> {
+        let graph = self.graphs.of(Phase::Prefill);
+        let logits = graph.is_some_and(|graph| graph.nodes().any(|(_, n)| n.name == RESULTS[1]));
+        let message = || "the model has no head: it ends with hidden states, and makes no tokens";
+        if logits { Ok(()) } else { Err(RunError::Input(message().to_owned())) }
     }
 
     /// Tokens cached of each sequence.
@@ -266,7 +280,8 @@ impl<'a, S: Scalar> Session<'a, S> {
         self.beyond = self.crosses(tokens);
         let fresh = self.past.iter().all(|&past| past == 0);
         let phase = if fresh { Phase::Prefill } else { Phase::Decode };
-        let graph = self.graphs.of(phase).expect("invariant: every phase has a graph");
+        let none = || RunError::Input("the model has no decoder to go on with".to_owned());
+        let graph = self.graphs.of(phase).ok_or_else(none)?;
         self.given.clear();
         self.given.set(None, "token_ids", self.ids(tokens)?);
         for ((layer, name), rows) in std::mem::take(&mut self.caches) {
@@ -277,7 +292,7 @@ impl<'a, S: Scalar> Session<'a, S> {
             self.caches = self.given.values_of("cross.append_");
         }
         let paged = self.block.map(|block| self.pages(&step, block));
-        let name = logits_name(self.arch);
+        let name = result(graph).map_or("", |id| graph.node(id).name.as_str());
         let all = |node: &str| node == name || keep(node);
         let values = run_with(graph, &step, &self.given, (self.kernels, paged.as_ref()), &all);
         self.given.checked()?;
@@ -333,9 +348,13 @@ impl<'a, S: Scalar> Session<'a, S> {
     }
 }
 
-/// The node whose value are the logits.
-fn logits_name(arch: &Architecture) -> &'static str {
-    if arch.head.softcap.is_some() { "head.softcap" } else { "head.logits" }
+/// What a decoder's graph may end in: capped logits, logits, the last hidden state.
+const RESULTS: [&str; 3] = ["head.softcap", "head.logits", "head.norm"];
+
+/// The node whose value is the result of a step.
+fn result(graph: &Graph) -> Option<NodeId> {
+    let named = |name: &&str| graph.nodes().find(|(_, n)| n.name == **name).map(|(id, _)| id);
+    RESULTS.iter().find_map(named)
 }
 
 /// The nodes whose values outlive a step.

@@ -43,6 +43,12 @@ def longrope(original):
         type="longrope", short_factor=[1.0, 1.1, 1.3, 1.6], long_factor=[1.2, 2.5, 5.0, 9.0]))
 
 
+def t5(**over):
+    return dict(vocab_size=96, d_model=32, d_kv=12, d_ff=48, num_layers=2, num_heads=4,
+                relative_attention_num_buckets=8, relative_attention_max_distance=16,
+                pad_token_id=0, decoder_start_token_id=0, **over)
+
+
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16)
@@ -148,6 +154,16 @@ CASES = {
         head_dim=12, intermediate_size=32, num_local_experts=3, num_experts_per_tok=2, sliding_window=8,
         rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16,
                           beta_fast=32.0, beta_slow=1.0, truncate=False))),
+    # Classes without a head: what they give is their last hidden state.
+    "llama-base": (hf.LlamaConfig, hf.LlamaModel, base()),
+    "gpt2-base": (hf.GPT2Config, hf.GPT2Model, gpt(
+        n_embd=32, n_layer=2, n_head=4, n_positions=64, activation_function="gelu_new")),
+    "gpt-neox-base": (hf.GPTNeoXConfig, hf.GPTNeoXModel, neox(rotary_pct=0.25)),
+    "gemma3-base": (hf.Gemma3TextConfig, hf.Gemma3TextModel, base(
+        head_dim=12, sliding_window=8, query_pre_attn_scalar=20, num_hidden_layers=6,
+        tie_word_embeddings=True)),
+    "t5-base": (hf.T5Config, hf.T5Model, t5(feed_forward_proj="gated-gelu")),
+    "t5-encoder": (hf.T5Config, hf.T5EncoderModel, t5(feed_forward_proj="relu")),
     "t5": (hf.T5Config, hf.T5ForConditionalGeneration, dict(
         vocab_size=96, d_model=32, d_kv=12, d_ff=48, num_layers=2, num_decoder_layers=3,
         num_heads=4, relative_attention_num_buckets=8, relative_attention_max_distance=16,
@@ -237,7 +253,7 @@ def fill(model, case, generator):
         elif "conv" in name:
             value = normal * 1.2 / (p.shape[1] * p.shape[2]) ** 0.5
         else:
-            inputs = p.shape[-2] if p.dim() == 3 or case == "gpt2" else p.shape[-1]
+            inputs = p.shape[-2] if p.dim() == 3 or case.startswith("gpt2") else p.shape[-1]
             value = normal * (1.3 if p.dim() == 2 else 1.0) / inputs ** 0.5
         with torch.no_grad():
             p.copy_(value)
@@ -290,20 +306,32 @@ def run(case):
         given = dict(input_features=features.to(model.dtype))
         saved["input_features"] = features
     key = "decoder_input_ids" if given else "input_ids"
+    if case == "t5-encoder":
+        with torch.no_grad():
+            saved["encoder_hidden"] = model(**given).last_hidden_state.double()
+        return write(case, folder, saved, saved["encoder_hidden"])
     with torch.no_grad():
         out = model(**given, **{key: ids}, output_hidden_states=True, use_cache=False)
     saved[key] = ids
-    logits = out.logits.double()
+    base = not hasattr(out, "logits")
+    logits = (out.last_hidden_state if base else out.logits).double()
     hidden = out.decoder_hidden_states if given else out.hidden_states
     if given:
         saved["encoder_hidden"] = out.encoder_last_hidden_state.double()
-    first = {k: v[:1] for k, v in given.items()}
-    tokens, margins = greedy(model, **first, **{key: ids[:1, :PROMPT]})
     saved.update(logits=logits, hidden_states=torch.stack(hidden).float(),
-                 logits_std=logits.std().reshape(1), greedy_ids=tokens, greedy_margins=margins)
+                 logits_std=logits.std().reshape(1))
+    if not base:
+        first = {k: v[:1] for k, v in given.items()}
+        tokens, margins = greedy(model, **first, **{key: ids[:1, :PROMPT]})
+        saved.update(greedy_ids=tokens, greedy_margins=margins)
+    write(case, folder, saved, logits)
+
+
+def write(case, folder, saved, result):
     save_file({k: v.contiguous() for k, v in saved.items()}, folder / "expected.safetensors")
     size = sum(f.stat().st_size for f in folder.iterdir())
-    print(f"{case:30} std {float(logits.std()):6.3f}  margin {float(margins.min()):.4f}  {size/1e3:6.1f} kB")
+    margin = f"margin {float(saved['greedy_margins'].min()):.4f}" if "greedy_margins" in saved else ""
+    print(f"{case:30} std {float(result.std()):6.3f}  {margin:13}  {size/1e3:6.1f} kB")
 
 
 if __name__ == "__main__":

@@ -55,10 +55,11 @@ fn weight_files(folder: &Path) -> Vec<(String, File)> {
 fn model(folder: &Path) -> Result<Model, String> {
     let text = std::fs::read_to_string(folder.join("config.json")).expect("a configuration");
     let source = Source::new("config.json", text);
-    let arch = import::config_source(&source, "golden").map_err(|e| e.to_string())?;
-    let family = import::family_of(&source).map_err(|e| e.to_string())?;
+    let (arch, family, output) =
+        import::checkpoint_source(&source, "golden").map_err(|e| e.to_string())?;
     let layout = Layout::of_family(family).ok_or("no layout")?;
-    let graphs = arch.graphs(&BuildOptions::default()).map_err(|e| e.to_string())?;
+    let options = BuildOptions { output, ..BuildOptions::default() };
+    let graphs = arch.graphs(&options).map_err(|e| e.to_string())?;
     let checkpoint = Checkpoint::safetensors(weight_files(folder), (arch.clone(), layout))
         .map_err(|e| e.to_string())?;
     checkpoint.check(graphs.parts().map(|(_, g)| g)).map_err(|e| e.to_string())?;
@@ -126,10 +127,12 @@ fn assert_near(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
 /// Logits and hidden states of all tokens at once.
 fn check_forward(model: &Model, kernels: &Fast) -> Result<(), String> {
     let expected = tensors(&model.expected);
-    let ids = expected.get("input_ids").or(expected.get("decoder_input_ids")).expect("ids");
     let mut session =
         Session::new((&model.arch, &model.graphs), &model.checkpoint, kernels, usize::MAX);
     encode(&mut session, &expected, false);
+    let Some(ids) = expected.get("input_ids").or(expected.get("decoder_input_ids")) else {
+        return Ok(());
+    };
     let outcome =
         session.step(&sequences(ids), Logits::All, &|name| matches!(name, "ffn.add" | "block.add"));
     let outcome = outcome.map_err(|e| e.to_string())?;
@@ -158,6 +161,10 @@ fn check_forward(model: &Model, kernels: &Fast) -> Result<(), String> {
 /// Greedy tokens with a cache, where their margin says which is right.
 fn check_greedy(model: &Model) -> Result<(), String> {
     let expected = tensors(&model.expected);
+    // A model without a head makes no tokens.
+    if !expected.contains_key("greedy_ids") {
+        return Ok(());
+    }
     let ids = expected.get("input_ids").or(expected.get("decoder_input_ids")).expect("ids");
     let kernels = Fast::default();
     let mut session =

@@ -2,7 +2,7 @@
 
 use super::neutral;
 use crate::diagnostic::{Diagnostic, Place, clip};
-use crate::model::Activation;
+use crate::model::{Activation, Output};
 use crate::yaml::{Position, Source};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ pub(super) struct Config<'a> {
     fields: BTreeMap<String, Value>,
     /// `model_type`, for messages.
     pub family: &'static str,
+    /// What the checkpoint's class ends in.
+    pub output: Output,
 }
 
 type Read<T> = Result<T, Diagnostic>;
@@ -38,7 +40,7 @@ impl<'a> Config<'a> {
                 .at(place)
                 .hint("expected the whole config.json of a Hugging Face model")
         })?;
-        Ok(Self { source, parent: None, fields, family: "" })
+        Ok(Self { source, parent: None, fields, family: "", output: Output::Logits })
     }
 
     /// The field's value, no longer among the rest; `None` where absent or `null`.
@@ -176,6 +178,7 @@ impl<'a> Config<'a> {
                 parent: Some(key),
                 fields: map.into_iter().collect(),
                 family: self.family,
+                output: self.output,
             })),
             Some(other) => Err(self.wrong(key, &other, "an object")),
         }

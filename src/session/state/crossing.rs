@@ -38,7 +38,7 @@ impl<S: Scalar> Session<'_, S> {
         if logits == Logits::Last {
             return Ok(Some(outcome));
         }
-        let (mut rows, mut own) = (outcome.logits.chunks_exact(self.vocabulary()), vec![]);
+        let (mut rows, mut own) = (outcome.logits.chunks_exact(self.width()), vec![]);
         for (all, new) in all.iter().zip(tokens) {
             let before = all.len() - new.len();
             own.extend(rows.by_ref().take(all.len()).skip(before).flatten());
