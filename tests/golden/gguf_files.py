@@ -52,10 +52,8 @@ CASES = {
         rope_scaling=dict(rope_type="linear", factor=2.0)), [Q.F16], None),
     "llama-rope-factors": (llama(hidden_size=64, rope_theta=500000.0, rope_scaling=LLAMA3),
                            [Q.BF16], None),
-    "llama-experts-f32": ((hf.MixtralConfig, hf.MixtralForCausalLM, base(
-        head_dim=8, num_local_experts=4, num_experts_per_tok=2, sliding_window=None)), [Q.F32], None),
-    "llama-experts-blocks": ((hf.MixtralConfig, hf.MixtralForCausalLM, base(
-        hidden_size=64, head_dim=32, intermediate_size=96, num_local_experts=3, num_experts_per_tok=2,
+    "llama-experts": ((hf.MixtralConfig, hf.MixtralForCausalLM, base(
+        head_dim=16, intermediate_size=64, num_local_experts=3, num_experts_per_tok=2,
         sliding_window=None)), [Q.Q8_0, Q.Q5_1, Q.BF16], None),
     "llama-blocks": (llama(hidden_size=64, head_dim=32, intermediate_size=128), LEGACY, None),
     "llama-superblocks": (llama(

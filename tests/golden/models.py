@@ -38,15 +38,11 @@ def gpt(**over):
                 pad_token_id=None, **over)
 
 
-def longrope(original):
-    return base(original_max_position_embeddings=original, rope_scaling=dict(
-        type="longrope", short_factor=[1.0, 1.1, 1.3, 1.6], long_factor=[1.2, 2.5, 5.0, 9.0]))
-
-
-def t5(**over):
-    return dict(vocab_size=96, d_model=32, d_kv=12, d_ff=48, num_layers=2, num_heads=4,
-                relative_attention_num_buckets=8, relative_attention_max_distance=16,
-                pad_token_id=0, decoder_start_token_id=0, **over)
+def longrope(original, **over):
+    return base(intermediate_size=16, **over, original_max_position_embeddings=original,
+                rope_scaling=dict(
+                    type="longrope", short_factor=[1.0, 1.1, 1.3, 1.6],
+                    long_factor=[1.2, 2.5, 5.0, 9.0]))
 
 
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
@@ -103,7 +99,7 @@ CASES = {
         num_ln_in_parallel_attn=1, new_decoder_architecture=True, bias=False, alibi=False)),
     # The slopes of the last 4 of 12 heads are no numbers of bf16.
     "falcon-alibi": (hf.FalconConfig, hf.FalconForCausalLM, gpt(
-        hidden_size=48, num_hidden_layers=2, num_attention_heads=12, multi_query=False,
+        hidden_size=24, num_hidden_layers=2, num_attention_heads=12, multi_query=False,
         new_decoder_architecture=False, parallel_attn=False, bias=True, alibi=True)),
     "bloom": (hf.BloomConfig, hf.BloomForCausalLM, gpt(hidden_size=36, n_layer=2, n_head=6)),
     "gemma2": (hf.Gemma2Config, hf.Gemma2ForCausalLM, base(
@@ -125,7 +121,7 @@ CASES = {
         hidden_size=64, partial_rotary_factor=0.75, tie_word_embeddings=True)),
     # The 20 tokens are longer than the original 10, and greedy tokens cross it; or all are within 32.
     "phi3-longrope": (hf.Phi3Config, hf.Phi3ForCausalLM, longrope(10)),
-    "phi3-longrope-short": (hf.Phi3Config, hf.Phi3ForCausalLM, longrope(32)),
+    "phi3-longrope-short": (hf.Phi3Config, hf.Phi3ForCausalLM, longrope(32, num_hidden_layers=1)),
     "cohere": (hf.CohereConfig, hf.CohereForCausalLM, base(
         logit_scale=0.25, tie_word_embeddings=True)),
     "cohere-qk-norm": (hf.CohereConfig, hf.CohereForCausalLM, base(
@@ -157,13 +153,16 @@ CASES = {
     # Classes without a head: what they give is their last hidden state.
     "llama-base": (hf.LlamaConfig, hf.LlamaModel, base()),
     "gpt2-base": (hf.GPT2Config, hf.GPT2Model, gpt(
-        n_embd=32, n_layer=2, n_head=4, n_positions=64, activation_function="gelu_new")),
-    "gpt-neox-base": (hf.GPTNeoXConfig, hf.GPTNeoXModel, neox(rotary_pct=0.25)),
+        n_embd=16, n_layer=1, n_head=4, n_positions=24, activation_function="gelu_new")),
+    "gpt-neox-base": (hf.GPTNeoXConfig, hf.GPTNeoXModel, neox(
+        rotary_pct=0.5, hidden_size=16, intermediate_size=24)),
     "gemma3-base": (hf.Gemma3TextConfig, hf.Gemma3TextModel, base(
-        head_dim=12, sliding_window=8, query_pre_attn_scalar=20, num_hidden_layers=6,
-        tie_word_embeddings=True)),
-    "t5-base": (hf.T5Config, hf.T5Model, t5(feed_forward_proj="gated-gelu")),
-    "t5-encoder": (hf.T5Config, hf.T5EncoderModel, t5(feed_forward_proj="relu")),
+        hidden_size=16, intermediate_size=16, head_dim=4, sliding_window=8,
+        query_pre_attn_scalar=20, tie_word_embeddings=True)),
+    "t5-encoder": (hf.T5Config, hf.T5EncoderModel, dict(
+        vocab_size=96, d_model=32, d_kv=8, d_ff=16, num_layers=2, num_heads=4,
+        relative_attention_num_buckets=8, relative_attention_max_distance=16,
+        feed_forward_proj="relu", pad_token_id=0, decoder_start_token_id=0)),
     "t5": (hf.T5Config, hf.T5ForConditionalGeneration, dict(
         vocab_size=96, d_model=32, d_kv=12, d_ff=48, num_layers=2, num_decoder_layers=3,
         num_heads=4, relative_attention_num_buckets=8, relative_attention_max_distance=16,
