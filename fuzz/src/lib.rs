@@ -48,7 +48,7 @@ pub fn gguf(data: &[u8]) {
         let ids = tokenizer.encode("Grüße, 123  you!").unwrap_or_default();
         let _ = tokenizer.decode(&ids);
     }
-    let Ok(arch) = architecture(&directory, "fuzzed") else { return };
+    let Ok(arch) = architecture(&directory, &mut file, "fuzzed") else { return };
     let Ok(graphs) = arch.graphs(&model::BuildOptions::default()) else { return };
     let Ok(checkpoint) = Checkpoint::gguf(("fuzzed".to_owned(), file), directory, arch) else {
         return;

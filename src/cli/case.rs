@@ -159,7 +159,14 @@ impl ModelArgs {
             AttentionArg::Naive => AttentionKernel::Naive,
         };
         let fusions = if self.no_fusion { FusionSet::None } else { FusionSet::Default };
-        BuildOptions { attention, fusions, sampler: Sampler::Greedy, routing: self.routing }
+        let sampler = Sampler::Greedy;
+        BuildOptions {
+            attention,
+            fusions,
+            sampler,
+            routing: self.routing,
+            ..BuildOptions::default()
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::files;
 use crate::diagnostic::{Diagnostic, clip};
 use crate::formats::gguf;
 use crate::model::checkpoint::Layout;
-use crate::model::{Architecture, BuildOptions, Graphs, id_of, import};
+use crate::model::{Architecture, BuildOptions, Graphs, Output, id_of, import};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Checkpoint, WeightError, architecture};
 use std::collections::BTreeSet;
@@ -19,6 +19,8 @@ const INDEX: &str = "model.safetensors.index.json";
 pub struct Loaded {
     /// What it is.
     pub arch: Architecture,
+    /// What it ends in.
+    pub output: Output,
     /// Its graphs.
     pub graphs: Graphs,
     /// Its weights.
@@ -61,8 +63,9 @@ pub fn load(name: &str, options: &BuildOptions) -> Result<Loaded, Error> {
 fn folder(path: &Path, options: &BuildOptions) -> Result<Loaded, Error> {
     let config = path.join("config.json");
     let source = files::read(&config.to_string_lossy())?;
-    let arch = import::config_source(&source, &id_of(&config.to_string_lossy()))?;
-    let family = import::family_of(&source)?;
+    let id = id_of(&config.to_string_lossy());
+    let (arch, family, output) = import::checkpoint_source(&source, &id)?;
+    let options = &BuildOptions { output, ..*options };
     let layout = Layout::of_family(family)
         .ok_or_else(|| fail(&config, &format!("checkpoints of `{family}` are not read")))?;
     let mut opened = vec![];
@@ -122,7 +125,7 @@ fn gguf_file(path: &Path, options: &BuildOptions) -> Result<Loaded, Error> {
     let mut file = open(path)?;
     let directory = gguf::directory(&mut file).map_err(|e| fail(path, &e.to_string()))?;
     let id = id_of(&path.to_string_lossy());
-    let arch = architecture(&directory, &id).map_err(|e| fail(path, &e.to_string()))?;
+    let arch = architecture(&directory, &mut file, &id).map_err(|e| fail(path, &e.to_string()))?;
     let tokenizer = Tokenizer::from_gguf(&directory).map_err(|e| e.to_string());
     let named = (path.display().to_string(), file);
     let checkpoint = Checkpoint::gguf(named, directory, arch.clone()).map_err(refused)?;
@@ -137,5 +140,5 @@ fn finish(
 ) -> Result<Loaded, Error> {
     let graphs = arch.graphs(options)?;
     checkpoint.check(graphs.parts().map(|(_, graph)| graph)).map_err(refused)?;
-    Ok(Loaded { arch, graphs, checkpoint, tokenizer })
+    Ok(Loaded { arch, output: options.output, graphs, checkpoint, tokenizer })
 }

@@ -6,12 +6,8 @@ use super::error::Error;
 use crate::diagnostic::Diagnostic;
 use crate::model::EncoderInput;
 use crate::op::scalar::Scalar;
-use crate::session::{Encoded, Session};
-use std::collections::BTreeMap;
+use crate::session::{Encoded, Outcome, Session};
 use std::path::PathBuf;
-
-/// Values by layer and name of their node.
-pub type Kept<S> = BTreeMap<(Option<u64>, String), Vec<S>>;
 
 /// Tokens, and what an encoder reads.
 #[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
@@ -49,13 +45,13 @@ impl GivenArgs {
         }
     }
 
-    /// Gives the encoder its input, where there is one; the values that are to be kept.
+    /// Gives the encoder its input, where there is one; what comes out.
     pub fn encode<S: Scalar>(
         &self,
         loaded: &Loaded,
         session: &mut Session<'_, S>,
         keep: &dyn Fn(&str) -> bool,
-    ) -> Result<Kept<S>, Error> {
+    ) -> Result<Option<Outcome<S>>, Error> {
         let refused =
             |message: &str, hint: &str| Err(Diagnostic::new(message).hint(hint.to_owned()).into());
         let outcome = match (&self.encoder_tokens, &self.features, loaded.arch.encoder) {
@@ -75,8 +71,8 @@ impl GivenArgs {
                 let hint = "--encoder-tokens or --features";
                 return refused("the model has an encoder, which is given nothing", hint);
             }
-            (None, None, None) => return Ok(Kept::new()),
+            (None, None, None) => return Ok(None),
         };
-        Ok(outcome.kept)
+        Ok(Some(outcome))
     }
 }

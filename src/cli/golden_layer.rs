@@ -5,7 +5,7 @@ use super::catalog;
 use super::checkpoint::{self, Loaded};
 use super::error::Error;
 use super::files;
-use super::given::{GivenArgs, Kept};
+use super::given::GivenArgs;
 use super::golden::{array_file, write};
 use crate::diagnostic::Diagnostic;
 use crate::exec::Fast;
@@ -18,7 +18,11 @@ use crate::validate::{Array, Case, Inputs, Layout};
 use crate::weights::Weights;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// Values by layer and name of their node.
+type Kept<S> = BTreeMap<(Option<u64>, String), Vec<S>>;
 
 /// Name of the model's file in a case's folder.
 const MODEL: &str = "model.yaml";
@@ -128,7 +132,8 @@ fn real(args: &LayerArgs) -> Result<(Architecture, LayerCase), Error> {
     let (arch, kernels) = (loaded.arch.clone(), Fast::default());
     let weights: &dyn Weights<f32> = &loaded.checkpoint;
     let mut session = Session::new((&loaded.arch, &loaded.graphs), weights, &kernels, 0);
-    let mut kept = args.given.encode(&loaded, &mut session, &keep)?;
+    let encoded = args.given.encode(&loaded, &mut session, &keep)?;
+    let mut kept = encoded.map_or_else(Kept::new, |outcome| outcome.kept);
     let source = (session.source() > 0).then(|| session.source());
     let keys = if args.encoder {
         args.keys((session.past().len() as u64, session.source(), 0), None)

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod cache;
+mod calibration;
 mod case;
 mod catalog;
 mod checkpoint;
@@ -30,6 +31,7 @@ mod roofline;
 mod run;
 mod run_cost;
 mod run_draft;
+mod run_encoder;
 mod speculate;
 mod surface;
 mod sweep;

@@ -1,5 +1,6 @@
 //! `cosim quality`: perplexity, divergence and speed of quantization schemes on one model.
 
+use super::calibration::{CalibrationArgs, encoded};
 use super::catalog;
 use super::checkpoint::{self, Loaded};
 use super::error::Error;
@@ -11,16 +12,16 @@ use crate::dtype::{ParseSchemeError, Scheme};
 use crate::exec::Fast;
 use crate::hardware::{Fidelity, Machine};
 use crate::mapping::Plan;
-use crate::model::BuildOptions;
+use crate::model::{BuildOptions, Output};
 use crate::quality::{Agreement, Likelihood, Signal};
-use crate::quantize::{Calibrations, Ragged, inputs};
+use crate::quantize::Ragged;
 use crate::report::quality::{QualityReport, QualityRow};
-use crate::session::{RunError, SchemeError, Schemed, Session};
-use crate::tensor::{Logits, Phase};
+use crate::session::{RunError, Schemed, Session};
+use crate::tensor::Logits;
 use crate::weights::{Given, Weights};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Arguments of `cosim quality`.
 #[derive(Debug, clap::Args)]
@@ -45,9 +46,8 @@ pub struct QualityArgs {
     /// Most windows
     #[arg(long, value_name = "N", value_parser = window)]
     windows: Option<usize>,
-    /// Text, or .npy file of token ids, whose activations GPTQ, AWQ and SmoothQuant see
-    #[arg(long, value_name = "FILE")]
-    calibration: Option<PathBuf>,
+    #[command(flatten)]
+    calibration: CalibrationArgs,
     /// Rows that are no whole number of groups are one group, in place of a shorter last one
     #[arg(long)]
     whole_rows: bool,
@@ -77,22 +77,14 @@ fn window(text: &str) -> Result<usize, String> {
     found.ok_or_else(|| "expected a whole number from 2 to 1048576".to_owned())
 }
 
-impl From<SchemeError> for Error {
-    fn from(error: SchemeError) -> Self {
-        let hint = match error {
-            SchemeError::Quantize(crate::quantize::QuantizeError::NoCalibration) => {
-                Some("--calibration FILE, a text other than the one that is measured".to_owned())
-            }
-            _ => None,
-        };
-        Diagnostic::new(error.to_string()).hint_opt(hint).into()
-    }
-}
-
 pub fn run(args: &QualityArgs) -> Result<(), Error> {
     let loaded = checkpoint::load(&args.model, &BuildOptions::default())?;
     if loaded.arch.encoder.is_some() {
         let message = "quality is measured on models without an encoder";
+        return Err(Diagnostic::new(message).into());
+    }
+    if loaded.output != Output::Logits {
+        let message = "quality is measured on models with a head";
         return Err(Diagnostic::new(message).into());
     }
     let schemes = args.quant.iter().map(|s| scheme(s)).collect::<Result<Vec<_>, _>>()?;
@@ -136,22 +128,6 @@ fn windows(args: &QualityArgs, loaded: &Loaded) -> Result<Vec<Vec<u64>>, Error> 
         return Err(Diagnostic::new("there are fewer than two tokens to measure on").into());
     }
     Ok(windows)
-}
-
-fn encoded(
-    loaded: &Loaded,
-    path: &Path,
-    characters: Option<(usize, usize)>,
-) -> Result<Vec<u64>, Error> {
-    let source = files::read(&path.to_string_lossy())?;
-    let text: String = match characters {
-        Some((first, end)) => source.text.chars().skip(first).take(end - first).collect(),
-        None => source.text.to_string(),
-    };
-    let tokenizer = loaded.tokenizer.as_ref();
-    let tokenizer = tokenizer
-        .map_err(|why| Diagnostic::new(format!("no tokenizer: {why}")).hint("give --tokens"))?;
-    tokenizer.encode(&text).map_err(|e| Diagnostic::new(e.to_string()).into())
 }
 
 /// What a run over all windows gives.
@@ -213,7 +189,7 @@ fn measured(
         tokens_per_s: base.1.clone(),
         speed_up: base.1.is_ok().then_some(1.0),
     }];
-    let calibrations = calibrations(args, loaded)?;
+    let calibrations = args.calibration.seen(loaded, args.window)?;
     let source = Given::new(weights, 0);
     for scheme in schemes {
         let (bytes, rate) = speed(scheme)?;
@@ -276,26 +252,3 @@ fn speed(
     let summary = estimator.summary(&Request::Decode { batch: 1, context })?;
     Ok((bytes, Ok(1.0 / summary.total.get())))
 }
-
-/// What the projections read on the calibration's text.
-fn calibrations(args: &QualityArgs, loaded: &Loaded) -> Result<Option<Calibrations>, Error> {
-    let Some(path) = &args.calibration else { return Ok(None) };
-    let ids = match path.extension().is_some_and(|e| e == "npy") {
-        true => arrays::tokens(&path.to_string_lossy())?.concat(),
-        false => encoded(loaded, path, None)?,
-    };
-    let graph = loaded.graphs.of(Phase::Prefill).expect("invariant: every phase has a graph");
-    let mut found = Calibrations::new(&inputs(graph));
-    let kernels = Fast::default();
-    let weights: &dyn Weights<f32> = &loaded.checkpoint;
-    let mut session = Session::new((&loaded.arch, &loaded.graphs), weights, &kernels, 0);
-    for window in ids.chunks(args.window).take(CALIBRATION_WINDOWS) {
-        session.restart();
-        let kept = session.step(&[window.to_vec()], Logits::Last, &|name| found.wants(name))?.kept;
-        found.observe(&kept);
-    }
-    Ok(Some(found))
-}
-
-/// Windows that a calibration is taken from.
-const CALIBRATION_WINDOWS: usize = 16;

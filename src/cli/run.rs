@@ -1,6 +1,7 @@
 //! `cosim run`: a model with its weights on given tokens.
 
 use super::arrays;
+use super::calibration::CalibrationArgs;
 use super::checkpoint::{self, Loaded};
 use super::dump::{self, Filter};
 use super::error::Error;
@@ -11,7 +12,7 @@ use super::run_cost::{Pricing, RunCost};
 use crate::diagnostic::Diagnostic;
 use crate::exec::Kernels;
 use crate::formats::{Kind, values};
-use crate::model::{Architecture, AttentionKernel, BuildOptions, Graphs};
+use crate::model::{Architecture, AttentionKernel, BuildOptions, Graphs, Output};
 use crate::op::scalar::Scalar;
 use crate::quantize::Ragged;
 use crate::session::{Draw, Outcome, RunError, Schemed, Session};
@@ -28,19 +29,20 @@ pub struct RunArgs {
     pub model: String,
     #[command(flatten)]
     pub given: GivenArgs,
-    /// Write the logits of every token: a .npy file of [batch, tokens, vocabulary]
+    /// Write the logits of every token: a .npy file of [batch, tokens, vocabulary]; the last hidden state where the
+    /// model has no head
     #[arg(long, value_name = "FILE")]
-    logits: Option<PathBuf>,
+    pub logits: Option<PathBuf>,
     /// Write the hidden state behind each layer: a .npy file of [layers, batch, tokens, hidden]
     #[arg(long, value_name = "FILE")]
-    hidden_states: Option<PathBuf>,
+    pub hidden_states: Option<PathBuf>,
     /// Write values of the graph by name: a folder of .npy files, or one .safetensors file
     #[arg(long, value_name = "PATH")]
-    dump: Option<PathBuf>,
+    pub dump: Option<PathBuf>,
     /// Which values are written: a part of their name, such as attn.q, or a pattern of all of it, such as
     /// 'layers.3.*'
     #[arg(long, value_name = "PATTERN", requires = "dump")]
-    dump_filter: Option<Filter>,
+    pub dump_filter: Option<Filter>,
     /// Go on with so many tokens
     #[arg(long, value_name = "N")]
     pub generate: Option<usize>,
@@ -56,6 +58,8 @@ pub struct RunArgs {
     /// Quantization scheme that weights, activations and cache take: int8, w4a16-g128, q4_k_m, fp8, ...
     #[arg(long, value_name = "SCHEME", conflicts_with = "draft")]
     pub quant: Option<String>,
+    #[command(flatten)]
+    calibration: CalibrationArgs,
     /// Draft model of speculative sampling, over the same vocabulary
     #[arg(long, value_name = "MODEL", requires = "generate")]
     draft: Option<String>,
@@ -129,6 +133,9 @@ pub fn run(args: &RunArgs) -> Result<(), Error> {
     }
 }
 
+/// Tokens of a window of a calibration.
+const CALIBRATED: usize = 256;
+
 /// Runs the model as it is, or under a scheme.
 fn under<S: Stored>(
     args: &RunArgs,
@@ -140,8 +147,10 @@ fn under<S: Stored>(
         return go(args, loaded, &loaded.graphs, weights, kernels);
     };
     let scheme = super::quality::scheme(name)?;
+    let calibrations = args.calibration.seen(loaded, CALIBRATED)?;
     let source = Given::new(weights, 0);
-    let under = Schemed::new(&loaded.graphs, &source, &scheme, None, Ragged::default())?;
+    let under =
+        Schemed::new(&loaded.graphs, &source, &scheme, calibrations.as_ref(), Ragged::default())?;
     source.checked().map_err(RunError::from)?;
     go(args, loaded, under.graphs(), &under, &under.kernels(kernels))
 }
@@ -175,6 +184,14 @@ fn go<S: Stored>(
     weights: &dyn Weights<S>,
     kernels: &dyn Kernels<S>,
 ) -> Result<(), Error> {
+    if loaded.output == Output::Encoded {
+        let session = session(args, (&loaded.arch, graphs), weights, kernels);
+        return super::run_encoder::run(args, loaded, session);
+    }
+    if loaded.output != Output::Logits && args.generate.is_some() {
+        let message = "--generate: the model has no head, and makes no tokens";
+        return Err(Diagnostic::new(message).hint("--logits writes its last hidden state").into());
+    }
     let tokens = args.given.tokens(loaded)?;
     let pricing = Pricing::new(args, loaded)?;
     let cost = |made: &[Vec<u64>]| {
@@ -194,7 +211,7 @@ fn go<S: Stored>(
         };
         let mut outcome = session.step(&tokens, Logits::All, &keep)?;
         outcome.kept.extend(encoded);
-        wrote = write(args, loaded, &tokens, &outcome)?;
+        wrote = write(args, loaded, (&tokens, session.width()), &outcome)?;
         if args.generate.is_none() {
             let seconds = begun.elapsed().as_secs_f64();
             let cost = cost(&[])?;
@@ -233,12 +250,12 @@ pub fn session<'a, S: Scalar>(
 }
 
 impl RunArgs {
-    fn filter(&self) -> Filter {
+    pub fn filter(&self) -> Filter {
         self.dump_filter.clone().unwrap_or_default()
     }
 
     /// Whether a node's value is written, in some layer of so many.
-    fn is_dumped(&self, name: &str, layers: u64) -> bool {
+    pub fn is_dumped(&self, name: &str, layers: u64) -> bool {
         self.dump.is_some() && self.filter().keeps(name, layers)
     }
 }
@@ -251,13 +268,13 @@ fn is_residual(name: &str) -> bool {
 fn write<S: Stored>(
     args: &RunArgs,
     loaded: &Loaded,
-    tokens: &[Vec<u64>],
+    (tokens, width): (&[Vec<u64>], usize),
     outcome: &Outcome<S>,
 ) -> Result<Vec<PathBuf>, Error> {
     let (batch, length) = (tokens.len() as u64, tokens[0].len() as u64);
     let mut wrote = vec![];
     if let Some(path) = &args.logits {
-        let shape = [batch, length, loaded.arch.vocabulary];
+        let shape = [batch, length, width as u64];
         arrays::write(path, S::KIND, &shape, &S::bytes(&outcome.logits))?;
         wrote.push(path.clone());
     }
@@ -286,11 +303,14 @@ fn report<S: Stored>(
     let count: usize = tokens.iter().map(Vec::len).sum();
     let text = |ids: &[u64]| loaded.tokenizer.as_ref().ok().and_then(|t| t.decode(ids).ok());
     let next = logits.chunks_exact(loaded.arch.vocabulary as usize);
-    let next: Vec<u64> = next.map(|row| Draw::Greedy.token(row)).collect();
+    let next: Vec<u64> = match loaded.output {
+        Output::Logits => next.map(|row| Draw::Greedy.token(row)).collect(),
+        Output::Hidden | Output::Encoded => vec![],
+    };
     if args.json {
         let mut value = json!({
             "model": loaded.arch.id, "tokens": tokens, "generated": made,
-            "likeliest": if made.is_empty() { Some(&next) } else { None },
+            "likeliest": if next.is_empty() { None } else { Some(&next) },
             "text": made.first().and_then(|ids| text(ids)), "seconds": seconds,
             "wrote": wrote.iter().map(|p| p.display().to_string()).collect::<Vec<_>>(),
         });
@@ -313,7 +333,11 @@ fn report<S: Stored>(
             Some(*row - 1)
         });
         for (sequence, row) in tokens.iter().zip(last) {
-            let Some(&token) = next.get(row) else { continue };
+            let Some(&token) = next.get(row) else {
+                let (n, width) = (sequence.len(), loaded.arch.hidden);
+                out += &format!("{n} tokens in, {n} hidden states of {width} out: no head\n");
+                continue;
+            };
             let shown = text(&[token]).map_or(String::new(), |t| format!(" {t:?}"));
             out += &format!("{} tokens in; the likeliest next is {token}{shown}\n", sequence.len());
         }

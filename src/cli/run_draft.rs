@@ -6,6 +6,7 @@ use super::run::{RunArgs, session};
 use super::{files, terminal};
 use crate::diagnostic::Diagnostic;
 use crate::exec::Kernels;
+use crate::model::Output;
 use crate::session::{Pair, Speculation};
 use crate::weights::Weights;
 use rand::SeedableRng;
@@ -23,6 +24,10 @@ pub fn run(
         return Err(
             Diagnostic::new("models with an encoder do not draft, nor are drafted for").into()
         );
+    }
+    if [target, draft].iter().any(|model| model.output != Output::Logits) {
+        let message = "models without a head do not draft, nor are drafted for";
+        return Err(Diagnostic::new(message).into());
     }
     let (ours, theirs) = (target.arch.vocabulary, draft.arch.vocabulary);
     if ours != theirs {

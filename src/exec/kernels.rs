@@ -12,6 +12,8 @@ pub struct Applied<'a, S> {
     pub graph: &'a Graph,
     /// The node.
     pub id: NodeId,
+    /// Its layer; `None` outside of layers.
+    pub layer: Option<u64>,
     /// Its operator.
     pub op: &'a Op,
     /// The step.

@@ -40,7 +40,7 @@ impl<'a, S: Scalar> RankRun<'a, S> {
             Kind::Source(_) => self.scattered(id, self.given(id, iteration)),
             Kind::Carry => self.carried(id, iteration),
             Kind::Apply(_) if self.manner.kernels.skips(self.graph, id) => return,
-            Kind::Apply(op) => Arc::new(self.apply(id, op)),
+            Kind::Apply(op) => Arc::new(self.apply(id, iteration, op)),
         };
         self.values.insert(id, value);
     }
@@ -141,7 +141,7 @@ impl<'a, S: Scalar> RankRun<'a, S> {
         self.places(id).map_or(view, |(places, _)| view.placed(places))
     }
 
-    fn apply(&self, id: NodeId, op: &Op) -> Vec<S> {
+    fn apply(&self, id: NodeId, iteration: u64, op: &Op) -> Vec<S> {
         let kernels = self.manner.kernels;
         let reads = kernels.reads(self.graph, id);
         let views: Vec<Operand<'_, S>> = reads.iter().map(|&o| self.view(o)).collect();
@@ -155,7 +155,9 @@ impl<'a, S: Scalar> RankRun<'a, S> {
             Some((places, _)) => target.placed(places),
             None => target,
         };
-        let applied = Applied { graph: self.graph, id, op, step: self.step, operands: &views };
+        let layer = self.layer(id, iteration);
+        let (graph, step) = (self.graph, self.step);
+        let applied = Applied { graph, id, layer, op, step, operands: &views };
         if !kernels.apply(&applied, &mut target) {
             op.eval(self.step, &views, &mut target);
         }

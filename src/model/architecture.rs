@@ -331,6 +331,16 @@ impl Position {
         }
     }
 
+    /// Tokens of a sequence beyond which all its keys are rotated otherwise (LongRoPE, A121).
+    pub const fn turning(&self) -> Option<u64> {
+        match self {
+            Self::Rope {
+                scaling: Some(RopeScaling::LongRope { original_context, .. }), ..
+            } => Some(*original_context),
+            _ => None,
+        }
+    }
+
     /// Rows of the bias table of a stack; 0 without one.
     pub const fn buckets(&self) -> u64 {
         match self {

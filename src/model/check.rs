@@ -314,7 +314,7 @@ fn reals(model: &Architecture) -> Checked {
     if let Some(scale) = model.embedding.scale {
         positive("embedding.scale", scale)?;
     }
-    if let Position::Rope { theta, scaling, local_theta, .. } = model.position {
+    if let Position::Rope { theta, ref scaling, local_theta, rotary_dim, .. } = model.position {
         positive("position.rope.theta", theta)?;
         if let Some(theta) = local_theta {
             positive("position.rope.local_theta", theta)?;
@@ -328,8 +328,27 @@ fn reals(model: &Architecture) -> Checked {
             let message = "`low_freq_factor` is not below `high_freq_factor`".to_owned();
             return Err(Refusal::new("position.rope.scaling", message));
         }
+        let tables = scaling.as_ref().map_or_else(Vec::new, scaling_tables);
+        if let Some((name, found)) = tables.iter().find(|(_, n)| *n as u64 != rotary_dim / 2) {
+            let message = format!("`{name}` has {found} factors for {rotary_dim} rotated elements");
+            let hint = "a factor for each two elements that turn together";
+            return Err(Refusal::new("position.rope.scaling", message).hint(hint));
+        }
     }
     Ok(())
+}
+
+/// Tables of a scaling by name, with how many factors each has.
+fn scaling_tables(scaling: &RopeScaling) -> Vec<(&'static str, usize)> {
+    match scaling {
+        RopeScaling::LongRope { short, long, .. } => {
+            vec![("short", short.len()), ("long", long.len())]
+        }
+        RopeScaling::Table { divisors } => vec![("divisors", divisors.len())],
+        RopeScaling::Llama3 { .. } | RopeScaling::Linear { .. } | RopeScaling::Yarn { .. } => {
+            vec![]
+        }
+    }
 }
 
 fn scaling_numbers(scaling: &RopeScaling) -> Vec<f64> {
@@ -348,6 +367,10 @@ fn scaling_numbers(scaling: &RopeScaling) -> Vec<f64> {
         } => {
             vec![factor, original_context as f64, beta_fast, beta_slow, attention_factor]
         }
+        RopeScaling::LongRope { ref short, ref long, original_context, attention_factor } => {
+            [short.as_slice(), long, &[original_context as f64, attention_factor]].concat()
+        }
+        RopeScaling::Table { ref divisors } => divisors.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The graphs of a model: one for each set of phases that runs alike.
 
-use super::{Architecture, BuildOptions, LatentForm};
+use super::{Architecture, BuildOptions, LatentForm, Output};
 use crate::graph::{Graph, GraphError};
 use crate::tensor::{Phase, Phases};
 
@@ -28,11 +28,18 @@ impl Graphs {
 impl Architecture {
     /// The graphs of this model's phases: one for prefill and decode alike, one for the encode step of
     /// a model with an encoder, and one for each of the two with latent attention in its usual form:
-    /// expanded in prefill, absorbed in decoding (A47).
+    /// expanded in prefill, absorbed in decoding (A47). Of a model that ends with its encoder, the encode
+    /// step's alone.
     ///
     /// # Errors
     /// As [`Architecture::graph`].
     pub fn graphs(&self, options: &BuildOptions) -> Result<Graphs, GraphError> {
+        if options.output == Output::Encoded {
+            let encoder = self.encoder_graph(options)?;
+            return Ok(Graphs(
+                encoder.map(|g| (Phases::only(Phase::Encode), g)).into_iter().collect(),
+            ));
+        }
         if self.attention.latent.is_some() {
             return self.formed(|model| model.graph(options));
         }

@@ -10,6 +10,7 @@ pub mod checkpoint;
 mod encoder;
 mod graphs;
 pub mod import;
+mod output;
 mod parameters;
 mod raw;
 mod read;
@@ -23,6 +24,7 @@ pub use architecture::{
     Scoring,
 };
 pub use graphs::Graphs;
+pub use output::Output;
 pub use parameters::{LayerParameters, Parameters};
 pub use what_if::{HeadForm, WhatIf, WindowForm};
 pub use wiring::{AttentionKernel, BuildOptions, FusionSet};

@@ -212,7 +212,7 @@ pub(super) enum RawPairing {
 }
 
 /// Rotary angles for longer contexts.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[allow(
     missing_docs,
@@ -234,6 +234,10 @@ pub(super) enum RawScaling {
         #[serde(default = "truncated")]
         truncate: bool,
     },
+    /// LongRoPE (Phi-3): a divisor for each frequency, within the trained context and beyond.
+    Longrope { short: Vec<f64>, long: Vec<f64>, original_context: u64, attention_factor: f64 },
+    /// A divisor for each frequency.
+    Table { divisors: Vec<f64> },
 }
 
 fn truncated() -> bool {

@@ -123,7 +123,7 @@ fn position(head_dim: u64, raw: &RawPosition) -> Position {
                 RawPairing::Half => Pairing::Half,
                 RawPairing::Interleaved => Pairing::Interleaved,
             },
-            scaling: rope.scaling.as_ref().map(|s| scaling(s.value)),
+            scaling: rope.scaling.as_ref().map(|s| scaling(&s.value)),
             local_theta: rope.local_theta.as_ref().map(|t| t.value),
         },
         RawPosition::Learned(learned) => {
@@ -136,8 +136,8 @@ fn position(head_dim: u64, raw: &RawPosition) -> Position {
     }
 }
 
-fn scaling(raw: RawScaling) -> RopeScaling {
-    match raw {
+fn scaling(raw: &RawScaling) -> RopeScaling {
+    match raw.clone() {
         RawScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => {
             RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context }
         }
@@ -157,6 +157,10 @@ fn scaling(raw: RawScaling) -> RopeScaling {
             attention_factor,
             truncate,
         },
+        RawScaling::Longrope { short, long, original_context, attention_factor } => {
+            RopeScaling::LongRope { short, long, original_context, attention_factor }
+        }
+        RawScaling::Table { divisors } => RopeScaling::Table { divisors },
     }
 }
 

@@ -216,6 +216,13 @@ fn every_scaling_survives_the_round_trip() {
             attention_factor: 1.138_629_436_111_989,
             truncate: false,
         },
+        RopeScaling::LongRope {
+            short: vec![1.0; 64],
+            long: (0..64).map(|i| 1.0 + f64::from(i) / 3.0).collect(),
+            original_context: 4096,
+            attention_factor: 1.19,
+        },
+        RopeScaling::Table { divisors: (0..64).map(|i| 1.0 + f64::from(i) / 8.0).collect() },
     ] {
         let Position::Rope { scaling: slot, .. } = &mut model.position else { panic!("rotary") };
         *slot = Some(scaling);

@@ -171,6 +171,10 @@ fn position(text: &mut String, position: &Position) {
 }
 
 fn scaling_fields(scaling: &RopeScaling) -> String {
+    let table = |values: &[f64]| {
+        let shown: Vec<String> = values.iter().copied().map(number).collect();
+        format!("[{}]", shown.join(", "))
+    };
     let (kind, fields) = match *scaling {
         RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => (
             "llama3",
@@ -202,6 +206,16 @@ fn scaling_fields(scaling: &RopeScaling) -> String {
             }
             ("yarn", fields)
         }
+        RopeScaling::Table { ref divisors } => ("table", vec![("divisors", table(divisors))]),
+        RopeScaling::LongRope { ref short, ref long, original_context, attention_factor } => (
+            "longrope",
+            vec![
+                ("short", table(short)),
+                ("long", table(long)),
+                ("original_context", original_context.to_string()),
+                ("attention_factor", number(attention_factor)),
+            ],
+        ),
     };
     let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{key}: {value}")).collect();
     format!("{{ {kind}: {{ {} }} }}", fields.join(", "))

@@ -27,7 +27,7 @@ impl Pairing {
 }
 
 /// How frequencies are stretched for contexts beyond the trained one.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum RopeScaling {
     /// All frequencies divided by `factor`.
     Linear {
@@ -60,12 +60,30 @@ pub enum RopeScaling {
         /// The ramp begins and ends at whole dimensions (gpt-oss: it does not).
         truncate: bool,
     },
+    /// Each frequency divided by a number of its own, of one table where all sequences of a step are
+    /// within the trained context and of another where one is longer (Ding et al., arXiv 2402.13753;
+    /// A121).
+    LongRope {
+        /// R/2 divisors within the trained context.
+        short: Vec<f64>,
+        /// R/2 divisors beyond it.
+        long: Vec<f64>,
+        /// Trained context, tokens.
+        original_context: u64,
+        /// Factor on sine and cosine.
+        attention_factor: f64,
+    },
+    /// Each frequency divided by a number of its own (llama.cpp's `rope_freqs`).
+    Table {
+        /// R/2 divisors.
+        divisors: Vec<f64>,
+    },
 }
 
 /// Turns pairs of the first R elements of each head by `position * frequency`.
 ///
 /// `(a, b) -> (a cos - b sin, b cos + a sin)`. Shapes: `x, y: [T, H Dh]`. Work: per token and
-/// pair 1 vector and 2 special operations for the angle (2 vector more under YaRN's factor),
+/// pair 1 vector and 2 special operations for the angle (2 vector more under YaRN's or LongRoPE's factor),
 /// shared by the heads (A19); per head 6 vector operations a pair. Elements beyond R pass unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rope {
@@ -86,12 +104,17 @@ pub struct Rope {
 }
 
 impl Rope {
-    /// Radians per position of pair `i`: `theta^(-2i/R)`, stretched.
-    pub fn frequency(&self, i: u64) -> f64 {
+    /// Radians per position of pair `i` in a step whose longest sequence has `length` tokens:
+    /// `theta^(-2i/R)`, stretched.
+    pub fn frequency(&self, i: u64, length: u64) -> f64 {
         let r = self.rotary_dim as f64;
         let base = self.theta.powf(-2.0 * i as f64 / r);
         match self.scaling {
             None => base,
+            Some(RopeScaling::LongRope { ref short, ref long, original_context, .. }) => {
+                base / if length > original_context { long } else { short }[i as usize]
+            }
+            Some(RopeScaling::Table { ref divisors }) => base / divisors[i as usize],
             Some(RopeScaling::Linear { factor }) => base / factor,
             Some(RopeScaling::Llama3 {
                 factor,
@@ -127,7 +150,10 @@ impl Rope {
 
     fn attention_factor(&self) -> Option<f64> {
         match self.scaling {
-            Some(RopeScaling::Yarn { attention_factor, .. }) => Some(attention_factor),
+            Some(
+                RopeScaling::Yarn { attention_factor, .. }
+                | RopeScaling::LongRope { attention_factor, .. },
+            ) => Some(attention_factor),
             _ => None,
         }
     }
@@ -139,10 +165,15 @@ impl Rope {
         }
     }
 
-    /// Cosine and sine of pair `i` at `position`.
-    fn turn<S: Scalar>(&self, position: usize, i: usize) -> (S, S) {
+    /// Tokens of the longest sequence of a step; of all ranks, where positions are dealt in turn.
+    fn length(&self, step: &Step) -> u64 {
+        step.groups().iter().map(|g| (g.past + g.new) * self.stripe.of).max().unwrap_or(0)
+    }
+
+    /// Cosine and sine at `position` of the pair of a frequency.
+    fn turn<S: Scalar>(&self, position: usize, frequency: f64) -> (S, S) {
         S::on(Engine::Vector, || {
-            let angle = S::constant(position as f64) * S::constant(self.frequency(i as u64));
+            let angle = S::constant(position as f64) * S::constant(frequency);
             let (cos, sin) = (angle.cos(), angle.sin());
             match self.attention_factor() {
                 Some(f) => (cos * S::constant(f), sin * S::constant(f)),
@@ -182,11 +213,14 @@ impl Operator for Rope {
 
     fn eval<S: Scalar>(&self, step: &Step, operands: &[Operand<'_, S>], out: &mut Target<'_, S>) {
         let x = &operands[0];
+        let length = self.length(step);
+        let frequencies: Vec<f64> =
+            (0..self.rotary_dim / 2).map(|i| self.frequency(i, length)).collect();
         for s in step.sequences() {
             for (t, own) in (s.first_token..).zip(s.past..s.past + s.new) {
                 let position = self.stripe.position(own);
-                for i in 0..self.rotary_dim as usize / 2 {
-                    let (cos, sin) = self.turn::<S>(position, i);
+                for (i, &frequency) in frequencies.iter().enumerate() {
+                    let (cos, sin) = self.turn::<S>(position, frequency);
                     let (left, right) = self.pair(i);
                     for first in (0..self.heads as usize).map(|h| h * self.head_dim as usize) {
                         let (a, b) = (x.at(t, first + left), x.at(t, first + right));
@@ -237,7 +271,7 @@ mod tests {
             let (heads, head_dim, rotary_dim) = (1, 64, 64);
             let (theta, stripe) = (150_000.0, Stripe::ALL);
             let rope = Rope { heads, head_dim, rotary_dim, theta, pairing, scaling, stripe };
-            (0..32).map(|i| rope.frequency(i)).collect::<Vec<f64>>()
+            (0..32).map(|i| rope.frequency(i, 1)).collect::<Vec<f64>>()
         };
         let base = |i: i32| 150_000f64.powf(-f64::from(i) / 32.0);
         let (exact, rounded) = (frequencies(false), frequencies(true));

@@ -25,7 +25,7 @@ pub struct Input {
 }
 
 /// The layers of a node, one for each iteration of its region.
-pub(super) fn layers(graph: &Graph, id: NodeId) -> Vec<Option<u64>> {
+pub fn layers(graph: &Graph, id: NodeId) -> Vec<Option<u64>> {
     let (node, region) = (graph.node(id), graph.region(id));
     if region.carry.is_none() {
         return vec![None];

@@ -17,7 +17,7 @@ mod storage;
 
 pub use awq::{Awq, awq_scales, clip};
 pub use calibration::Calibration;
-pub use calibrations::{Calibrations, Input, inputs};
+pub use calibrations::{Calibrations, Input, inputs, layers};
 pub use fold::{Absorber, Fold, Folded, Site, sites};
 pub use gptq::{Gptq, gptq};
 pub use grid::{Affine, Grid, Levels, Range};
@@ -42,6 +42,12 @@ pub enum QuantizeError {
     /// A method that needs to know the inputs of a weight, without a calibration.
     #[error("GPTQ and AWQ need a calibration: the inputs of the weight on sample tokens")]
     NoCalibration,
+    /// A weight whose inputs the calibration does not have: one that several operators multiply, for instance.
+    #[error("the calibration saw no activation that weight `{weight}` multiplies")]
+    Unseen {
+        /// The weight's name in the graph.
+        weight: String,
+    },
     /// A block format without a codec.
     #[error(transparent)]
     Block(#[from] crate::codec::block::BlockError),

@@ -157,17 +157,12 @@ impl<'a> Recipe<'a> {
         self.fold.columns(TensorName { layer: site.layer, name: reader })
     }
 
-    /// The scale of an activation that has one for the whole tensor, known before: from the largest magnitude that
-    /// the calibration saw, behind the scales of the recipe; `None` without a calibration or such a scale.
-    pub fn activation_scale(
-        &self,
-        layer: Option<u64>,
-        activation: &str,
-        storage: &Storage,
-    ) -> Option<f64> {
-        let known = self.calibrations?.of_activation(layer, activation)?;
-        let site = self.sites.iter().find(|s| s.layer == layer && s.activation == activation);
-        let scales = site.and_then(|site| self.columns(site));
+    /// The scale of the activation that a weight multiplies, where it has one for the whole tensor, known before:
+    /// from the largest magnitude that the calibration saw, behind the scales of the recipe (A123); `None` where
+    /// the calibration saw nothing of it, or without such a scale.
+    pub fn input_scale(&self, weight: TensorName<'_>, storage: &Storage) -> Option<f64> {
+        let known = self.calibrations?.of_weight(weight).filter(|known| known.rows() > 0)?;
+        let scales = self.fold.columns(weight);
         let scale = |j: usize| scales.as_ref().map_or(1.0, |scales| scales[j]);
         let each = known.largest().iter().enumerate().map(|(j, x)| x / scale(j));
         static_scale(storage, each.fold(0.0, f64::max))
@@ -193,9 +188,9 @@ impl<'a> Recipe<'a> {
         if !scaled || !method.needs_calibration() {
             return nearest(storage, weight, self.ragged);
         }
-        let Some(known) = self.calibrations.and_then(|c| c.of_weight(name)) else {
-            return Err(QuantizeError::NoCalibration);
-        };
+        let calibrations = self.calibrations.ok_or(QuantizeError::NoCalibration)?;
+        let unseen = || QuantizeError::Unseen { weight: name.name.to_owned() };
+        let known = calibrations.of_weight(name).ok_or_else(unseen)?;
         let known = match self.fold.columns(name) {
             Some(scales) => Cow::Owned(known.divided(&scales)),
             None => Cow::Borrowed(known),

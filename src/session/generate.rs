@@ -60,7 +60,7 @@ impl<S: Scalar> Session<'_, S> {
     /// all sequences as they come.
     ///
     /// # Errors
-    /// As [`Session::step`].
+    /// As [`Session::step`], and a model without a head.
     pub fn generate(
         &mut self,
         tokens: &[Vec<u64>],
@@ -68,6 +68,7 @@ impl<S: Scalar> Session<'_, S> {
         draw: &mut Draw,
         each: &mut dyn FnMut(&[u64]),
     ) -> Result<Vec<Vec<u64>>, RunError> {
+        self.has_head()?;
         let mut made = vec![vec![]; tokens.len()];
         let mut next = tokens.to_vec();
         for _ in 0..count {

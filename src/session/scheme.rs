@@ -1,14 +1,16 @@
 //! A model under a quantization scheme: its graphs, weights, activations and cache as values.
 
-use crate::dtype::{Scheme, Storage};
+use crate::dtype::{Group, Scaled, Scheme, Storage};
 use crate::exec::{Applied, Kernels};
 use crate::graph::{Graph, Kind, NodeId, Source};
 use crate::mapping::{Formats, rewritten};
 use crate::model::Graphs;
 use crate::op::scalar::Scalar;
-use crate::op::{Op, Target};
-use crate::quantize::{Calibrations, QuantizeError, Ragged, Recipe, Replaced, settle};
-use crate::tensor::{Role, TensorName, TensorSource, TensorType};
+use crate::op::{Op, Operand, Target};
+use crate::quantize::{
+    Calibrations, Matrix, QuantizeError, Ragged, Recipe, Replaced, layers, rows, settle,
+};
+use crate::tensor::{Role, TensorName, TensorSource, TensorType, WeightKind};
 use crate::weights::{WeightError, Weights};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,10 +23,17 @@ pub enum SchemeError {
     /// A weight that cannot be quantized.
     #[error(transparent)]
     Quantize(#[from] QuantizeError),
-    /// Activations with one scale that is known before.
-    #[error("activations with one scale known before (`-static`) are priced, but not run")]
+    /// Activations with one scale that is known before, without a calibration.
+    #[error(
+        "activations with one scale known before (`-static`) need a calibration: the inputs of the \
+         projections on sample tokens"
+    )]
     Static,
 }
+
+/// Storage and scale of the activations that weights multiply, where they are known before (A123), by layer
+/// and name of the weight.
+type Known = BTreeMap<(Option<u64>, String), (Storage, f64)>;
 
 /// A model's values under a scheme.
 pub struct Schemed<'a, S> {
@@ -32,6 +41,7 @@ pub struct Schemed<'a, S> {
     /// Names of weights, and what they become.
     parts: Vec<(BTreeSet<String>, Replaced<'a, S>)>,
     storages: BTreeMap<String, Storage>,
+    known: Known,
 }
 
 impl<'a, S: Scalar> Schemed<'a, S> {
@@ -40,7 +50,7 @@ impl<'a, S: Scalar> Schemed<'a, S> {
     /// folded in first; where weights are AWQ's, its own.
     ///
     /// # Errors
-    /// A method without samples, a format without a codec, or static activations.
+    /// A method or static activations without samples, or a format without a codec.
     pub fn new(
         graphs: &Graphs,
         source: &'a dyn TensorSource<S>,
@@ -49,7 +59,8 @@ impl<'a, S: Scalar> Schemed<'a, S> {
         ragged: Ragged,
     ) -> Result<Self, SchemeError> {
         let quantized = graphs.map(|graph| rewritten(graph, scheme).into_owned());
-        let (mut parts, mut storages, mut known) = (vec![], BTreeMap::new(), BTreeSet::new());
+        let (mut parts, mut storages, mut seen) = (vec![], BTreeMap::new(), BTreeSet::new());
+        let mut known = Known::new();
         for (_, graph) in quantized.parts() {
             let formats = Formats::new(graph, scheme);
             let names: BTreeSet<String> = graph
@@ -57,8 +68,11 @@ impl<'a, S: Scalar> Schemed<'a, S> {
                 .filter(|(_, n)| matches!(n.kind, Kind::Source(Source::Weight)))
                 .map(|(_, n)| n.name.clone())
                 .collect();
-            settled(graph, &formats, &mut storages)?;
-            if names.is_subset(&known) {
+            settled(graph, &formats, &mut storages);
+            if calibrations.is_none() && static_activations(graph, &formats).next().is_some() {
+                return Err(SchemeError::Static);
+            }
+            if names.is_subset(&seen) {
                 continue;
             }
             // What a scheme that quantizes leaves plain stays as the model has it.
@@ -72,10 +86,11 @@ impl<'a, S: Scalar> Schemed<'a, S> {
             } else if calibrations.is_some() {
                 recipe.scale_for_awq(source)?;
             }
+            known.extend(scales(graph, &formats, &recipe)?);
             parts.push((names.clone(), recipe.replaced(source)?));
-            known.extend(names);
+            seen.extend(names);
         }
-        Ok(Self { graphs: quantized, parts, storages })
+        Ok(Self { graphs: quantized, parts, storages, known })
     }
 
     /// The graphs that run.
@@ -85,16 +100,12 @@ impl<'a, S: Scalar> Schemed<'a, S> {
 
     /// Kernels that round caches and activations as the scheme stores them.
     pub fn kernels<'k>(&'k self, kernels: &'k dyn Kernels<S>) -> Settled<'k, S> {
-        Settled { kernels, storages: &self.storages }
+        Settled { kernels, storages: &self.storages, known: &self.known }
     }
 }
 
 /// Storages of the values that a scheme rounds as they come, by name of their node.
-fn settled(
-    graph: &Graph,
-    formats: &Formats<'_>,
-    storages: &mut BTreeMap<String, Storage>,
-) -> Result<(), SchemeError> {
+fn settled(graph: &Graph, formats: &Formats<'_>, storages: &mut BTreeMap<String, Storage>) {
     for (id, node) in graph.nodes() {
         let Kind::Apply(op) = &node.kind else { continue };
         let cached = matches!(node.ty.role, Role::KvCache { .. });
@@ -102,15 +113,39 @@ fn settled(
             let storage = formats.storages(id).first().map(|(storage, _)| *storage);
             let storage = storage.filter(Storage::is_scaled);
             storages.extend(storage.map(|s| (node.name.clone(), s)));
-        } else if graph.is_projection(id) {
-            let quantized = |o: &NodeId| matches!(graph.op(*o), Some(Op::Quantize(_)));
-            let scaled = formats.scheme_of(id).activations.is_scaled();
-            if scaled && !graph.operands(id).iter().any(quantized) {
-                return Err(SchemeError::Static);
-            }
         }
     }
-    Ok(())
+}
+
+/// Projections whose activations have one scale that is known before, with their storage.
+fn static_activations<'g>(
+    graph: &'g Graph,
+    formats: &'g Formats<'_>,
+) -> impl Iterator<Item = (NodeId, Storage)> + 'g {
+    let one = |s: &Storage| matches!(s, Storage::Scaled(Scaled { group: Group::Tensor, .. }));
+    let projections = graph.nodes().map(|(id, _)| id).filter(|&id| graph.is_projection(id));
+    projections.map(|id| (id, formats.scheme_of(id).activations)).filter(move |(_, s)| one(s))
+}
+
+/// The weight of a projection.
+fn weight_of(graph: &Graph, projection: NodeId) -> Option<NodeId> {
+    let weight = |o: &NodeId| graph.node(*o).ty.role == Role::Weight(WeightKind::Projection);
+    graph.operands(projection).into_iter().find(weight)
+}
+
+/// The scales of a graph's activations that are known before.
+fn scales(graph: &Graph, formats: &Formats<'_>, recipe: &Recipe<'_>) -> Result<Known, SchemeError> {
+    let mut known = Known::new();
+    for (projection, storage) in static_activations(graph, formats) {
+        let weight = weight_of(graph, projection).expect("invariant: a projection has a weight");
+        let name = &graph.node(weight).name;
+        for layer in layers(graph, projection) {
+            let scale = recipe.input_scale(TensorName { layer, name }, &storage);
+            let scale = scale.ok_or_else(|| QuantizeError::Unseen { weight: name.clone() })?;
+            known.insert((layer, name.clone()), (storage, scale));
+        }
+    }
+    Ok(known)
 }
 
 impl<S: Scalar> Weights<S> for Schemed<'_, S> {
@@ -131,6 +166,23 @@ impl<S: Scalar> Weights<S> for Schemed<'_, S> {
 pub struct Settled<'a, S> {
     kernels: &'a dyn Kernels<S>,
     storages: &'a BTreeMap<String, Storage>,
+    known: &'a Known,
+}
+
+impl<S: Scalar> Settled<'_, S> {
+    /// What a projection multiplies, rounded with the scale that is known before.
+    fn rounded(&self, applied: &Applied<'_, S>) -> Option<Vec<S>> {
+        if self.known.is_empty() || !applied.graph.is_projection(applied.id) {
+            return None;
+        }
+        let weight = applied.graph.node(weight_of(applied.graph, applied.id)?);
+        let (storage, scale) = self.known.get(&(applied.layer, weight.name.clone()))?;
+        let x = &applied.operands[0];
+        let values = x.dense().expect("invariant: only caches lie in pages");
+        let values = Matrix::new(values, x.width());
+        let done = rows(storage, values, Some(*scale));
+        Some(done.expect("invariant: a scale that is known rounds"))
+    }
 }
 
 impl<S: Scalar> Kernels<S> for Settled<'_, S> {
@@ -143,7 +195,16 @@ impl<S: Scalar> Kernels<S> for Settled<'_, S> {
     }
 
     fn apply(&self, applied: &Applied<'_, S>, out: &mut Target<'_, S>) -> bool {
-        self.kernels.apply(applied, out)
+        let Some(values) = self.rounded(applied) else {
+            return self.kernels.apply(applied, out);
+        };
+        let mut operands = applied.operands.to_vec();
+        operands[0] = Operand::new(&values, operands[0].width());
+        let applied = Applied { operands: &operands, ..*applied };
+        if !self.kernels.apply(&applied, out) {
+            applied.op.eval(applied.step, &operands, out);
+        }
+        true
     }
 
     fn settle(&self, graph: &Graph, id: NodeId, value: &mut [S]) {

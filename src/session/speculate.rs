@@ -96,7 +96,7 @@ impl<S: Scalar> Pair<'_, '_, S> {
     /// Goes on with `count` tokens, `gamma` drafted at a time; greedy at temperature 0.
     ///
     /// # Errors
-    /// As [`Session::step`], for either model.
+    /// As [`Session::step`], for either model; one without a head.
     pub fn generate(
         &mut self,
         prompt: &[u64],
@@ -104,6 +104,8 @@ impl<S: Scalar> Pair<'_, '_, S> {
         (temperature, stream): (f64, &mut ChaCha8Rng),
         each: &mut dyn FnMut(&[u64]),
     ) -> Result<Speculation, RunError> {
+        self.target.has_head()?;
+        self.draft.has_head()?;
         let mut made = Speculation {
             offered: vec![0; gamma],
             accepted: vec![0; gamma],
@@ -162,7 +164,7 @@ impl<S: Scalar> Pair<'_, '_, S> {
     ) -> Result<Vec<Vec<f64>>, RunError> {
         let new = [&text[seen(self.target)..], drafted].concat();
         let logits = self.target.step(&[new], Logits::All, &|_| false)?.logits;
-        let rows: Vec<&[S]> = logits.chunks_exact(self.target.vocabulary()).collect();
+        let rows: Vec<&[S]> = logits.chunks_exact(self.target.width()).collect();
         let first = rows.len() - drafted.len() - 1;
         Ok(rows[first..].iter().map(|row| distribution(row, temperature)).collect())
     }

@@ -1,7 +1,9 @@
 //! Sequences that a model goes on with.
 
+mod crossing;
+
 use crate::exec::{Kernels, PagedRows, run_with};
-use crate::graph::{Graph, Kind};
+use crate::graph::{Graph, Kind, NodeId};
 use crate::model::{Architecture, Graphs};
 use crate::op::scalar::Scalar;
 use crate::tensor::{Group, Logits, Phase, Role, Step, StepError};
@@ -38,6 +40,15 @@ pub enum RunError {
         /// Positions that are learned.
         positions: u64,
     },
+    /// Values asked of a step that computes all tokens again.
+    #[error(
+        "the step takes a sequence across the {context} tokens at which `longrope` changes its factors, \
+         so that all tokens are computed again: its values cannot be kept; give the tokens in one step"
+    )]
+    Crossing {
+        /// Trained context, tokens.
+        context: u64,
+    },
     /// Encoder input of another shape.
     #[error("{0}")]
     Input(String),
@@ -62,7 +73,8 @@ pub enum Encoded<'a, S> {
 /// What a step gives.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome<S> {
-    /// `[rows, vocabulary]`: the last token's of each sequence, or every token's, sequence by sequence.
+    /// `[rows, vocabulary]`: the last token's of each sequence, or every token's, sequence by sequence; hidden
+    /// states `[rows, hidden]` of a model without a head.
     pub logits: Vec<S>,
     /// Values that were asked for, by layer and name of their node.
     pub kept: BTreeMap<Key, Vec<S>>,
@@ -78,6 +90,10 @@ pub struct Session<'a, S> {
     caches: BTreeMap<Key, Vec<S>>,
     /// Tokens of each sequence that are cached; empty before the first step.
     past: Vec<u64>,
+    /// The same tokens.
+    text: Vec<Vec<u64>>,
+    /// Whether cached keys are turned as beyond the trained context (A121).
+    beyond: bool,
     /// Positions that the encoder kept of each sequence.
     source: u64,
 }
@@ -91,8 +107,18 @@ impl<'a, S: Scalar> Session<'a, S> {
         room: usize,
     ) -> Self {
         let given = Given::new(weights, room);
-        let (caches, past) = (BTreeMap::new(), vec![]);
-        Self { arch, graphs, kernels, block: None, given, caches, past, source: 0 }
+        Self {
+            arch,
+            graphs,
+            kernels,
+            block: None,
+            given,
+            caches: BTreeMap::new(),
+            past: vec![],
+            text: vec![],
+            beyond: false,
+            source: 0,
+        }
     }
 
     /// The same with its cache in blocks of so many tokens, sequences' blocks interleaved.
@@ -104,12 +130,26 @@ impl<'a, S: Scalar> Session<'a, S> {
     pub fn restart(&mut self) {
         self.caches.clear();
         self.past.clear();
+        self.text.clear();
         self.source = 0;
     }
 
-    /// Logits of a row.
-    pub const fn vocabulary(&self) -> usize {
-        self.arch.vocabulary as usize
+    /// Numbers of a row of the result: logits, or a hidden state.
+    pub fn width(&self) -> usize {
+        let graph = self.graphs.of(Phase::Prefill);
+        let result = graph.and_then(|graph| result(graph).map(|id| graph.node(id).ty.width));
+        result.unwrap_or(self.arch.hidden) as usize
+    }
+
+    /// Refuses a model without a head, which gives no tokens.
+    ///
+    /// # Errors
+    /// No head.
+    pub(super) fn has_head(&self) -> Result<(), RunError> {
+        let graph = self.graphs.of(Phase::Prefill);
+        let logits = graph.is_some_and(|graph| graph.nodes().any(|(_, n)| n.name == RESULTS[1]));
+        let message = || "the model has no head: it ends with hidden states, and makes no tokens";
+        if logits { Ok(()) } else { Err(RunError::Input(message().to_owned())) }
     }
 
     /// Tokens cached of each sequence.
@@ -127,6 +167,7 @@ impl<'a, S: Scalar> Session<'a, S> {
         let Some(past) = self.past.first_mut().filter(|past| **past > length) else { return };
         let rows = *past;
         *past = length;
+        self.text[0].truncate(length as usize);
         for ((_, name), rows_of) in &mut self.caches {
             if !name.starts_with("cross.") {
                 let width = rows_of.len() / rows as usize;
@@ -153,6 +194,7 @@ impl<'a, S: Scalar> Session<'a, S> {
         let values = run_with(graph, &step, &self.given, (self.kernels, None), keep);
         self.given.checked()?;
         (self.past, self.source) = (vec![0; batch as usize], positions);
+        self.text = vec![vec![]; batch as usize];
         let mut kept = BTreeMap::new();
         for (key, value) in values.kept {
             if key.1.starts_with("cross.append") {
@@ -211,7 +253,8 @@ impl<'a, S: Scalar> Session<'a, S> {
         Ok(sequences.iter().flatten().map(|&t| S::constant(t as f64)).collect())
     }
 
-    /// Goes on with new tokens of every sequence.
+    /// Goes on with new tokens of every sequence. Where that takes one across the length at which LongRoPE
+    /// changes its factors, all tokens are computed again (A121); values cannot be kept then.
     ///
     /// # Errors
     /// No tokens, another number of sequences than before, a token outside the vocabulary, positions
@@ -224,15 +267,21 @@ impl<'a, S: Scalar> Session<'a, S> {
     ) -> Result<Outcome<S>, RunError> {
         if self.past.is_empty() {
             self.past = vec![0; tokens.len()];
+            self.text = vec![vec![]; tokens.len()];
         }
         if tokens.len() != self.past.len() {
             let (new, old) = (tokens.len(), self.past.len());
             return Err(RunError::Input(format!("tokens of {new} sequences, {old} before")));
         }
+        if let Some(outcome) = self.again(tokens, logits, keep)? {
+            return Ok(outcome);
+        }
         let step = self.next(tokens, logits)?;
+        self.beyond = self.crosses(tokens);
         let fresh = self.past.iter().all(|&past| past == 0);
         let phase = if fresh { Phase::Prefill } else { Phase::Decode };
-        let graph = self.graphs.of(phase).expect("invariant: every phase has a graph");
+        let none = || RunError::Input("the model has no decoder to go on with".to_owned());
+        let graph = self.graphs.of(phase).ok_or_else(none)?;
         self.given.clear();
         self.given.set(None, "token_ids", self.ids(tokens)?);
         for ((layer, name), rows) in std::mem::take(&mut self.caches) {
@@ -243,12 +292,13 @@ impl<'a, S: Scalar> Session<'a, S> {
             self.caches = self.given.values_of("cross.append_");
         }
         let paged = self.block.map(|block| self.pages(&step, block));
-        let name = logits_name(self.arch);
+        let name = result(graph).map_or("", |id| graph.node(id).name.as_str());
         let all = |node: &str| node == name || keep(node);
         let values = run_with(graph, &step, &self.given, (self.kernels, paged.as_ref()), &all);
         self.given.checked()?;
-        for (past, new) in self.past.iter_mut().zip(tokens) {
+        for ((past, text), new) in self.past.iter_mut().zip(&mut self.text).zip(tokens) {
             *past += new.len() as u64;
+            text.extend(new);
         }
         let (mut kept, mut found) = (BTreeMap::new(), vec![]);
         let caches = cache_names(graph);
@@ -298,9 +348,13 @@ impl<'a, S: Scalar> Session<'a, S> {
     }
 }
 
-/// The node whose value are the logits.
-fn logits_name(arch: &Architecture) -> &'static str {
-    if arch.head.softcap.is_some() { "head.softcap" } else { "head.logits" }
+/// What a decoder's graph may end in: capped logits, logits, the last hidden state.
+const RESULTS: [&str; 3] = ["head.softcap", "head.logits", "head.norm"];
+
+/// The node whose value is the result of a step.
+fn result(graph: &Graph) -> Option<NodeId> {
+    let named = |name: &&str| graph.nodes().find(|(_, n)| n.name == **name).map(|(id, _)| id);
+    RESULTS.iter().find_map(named)
 }
 
 /// The nodes whose values outlive a step.

@@ -221,6 +221,7 @@ fn technique(
         fusions: scenario.fusions,
         sampler: Sampler::Greedy,
         routing: scenario.routing,
+        ..BuildOptions::default()
     };
     let parallel = checked_parallel(scenario.parallel, &model)?;
     let graphs = model.graphs(&options)?;

@@ -1,26 +1,37 @@
 //! The architecture that the metadata of a GGUF file describes: llama and Gemma-3
 //! (ggml-org/llama.cpp, `gguf-py/gguf/constants.py` and `src/llama-model.cpp`).
 
+use super::decode::decode;
 use crate::formats::FormatError;
 use crate::formats::gguf::Directory;
 use crate::model::{
-    Activation, Architecture, Attention, Block, Embedding, Ffn, Head, Norm, NormKind, Pairing,
-    Position, QkNorm, RopeScaling,
+    Activation, Architecture, Attention, Block, Embedding, Experts, Ffn, Head, Norm, NormKind,
+    Pairing, Position, QkNorm, RopeScaling, Scoring,
 };
+use std::io::{Read, Seek};
 
 /// Gemma-3's pattern: every sixth layer sees everything, the others a window with angles of this base.
 const GEMMA_PATTERN: u64 = 6;
 const GEMMA_LOCAL_THETA: f64 = 10_000.0;
 /// The base of llama files that state none.
 const THETA: f64 = 10_000.0;
+/// A divisor for each frequency (llama 3.1).
+const DIVISORS: &str = "rope_freqs.weight";
 
-/// The architecture of a file.
+/// The architecture of a file, of which a table of frequencies is read.
 ///
 /// # Errors
-/// An architecture that is not supported, a key that is missing, or sizes that do not fit.
-pub fn architecture(directory: &Directory, id: &str) -> Result<Architecture, FormatError> {
+/// An architecture that is not supported, a key that is missing, sizes that do not fit, or a table that
+/// cannot be read.
+pub fn architecture<R: Read + Seek>(
+    directory: &Directory,
+    file: &mut R,
+    id: &str,
+) -> Result<Architecture, FormatError> {
     let name = directory.text("general.architecture")?.to_owned();
-    let keys = Keys { directory, name: &name };
+    let table = directory.entries.get(DIVISORS);
+    let table = table.map(|e| decode::<f64>(e.kind, &e.read(file)?)).transpose()?;
+    let keys = Keys { directory, name: &name, divisors: table };
     let model = match name.as_str() {
         "llama" => keys.llama(id),
         "gemma3" => keys.gemma3(id),
@@ -38,6 +49,7 @@ pub fn architecture(directory: &Directory, id: &str) -> Result<Architecture, For
 struct Keys<'a> {
     directory: &'a Directory,
     name: &'a str,
+    divisors: Option<Vec<f64>>,
 }
 
 impl Keys<'_> {
@@ -124,14 +136,44 @@ impl Keys<'_> {
         Ok(Attention { qkv_bias, out_bias, ..Attention::plain((heads, kv_heads), head_dim, false) })
     }
 
+    /// The scaling, or the file's table of divisors; refuses a file with both.
+    fn llama_scaling(&self) -> Result<Option<RopeScaling>, FormatError> {
+        match (self.scaling()?, &self.divisors) {
+            (scaling, None) => Ok(scaling),
+            (None, Some(divisors)) => Ok(Some(RopeScaling::Table { divisors: divisors.clone() })),
+            (Some(_), Some(_)) => {
+                let why = format!("a scaling beside the table `{DIVISORS}` is not supported");
+                Err(FormatError::key(&self.key("rope.scaling.type"), why))
+            }
+        }
+    }
+
+    /// Experts in every layer, scored by a softmax, with normalised weights (Mixtral).
+    fn experts(&self, dense: u64) -> Result<Option<Experts>, FormatError> {
+        let Some(count) = self.count_opt("expert_count")?.filter(|&n| n > 0) else {
+            return Ok(None);
+        };
+        Ok(Some(Experts {
+            count,
+            active: self.count("expert_used_count")?,
+            inner: self.count_opt("expert_feed_forward_length")?.unwrap_or(dense),
+            shared: None,
+            scoring: Scoring::Softmax,
+            normalise: true,
+            groups: None,
+            scaling: 1.0,
+            correction: false,
+            router_bias: false,
+            limit: None,
+            dense_layers: 0,
+        }))
+    }
+
     /// A decoder of RMS norms and gated projections; rotation of neighbours, as the converter has
     /// reordered queries and keys.
     fn llama(&self, id: &str) -> Result<Architecture, FormatError> {
-        if self.count_opt("expert_count")?.is_some_and(|n| n > 0) {
-            let key = self.key("expert_count");
-            return Err(FormatError::key(&key, "experts are not read from GGUF files"));
-        }
         let hidden = self.count("embedding_length")?;
+        let inner = self.count("feed_forward_length")?;
         let attention = self.attention(hidden)?;
         Ok(Architecture {
             id: id.to_owned(),
@@ -145,17 +187,17 @@ impl Keys<'_> {
                 theta: self.number_opt("rope.freq_base")?.unwrap_or(THETA),
                 rotary_dim: self.count_opt("rope.dimension_count")?.unwrap_or(attention.head_dim),
                 pairing: Pairing::Interleaved,
-                scaling: self.scaling()?,
+                scaling: self.llama_scaling()?,
                 local_theta: None,
             },
             attention,
             ffn: Ffn {
-                inner: self.count("feed_forward_length")?,
+                inner,
                 activation: Activation::Silu,
                 gated: true,
                 bias: self.has("blk.0.ffn_up.bias"),
             },
-            experts: None,
+            experts: self.experts(inner)?,
             norm: Norm {
                 kind: NormKind::Rms,
                 epsilon: self.number("attention.layer_norm_rms_epsilon")?,
@@ -178,6 +220,16 @@ impl Keys<'_> {
 
     /// Gemma-3: the converter has added 1 to the gains and kept the order of queries and keys.
     fn gemma3(&self, id: &str) -> Result<Architecture, FormatError> {
+        if self.divisors.is_some() {
+            return Err(FormatError::tensor(
+                DIVISORS,
+                "a gemma3 model has no table of frequencies",
+            ));
+        }
+        if self.experts(0)?.is_some() {
+            let key = self.key("expert_count");
+            return Err(FormatError::key(&key, "a gemma3 model has no experts"));
+        }
         let mut model = self.llama(id)?;
         let window = self.count("attention.sliding_window")?;
         let pattern = GEMMA_PATTERN.min(model.layers);
@@ -195,5 +247,38 @@ impl Keys<'_> {
             local_theta: Some(GEMMA_LOCAL_THETA),
         };
         Ok(model)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::formats::gguf::{Value, directory};
+    use std::fs::File;
+
+    /// Why a golden file with other metadata is refused.
+    fn refused(file: &str, metadata: &[(&str, Value)]) -> String {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/gguf/");
+        let mut file = File::open(format!("{root}{file}.gguf")).expect("a fixture");
+        let mut found = directory(&mut file).expect("a directory");
+        architecture(&found, &mut file, "as-it-is").expect("an architecture");
+        found.metadata.extend(metadata.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+        architecture(&found, &mut file, "changed").expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn tables_and_experts_are_refused_where_they_have_no_meaning() {
+        let both = [
+            ("llama.rope.scaling.type", Value::of_text("linear")),
+            ("llama.rope.scaling.factor", Value::F32(2.0)),
+        ];
+        insta::assert_snapshot!(refused("llama-rope-factors", &both), @"key `llama.rope.scaling.type`: a scaling beside the table `rope_freqs.weight` is not supported");
+        let gemma = [("general.architecture", Value::of_text("gemma3"))];
+        insta::assert_snapshot!(refused("llama-rope-factors", &gemma), @"tensor `rope_freqs.weight`: a gemma3 model has no table of frequencies");
+        let experts =
+            [("gemma3.expert_count", Value::u32(4)), ("gemma3.expert_used_count", Value::u32(2))];
+        insta::assert_snapshot!(refused("gemma3-f16", &experts), @"key `gemma3.expert_count`: a gemma3 model has no experts");
+        let lacking = [("llama.expert_count", Value::u32(4))];
+        insta::assert_snapshot!(refused("llama-f32", &lacking), @"key `llama.expert_used_count`: the file's metadata lacks it");
     }
 }

@@ -9,6 +9,7 @@ tokenizers/CASE.gguf with tokenizers.json, the ids that `tokenizers` or `sentenc
 import io
 import json
 import pathlib
+import re
 import zlib
 
 import gguf
@@ -51,6 +52,9 @@ CASES = {
         rope_scaling=dict(rope_type="linear", factor=2.0)), [Q.F16], None),
     "llama-rope-factors": (llama(hidden_size=64, rope_theta=500000.0, rope_scaling=LLAMA3),
                            [Q.BF16], None),
+    "llama-experts": ((hf.MixtralConfig, hf.MixtralForCausalLM, base(
+        head_dim=16, intermediate_size=64, num_local_experts=3, num_experts_per_tok=2,
+        sliding_window=None)), [Q.Q8_0, Q.Q5_1, Q.BF16], None),
     "llama-blocks": (llama(hidden_size=64, head_dim=32, intermediate_size=128), LEGACY, None),
     "llama-superblocks": (llama(
         hidden_size=256, num_attention_heads=8, intermediate_size=256, num_hidden_layers=1,
@@ -66,6 +70,9 @@ def encoded(values, kind):
     """The bytes of a tensor in a type, rows whole, and the values that they stand for."""
     if kind == Q.F32:
         return values, values
+    if values.ndim > 2:
+        raw, found = encoded(values.reshape(-1, values.shape[-1]), kind)
+        return raw.reshape(*values.shape[:-1], -1), found.reshape(values.shape)
     if kind in BY_LIBGGUF:
         raw = np.asarray(libgguf.quantize_rows(values, kind)).reshape(len(values), -1)
     else:
@@ -95,10 +102,21 @@ def metadata(writer, config, gemma):
         writer.add_sliding_window(config.sliding_window)
     else:
         writer.add_rope_dimension_count(config.head_dim)
-    scaling = config.rope_scaling or {}
+    if hasattr(config, "num_local_experts"):
+        writer.add_expert_count(config.num_local_experts)
+        writer.add_expert_used_count(config.num_experts_per_tok)
+    scaling = getattr(config, "rope_scaling", None) or {}
     if scaling.get("rope_type") == "linear":
         writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         writer.add_rope_scaling_factor(scaling["factor"])
+
+
+def parameters(model):
+    """The parameters by name, those of a layer's experts together under one name."""
+    found = {}
+    for name, p in model.named_parameters():
+        found.setdefault(re.sub(r"experts\.\d+\.", "experts.", name), []).append(p)
+    return found.items()
 
 
 def write_tensors(writer, model, kinds, gemma):
@@ -107,12 +125,13 @@ def write_tensors(writer, model, kinds, gemma):
     config, turn = model.config, 0
     arch = gguf.MODEL_ARCH.GEMMA3 if gemma else gguf.MODEL_ARCH.LLAMA
     names = gguf.get_tensor_name_map(arch, config.num_hidden_layers)
-    for name, p in model.named_parameters():
-        values = p.detach().numpy().copy()
+    for name, own in parameters(model):
+        values = torch.stack([p.detach() for p in own]).numpy().copy()
+        values = values if ".experts." in name else values[0]
         heads = {"q_proj.weight": config.num_attention_heads,
                  "k_proj.weight": config.num_key_value_heads}.get(".".join(name.split(".")[-2:]))
         kind = Q.F32
-        if values.ndim == 2:
+        if values.ndim > 1:
             kind, turn = kinds[turn % len(kinds)], turn + 1
         if heads and not gemma:
             values = reordered(values, heads)
@@ -122,9 +141,11 @@ def write_tensors(writer, model, kinds, gemma):
         writer.add_tensor(names.get_name(name, (".weight", ".bias")), raw, raw_dtype=kind)
         if heads and not gemma:
             found = reordered(found, heads, back=True)
+        found = torch.from_numpy(found - 1 if gemma and values.ndim == 1 else found)
         with torch.no_grad():
-            p.copy_(torch.from_numpy(found - 1 if gemma and values.ndim == 1 else found))
-    if (config.rope_scaling or {}).get("rope_type") == "llama3":
+            for i, p in enumerate(own):
+                p.copy_(found[i] if ".experts." in name else found)
+    if (getattr(config, "rope_scaling", None) or {}).get("rope_type") == "llama3":
         plain = config.rope_theta ** -(torch.arange(0, config.head_dim, 2) / config.head_dim)
         factors = (plain / model.model.rotary_emb.inv_freq).numpy().astype(np.float32)
         writer.add_tensor("rope_freqs.weight", factors)

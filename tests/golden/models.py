@@ -38,6 +38,13 @@ def gpt(**over):
                 pad_token_id=None, **over)
 
 
+def longrope(original, **over):
+    return base(intermediate_size=16, **over, original_max_position_embeddings=original,
+                rope_scaling=dict(
+                    type="longrope", short_factor=[1.0, 1.1, 1.3, 1.6],
+                    long_factor=[1.2, 2.5, 5.0, 9.0]))
+
+
 LLAMA3 = dict(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
               original_max_position_embeddings=16)
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16)
@@ -92,7 +99,7 @@ CASES = {
         num_ln_in_parallel_attn=1, new_decoder_architecture=True, bias=False, alibi=False)),
     # The slopes of the last 4 of 12 heads are no numbers of bf16.
     "falcon-alibi": (hf.FalconConfig, hf.FalconForCausalLM, gpt(
-        hidden_size=48, num_hidden_layers=2, num_attention_heads=12, multi_query=False,
+        hidden_size=24, num_hidden_layers=2, num_attention_heads=12, multi_query=False,
         new_decoder_architecture=False, parallel_attn=False, bias=True, alibi=True)),
     "bloom": (hf.BloomConfig, hf.BloomForCausalLM, gpt(hidden_size=36, n_layer=2, n_head=6)),
     "gemma2": (hf.Gemma2Config, hf.Gemma2ForCausalLM, base(
@@ -112,11 +119,9 @@ CASES = {
     # Phi-4-mini turns three quarters of a head.
     "phi3-partial-rotary-tied": (hf.Phi3Config, hf.Phi3ForCausalLM, base(
         hidden_size=64, partial_rotary_factor=0.75, tie_word_embeddings=True)),
-    # The 20 tokens are longer than the original 16, the greedy ones are not: both tables count.
-    "phi3-longrope": (hf.Phi3Config, hf.Phi3ForCausalLM, base(
-        original_max_position_embeddings=16, rope_scaling=dict(
-            type="longrope", short_factor=[1.0, 1.1, 1.3, 1.6],
-            long_factor=[1.2, 2.5, 5.0, 9.0]))),
+    # The 20 tokens are longer than the original 10, and greedy tokens cross it; or all are within 32.
+    "phi3-longrope": (hf.Phi3Config, hf.Phi3ForCausalLM, longrope(10)),
+    "phi3-longrope-short": (hf.Phi3Config, hf.Phi3ForCausalLM, longrope(32, num_hidden_layers=1)),
     "cohere": (hf.CohereConfig, hf.CohereForCausalLM, base(
         logit_scale=0.25, tie_word_embeddings=True)),
     "cohere-qk-norm": (hf.CohereConfig, hf.CohereForCausalLM, base(
@@ -145,6 +150,19 @@ CASES = {
         head_dim=12, intermediate_size=32, num_local_experts=3, num_experts_per_tok=2, sliding_window=8,
         rope_scaling=dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=16,
                           beta_fast=32.0, beta_slow=1.0, truncate=False))),
+    # Classes without a head: what they give is their last hidden state.
+    "llama-base": (hf.LlamaConfig, hf.LlamaModel, base()),
+    "gpt2-base": (hf.GPT2Config, hf.GPT2Model, gpt(
+        n_embd=16, n_layer=1, n_head=4, n_positions=24, activation_function="gelu_new")),
+    "gpt-neox-base": (hf.GPTNeoXConfig, hf.GPTNeoXModel, neox(
+        rotary_pct=0.5, hidden_size=16, intermediate_size=24)),
+    "gemma3-base": (hf.Gemma3TextConfig, hf.Gemma3TextModel, base(
+        hidden_size=16, intermediate_size=16, head_dim=4, sliding_window=8,
+        query_pre_attn_scalar=20, tie_word_embeddings=True)),
+    "t5-encoder": (hf.T5Config, hf.T5EncoderModel, dict(
+        vocab_size=96, d_model=32, d_kv=8, d_ff=16, num_layers=2, num_heads=4,
+        relative_attention_num_buckets=8, relative_attention_max_distance=16,
+        feed_forward_proj="relu", pad_token_id=0, decoder_start_token_id=0)),
     "t5": (hf.T5Config, hf.T5ForConditionalGeneration, dict(
         vocab_size=96, d_model=32, d_kv=12, d_ff=48, num_layers=2, num_decoder_layers=3,
         num_heads=4, relative_attention_num_buckets=8, relative_attention_max_distance=16,
@@ -234,7 +252,7 @@ def fill(model, case, generator):
         elif "conv" in name:
             value = normal * 1.2 / (p.shape[1] * p.shape[2]) ** 0.5
         else:
-            inputs = p.shape[-2] if p.dim() == 3 or case == "gpt2" else p.shape[-1]
+            inputs = p.shape[-2] if p.dim() == 3 or case.startswith("gpt2") else p.shape[-1]
             value = normal * (1.3 if p.dim() == 2 else 1.0) / inputs ** 0.5
         with torch.no_grad():
             p.copy_(value)
@@ -287,20 +305,32 @@ def run(case):
         given = dict(input_features=features.to(model.dtype))
         saved["input_features"] = features
     key = "decoder_input_ids" if given else "input_ids"
+    if case == "t5-encoder":
+        with torch.no_grad():
+            saved["encoder_hidden"] = model(**given).last_hidden_state.double()
+        return write(case, folder, saved, saved["encoder_hidden"])
     with torch.no_grad():
         out = model(**given, **{key: ids}, output_hidden_states=True, use_cache=False)
     saved[key] = ids
-    logits = out.logits.double()
+    base = not hasattr(out, "logits")
+    logits = (out.last_hidden_state if base else out.logits).double()
     hidden = out.decoder_hidden_states if given else out.hidden_states
     if given:
         saved["encoder_hidden"] = out.encoder_last_hidden_state.double()
-    first = {k: v[:1] for k, v in given.items()}
-    tokens, margins = greedy(model, **first, **{key: ids[:1, :PROMPT]})
     saved.update(logits=logits, hidden_states=torch.stack(hidden).float(),
-                 logits_std=logits.std().reshape(1), greedy_ids=tokens, greedy_margins=margins)
+                 logits_std=logits.std().reshape(1))
+    if not base:
+        first = {k: v[:1] for k, v in given.items()}
+        tokens, margins = greedy(model, **first, **{key: ids[:1, :PROMPT]})
+        saved.update(greedy_ids=tokens, greedy_margins=margins)
+    write(case, folder, saved, logits)
+
+
+def write(case, folder, saved, result):
     save_file({k: v.contiguous() for k, v in saved.items()}, folder / "expected.safetensors")
     size = sum(f.stat().st_size for f in folder.iterdir())
-    print(f"{case:30} std {float(logits.std()):6.3f}  margin {float(margins.min()):.4f}  {size/1e3:6.1f} kB")
+    margin = f"margin {float(saved['greedy_margins'].min()):.4f}" if "greedy_margins" in saved else ""
+    print(f"{case:30} std {float(result.std()):6.3f}  {margin:13}  {size/1e3:6.1f} kB")
 
 
 if __name__ == "__main__":

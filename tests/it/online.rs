@@ -40,7 +40,7 @@ fn smollm2_is_as_perplexed_as_transformers_says() {
     let mut file = Cursor::new(bytes);
     let directory = gguf::directory(&mut file).expect("a GGUF file");
     let tokenizer = Tokenizer::from_gguf(&directory).expect("a tokenizer");
-    let arch = architecture(&directory, "smollm2").expect("a llama");
+    let arch = architecture(&directory, &mut file, "smollm2").expect("a llama");
     let graphs = arch.graphs(&BuildOptions::default()).expect("types");
     let named = ("model.gguf".to_owned(), file);
     let checkpoint = Checkpoint::gguf(named, directory, arch.clone()).expect("weights");

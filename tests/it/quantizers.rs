@@ -2,6 +2,7 @@
 
 mod folding;
 mod gptq;
+mod known_scales;
 mod laws;
 mod outliers;
 mod stories;

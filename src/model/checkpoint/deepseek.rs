@@ -3,7 +3,8 @@
 
 use super::{Layout, Part, Wanted, rms};
 
-pub(super) const LAYOUT: Layout = Layout { ignored: &["rotary_emb.inv_freq"], ..Layout::new(find) };
+pub(super) const LAYOUT: Layout =
+    Layout { ignored: &["rotary_emb.inv_freq"], prefixes: &["model."], ..Layout::new(find) };
 
 fn find(w: &Wanted<'_>) -> Option<Vec<Part>> {
     let a = &w.arch.attention;

@@ -2,7 +2,8 @@
 
 use super::{Layout, Part, Wanted};
 
-pub(super) const LAYOUT: Layout = Layout::new(find);
+/// The table of frequencies is read with the file's metadata.
+pub(super) const LAYOUT: Layout = Layout { ignored: &["rope_freqs.weight"], ..Layout::new(find) };
 
 const TABLE: &[(&str, &str)] = &[
     ("embed.tokens", "token_embd"),

@@ -4,7 +4,7 @@ use super::{Layout, Part, Wanted};
 
 pub(super) const LAYOUT: Layout = Layout {
     ignored: &[".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"],
-    prefixes: &[],
+    prefixes: &["gpt_neox."],
     ..Layout::new(find)
 };
 

@@ -3,7 +3,7 @@
 
 use super::{Form, Layout, Part, Wanted, rms};
 
-pub(super) const LAYOUT: Layout = Layout::new(find);
+pub(super) const LAYOUT: Layout = Layout { prefixes: &["model."], ..Layout::new(find) };
 
 fn find(w: &Wanted<'_>) -> Option<Vec<Part>> {
     let experts = w.arch.experts?;

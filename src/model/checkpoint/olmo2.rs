@@ -2,7 +2,7 @@
 
 use super::{Layout, Part, Wanted, rms};
 
-pub(super) const LAYOUT: Layout = Layout::new(find);
+pub(super) const LAYOUT: Layout = Layout { prefixes: &["model."], ..Layout::new(find) };
 
 fn find(w: &Wanted<'_>) -> Option<Vec<Part>> {
     match w.name {

@@ -2,7 +2,8 @@
 
 use super::{Layout, Part, Wanted};
 
-pub(super) const LAYOUT: Layout = Layout { ignored: &["rotary_emb.inv_freq"], ..Layout::new(find) };
+pub(super) const LAYOUT: Layout =
+    Layout { ignored: &["rotary_emb.inv_freq"], prefixes: &["model."], ..Layout::new(find) };
 
 const TABLE: &[(&str, &str)] = &[
     ("embed.tokens", "model.embed_tokens"),

@@ -2,7 +2,7 @@
 
 use super::neutral;
 use crate::diagnostic::{Diagnostic, Place, clip};
-use crate::model::Activation;
+use crate::model::{Activation, Output};
 use crate::yaml::{Position, Source};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ pub(super) struct Config<'a> {
     fields: BTreeMap<String, Value>,
     /// `model_type`, for messages.
     pub family: &'static str,
+    /// What the checkpoint's class ends in.
+    pub output: Output,
 }
 
 type Read<T> = Result<T, Diagnostic>;
@@ -38,7 +40,7 @@ impl<'a> Config<'a> {
                 .at(place)
                 .hint("expected the whole config.json of a Hugging Face model")
         })?;
-        Ok(Self { source, parent: None, fields, family: "" })
+        Ok(Self { source, parent: None, fields, family: "", output: Output::Logits })
     }
 
     /// The field's value, no longer among the rest; `None` where absent or `null`.
@@ -49,6 +51,11 @@ impl<'a> Config<'a> {
     /// Whether the field is there, be it `null`.
     pub fn has(&self, key: &str) -> bool {
         self.fields.contains_key(key)
+    }
+
+    /// A whole number that stays to be read.
+    pub fn peek(&self, key: &str) -> Option<u64> {
+        self.fields.get(key).and_then(Value::as_u64)
     }
 
     /// Whether a nested object gives the field.
@@ -153,6 +160,15 @@ impl<'a> Config<'a> {
         texts.ok_or_else(|| self.wrong(key, &value, "a list of strings"))
     }
 
+    /// A list of numbers.
+    pub fn reals(&mut self, key: &str) -> Read<Vec<f64>> {
+        let value = self.take(key).ok_or_else(|| self.missing(key))?;
+        let reals = value
+            .as_array()
+            .and_then(|list| list.iter().map(Value::as_f64).collect::<Option<Vec<_>>>());
+        reals.ok_or_else(|| self.wrong(key, &value, "a list of numbers"))
+    }
+
     /// A nested object.
     pub fn object(&mut self, key: &'static str) -> Read<Option<Config<'a>>> {
         match self.take(key) {
@@ -162,6 +178,7 @@ impl<'a> Config<'a> {
                 parent: Some(key),
                 fields: map.into_iter().collect(),
                 family: self.family,
+                output: self.output,
             })),
             Some(other) => Err(self.wrong(key, &other, "an object")),
         }

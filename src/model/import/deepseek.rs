@@ -5,7 +5,7 @@
 
 use super::config::Config;
 use super::rms_decoder::around;
-use super::rope::{DEFAULT_THETA, read_scaling};
+use super::rope::{DEFAULT_THETA, Lengths, read_scaling};
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     Architecture, Attention, Experts, Latent, LatentForm, Pairing, Position, RopeScaling, Scoring,
@@ -66,13 +66,14 @@ fn agree(config: &mut Config, key: &str, expected: u64) -> Result<(), Diagnostic
 fn rope(config: &mut Config, rotary_dim: u64) -> Result<(Position, f64), Diagnostic> {
     let mut theta = config.real_opt("rope_theta")?;
     let mut found = (None, 1.0);
+    let lengths = Lengths::of(config);
     if let Some(mut nested) = config.object("rope_scaling")? {
-        found = scaling(&mut nested)?;
+        found = scaling(&mut nested, lengths)?;
         nested.finish()?;
     }
     if let Some(mut nested) = config.object("rope_parameters")? {
         theta = nested.real_opt("rope_theta")?.or(theta);
-        found = scaling(&mut nested)?;
+        found = scaling(&mut nested, lengths)?;
         nested.finish()?;
     }
     let position = Position::Rope {
@@ -87,9 +88,12 @@ fn rope(config: &mut Config, rotary_dim: u64) -> Result<(Position, f64), Diagnos
 
 /// YaRN's temperature stands in two places: sine and cosine have the quotient of the factors for
 /// `mscale` and `mscale_all_dim`, the scores the square of the latter.
-fn scaling(config: &mut Config) -> Result<(Option<RopeScaling>, f64), Diagnostic> {
+fn scaling(
+    config: &mut Config,
+    lengths: Lengths,
+) -> Result<(Option<RopeScaling>, f64), Diagnostic> {
     let given = config.has("attention_factor");
-    let mut scaling = read_scaling(config)?;
+    let mut scaling = read_scaling(config, lengths)?;
     let Some(RopeScaling::Yarn { factor, attention_factor, .. }) = &mut scaling else {
         return Ok((scaling, 1.0));
     };

@@ -33,8 +33,8 @@ mod rope;
 mod t5;
 mod whisper;
 
-use super::Architecture;
 use super::check::{Refusal, check};
+use super::{Architecture, Output};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::yaml::Source;
 use config::Config;
@@ -47,6 +47,26 @@ struct Family {
     architecture: &'static str,
     /// Reads the fields.
     read: fn(&mut Config) -> Result<Architecture, Diagnostic>,
+}
+
+impl Family {
+    /// What a class of the family computes, if it is one of those that are understood.
+    fn output(&self, class: &str) -> Option<Output> {
+        let heads = ["ForCausalLM", "ForConditionalGeneration", "LMHeadModel"];
+        let name = heads.iter().find_map(|head| self.architecture.strip_suffix(head))?;
+        // Gemma 3's decoder has a configuration and a class beside those of the multimodal model.
+        let name = if self.model_type.ends_with("_text") {
+            format!("{name}Text")
+        } else {
+            name.to_owned()
+        };
+        match class.strip_prefix(&name) {
+            _ if class == self.architecture => Some(Output::Logits),
+            Some("Model") => Some(Output::Hidden),
+            Some("EncoderModel") if self.model_type == "t5" => Some(Output::Encoded),
+            _ => None,
+        }
+    }
 }
 
 /// Every family that is understood; the list that a new one joins.
@@ -95,7 +115,32 @@ pub fn config_json(text: &str, id: &str) -> Result<Architecture, Diagnostic> {
 /// As [`config_json`].
 pub fn config_source(source: &Source, id: &str) -> Result<Architecture, Diagnostic> {
     let mut config = Config::parse(source)?;
-    let family = family(&mut config)?;
+    let (family, output) = family(&mut config)?;
+    if output != Output::Logits {
+        let class = "a class without a head is not priced";
+        let hint = format!("`cosim run` runs its checkpoint; to price: {}", family.architecture);
+        return Err(Diagnostic::new(class).at(config.place("architectures")).hint(hint));
+    }
+    architecture(config, family, id)
+}
+
+/// The model of a checkpoint's `config.json`, its `model_type` in the list's spelling, and what it ends
+/// in: classes without a head, as `LlamaModel`, and encoders without a decoder, as `T5EncoderModel`, are
+/// understood too.
+///
+/// # Errors
+/// As [`config_json`].
+pub fn checkpoint_source(
+    source: &Source,
+    id: &str,
+) -> Result<(Architecture, &'static str, Output), Diagnostic> {
+    let mut config = Config::parse(source)?;
+    let (family, output) = family(&mut config)?;
+    config.output = output;
+    Ok((architecture(config, family, id)?, family.model_type, output))
+}
+
+fn architecture(mut config: Config, family: &Family, id: &str) -> Result<Architecture, Diagnostic> {
     config.family = family.model_type;
     let citation = citation(&mut config)?;
     let mut model = (family.read)(&mut config)?;
@@ -104,21 +149,12 @@ pub fn config_source(source: &Source, id: &str) -> Result<Architecture, Diagnost
     check(&model).map(|()| model).map_err(|refusal| explain(&config, refusal))
 }
 
-/// The `model_type` of a named text, in the list's spelling.
-///
-/// # Errors
-/// As [`config_json`], about the family.
-pub fn family_of(source: &Source) -> Result<&'static str, Diagnostic> {
-    let mut config = Config::parse(source)?;
-    family(&mut config).map(|family| family.model_type)
-}
-
-fn family(config: &mut Config) -> Result<&'static Family, Diagnostic> {
+fn family(config: &mut Config) -> Result<(&'static Family, Output), Diagnostic> {
     let model_type = config.text_opt("model_type")?;
     let classes = config.texts("architectures")?;
     let found = FAMILIES.iter().find(|f| match &model_type {
         Some(name) => f.model_type == name,
-        None => classes.iter().any(|c| c == f.architecture),
+        None => classes.iter().any(|c| f.output(c).is_some()),
     });
     let supported = || format!("supported: {}", families().collect::<Vec<_>>().join(", "));
     let Some(family) = found else {
@@ -136,13 +172,14 @@ fn family(config: &mut Config) -> Result<&'static Family, Diagnostic> {
         let key = if model_type.is_some() { "model_type" } else { "architectures" };
         return Err(Diagnostic::new(message).at(config.place(key)).hint(supported()));
     };
-    match classes.first() {
-        Some(class) if !classes.iter().any(|c| c == family.architecture) => {
+    let output = classes.iter().find_map(|class| family.output(class));
+    match (classes.first(), output) {
+        (Some(class), None) => {
             let message = format!("architecture `{}` is not supported", clip(class));
             let hint = format!("of model_type `{}`: {}", family.model_type, family.architecture);
             Err(Diagnostic::new(message).at(config.place("architectures")).hint(hint))
         }
-        _ => Ok(family),
+        (_, output) => Ok((family, output.unwrap_or_default())),
     }
 }
 

@@ -5,7 +5,7 @@ use super::config::Config;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
     Activation, Architecture, Attention, Block, Embedding, Encoder, EncoderInput, Ffn, Head, Norm,
-    NormKind, Position,
+    NormKind, Output, Position,
 };
 
 pub(super) const FAMILY: Family =
@@ -27,7 +27,7 @@ const UNREAD: &[&str] = &[
 ];
 
 fn read(config: &mut Config) -> Result<Architecture, Diagnostic> {
-    if !config.flag_or("is_encoder_decoder", true)? {
+    if !config.flag_or("is_encoder_decoder", true)? && config.output != Output::Encoded {
         let message = "a `t5` model without its decoder is not supported".to_owned();
         return Err(config.refuse("is_encoder_decoder", message));
     }

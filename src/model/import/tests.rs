@@ -26,6 +26,11 @@ fn golden() -> impl Iterator<Item = String> {
     cases.map(|case| std::fs::read_to_string(case.join("config.json")).expect("fixture"))
 }
 
+/// Whether a file is that of a class without a head.
+fn is_base(text: &str) -> bool {
+    text.contains("Model\"\n") && !text.contains("LMHeadModel")
+}
+
 const FIXTURES: &[&str] = &[
     "bloom-176b",
     "deepseek-v2-lite",
@@ -90,12 +95,37 @@ fn every_family_has_a_fixture() {
 #[test]
 fn an_import_prints_yaml_that_reads_back_equal() {
     let published = FIXTURES.iter().map(|id| fixture(id));
-    let read = |text: &String| !text.contains("longrope");
-    for text in published.chain(golden()).filter(read) {
+    for text in published.chain(golden()).filter(|text| !is_base(text)) {
         let imported = config_json(&text, "model").expect("reads");
         let text = imported.to_yaml();
         let again = Architecture::from_yaml(&Source::new("printed", text.as_str()));
         assert_eq!(again.unwrap_or_else(|e| panic!("{e}\n{text}")), imported);
+    }
+}
+
+/// Phi-3-mini-128k: 131,072 of 4,096 tokens; its first files said `su`.
+#[test]
+fn longrope_has_the_papers_factor_unless_the_file_has_its_own() {
+    let table = |x: f64| serde_json::json!(vec![x; 48]).to_string();
+    for (kind, given, expected) in
+        [("longrope", "", 1.190_238_071_423_808), ("su", r#", "attention_factor": 1.5"#, 1.5)]
+    {
+        let scaling = format!(
+            r#""rope_scaling": {{"type": "{kind}", "short_factor": {}, "long_factor": {}{given}}}"#,
+            table(1.0),
+            table(4.0)
+        );
+        let text = fixture("phi-3-mini").replace(r#""rope_scaling": null"#, &scaling);
+        let text = text
+            .replace(r#""max_position_embeddings": 4096"#, r#""max_position_embeddings": 131072"#);
+        let model = config_json(&text, "model").expect("reads");
+        let Position::Rope { scaling: Some(found), .. } = model.position else { panic!("scaled") };
+        let RopeScaling::LongRope { short, long, original_context, attention_factor } = found
+        else {
+            panic!("{found:?}")
+        };
+        assert_eq!((short, long, original_context), (vec![1.0; 48], vec![4.0; 48], 4096));
+        assert!((attention_factor - expected).abs() < 1e-12, "{attention_factor}");
     }
 }
 
@@ -104,7 +134,7 @@ fn rope_scalings_and_the_newer_spelling() {
     let yarn = r#""rope_scaling": {"type": "yarn", "factor": 4.0,
         "original_max_position_embeddings": 32768}"#;
     let model = edited("qwen3-8b", r#""rope_scaling": null"#, yarn).expect("reads");
-    let Position::Rope { scaling: Some(scaling), .. } = model.position else { panic!("scaled") };
+    let Position::Rope { scaling: Some(scaling), .. } = &model.position else { panic!("scaled") };
     let expected = RopeScaling::Yarn {
         factor: 4.0,
         original_context: 32768,
@@ -113,7 +143,7 @@ fn rope_scalings_and_the_newer_spelling() {
         attention_factor: 0.1 * 4f64.ln() + 1.0,
         truncate: true,
     };
-    assert_eq!(scaling, expected);
+    assert_eq!(*scaling, expected);
     let text = model.to_yaml();
     assert_eq!(Architecture::from_yaml(&Source::new("y", text.as_str())).expect("reads"), model);
 
@@ -223,16 +253,33 @@ fn what_changes_the_mathematics_is_refused_by_name() {
        |
        = help: embeddings projected to another width are not supported
     "#);
-    let longrope = r#""rope_scaling": {"type": "longrope", "long_factor": [1.0]}"#;
-    let shown = refused("phi-3-mini", r#""rope_scaling": null"#, longrope);
+    let dynamic = r#""rope_scaling": {"type": "dynamic", "factor": 2.0}"#;
+    let shown = refused("phi-3-mini", r#""rope_scaling": null"#, dynamic);
     insta::assert_snapshot!(shown, @r#"
-    error: rope scaling `longrope` is not supported
+    error: rope scaling `dynamic` is not supported
       --> config.json:28:3
        |
-    28 |   "rope_scaling": {"type": "longrope", "long_factor": [1.0]},
+    28 |   "rope_scaling": {"type": "dynamic", "factor": 2.0},
        |   ^^^^^^^^^^^^^^^
        |
-       = help: supported: default, linear, llama3, yarn
+       = help: supported: default, linear, llama3, yarn, longrope
+    "#);
+    let longrope =
+        r#""rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": [1.0]}"#;
+    let shown = refused("phi-3-mini", r#""rope_scaling": null"#, longrope);
+    insta::assert_snapshot!(shown, @r#"
+    error: `short` has 1 factors for 96 rotated elements
+      --> config.json:28:3
+       |
+    28 |   "rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": [1.0]},
+       |   ^^^^^^^^^^^^^^^
+       |
+       = help: a factor for each two elements that turn together
+    "#);
+    let shown = refused("llama-2-7b", r#""rope_scaling": null"#, longrope);
+    insta::assert_snapshot!(shown, @r#"
+    error: config.json: missing field `original_max_position_embeddings`
+     = help: `longrope` changes its factors beyond that length
     "#);
     let mscale = r#""rope_scaling": {"type": "yarn", "factor": 4, "mscale": 0.7,
         "original_max_position_embeddings": 4096}"#;

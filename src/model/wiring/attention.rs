@@ -95,16 +95,16 @@ impl Wiring<'_> {
         window: Option<u64>,
     ) -> Result<NodeId, GraphError> {
         let head_dim = self.arch.attention.head_dim;
-        match self.arch.position {
+        match &self.arch.position {
             Position::Learned { .. }
             | Position::Alibi
             | Position::AlibiBf16
             | Position::TransformerXl
             | Position::Relative { .. } => Ok(x),
-            Position::Rope { theta, rotary_dim, pairing, scaling, local_theta } => {
+            &Position::Rope { theta, rotary_dim, pairing, ref scaling, local_theta } => {
                 let (theta, scaling) = match local_theta.filter(|_| window.is_some()) {
                     Some(local) => (local, None),
-                    None => (theta, scaling),
+                    None => (theta, scaling.clone()),
                 };
                 let rope = Rope {
                     heads,

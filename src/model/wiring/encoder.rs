@@ -4,6 +4,7 @@ use super::attention::Seen;
 use super::{BuildOptions, Wiring};
 use crate::graph::{Graph, GraphError, NodeId, Source};
 use crate::model::architecture::{Activation, Architecture, Encoder, EncoderInput, Position};
+use crate::model::output::Output;
 use crate::op::{self, Activate, Add, Buckets, Conv1d, Embedding, ScoreBias};
 use crate::tensor::{Dim, Mask, Role, Stripe, TensorType, WeightKind};
 
@@ -15,7 +16,7 @@ const FRAMES: u64 = 2;
 impl Architecture {
     /// The graph of the encode step, which runs once for each input; `None` without an encoder. Its
     /// result is the encoder's last hidden state, and it keeps the keys and values that each decoder
-    /// layer attends to.
+    /// layer attends to, where there is a decoder.
     ///
     /// # Errors
     /// As [`Architecture::graph`].
@@ -28,7 +29,9 @@ impl Architecture {
         };
         let x = wiring.encoder_layers(x, &encoder)?;
         let x = wiring.norm("encoder.norm", x, Dim::Tokens, (1, self.hidden))?;
-        wiring.cross_cache(x)?;
+        if options.output != Output::Encoded {
+            wiring.cross_cache(x)?;
+        }
         Ok(Some(wiring.builder.finish(&[x], &options.fusions())))
     }
 }

@@ -66,7 +66,8 @@ impl Architecture {
         )?;
         let x = wiring.layer(x, self.layers)?;
         wiring.builder.layer(0);
-        let token = wiring.head(x, table, options.sampler)?;
+        let normed = wiring.last_hidden(x)?;
+        let token = wiring.head(normed, table, options.sampler)?;
         Ok(wiring.builder.finish(&[token], &options.fusions()))
     }
 }

@@ -95,11 +95,12 @@ impl Wiring<'_> {
         x: NodeId,
         (heads, head_dim): (u64, u64),
     ) -> Result<NodeId, GraphError> {
-        let Position::Rope { theta, rotary_dim, pairing, scaling, .. } = self.arch.position else {
+        let Position::Rope { theta, rotary_dim, pairing, ref scaling, .. } = self.arch.position
+        else {
             return Ok(x);
         };
-        let rope =
-            Rope { heads, head_dim, rotary_dim, theta, pairing, scaling, stripe: Stripe::ALL };
+        let (scaling, stripe) = (scaling.clone(), Stripe::ALL);
+        let rope = Rope { heads, head_dim, rotary_dim, theta, pairing, scaling, stripe };
         self.builder.apply(name, rope, &[x])
     }
 

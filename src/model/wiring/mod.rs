@@ -13,6 +13,7 @@ mod latent;
 mod layer;
 
 use super::architecture::{Architecture, Norm, Position};
+use super::output::Output;
 use crate::graph::fusion::{DEFAULT, FLASH, Fusion};
 use crate::graph::{Builder, Graph, GraphError, NodeId, Source};
 use crate::op::{
@@ -69,12 +70,15 @@ pub struct BuildOptions {
     pub sampler: Sampler,
     /// How tokens spread over experts.
     pub routing: Routing,
+    /// What the graphs end in.
+    pub output: Output,
 }
 
 impl Default for BuildOptions {
     fn default() -> Self {
         let (attention, fusions) = (AttentionKernel::Flash, FusionSet::Default);
-        Self { attention, fusions, sampler: Sampler::Greedy, routing: Routing::Uniform }
+        let (sampler, routing) = (Sampler::Greedy, Routing::Uniform);
+        Self { attention, fusions, sampler, routing, output: Output::Logits }
     }
 }
 
@@ -103,8 +107,12 @@ impl Architecture {
         let (x, table) = wiring.embed()?;
         wiring.bias_table("attn.scores.weight");
         let x = wiring.layers(x)?;
-        let tokens = wiring.head(x, table, options.sampler)?;
-        Ok(wiring.builder.finish(&[tokens], &options.fusions()))
+        let normed = wiring.last_hidden(x)?;
+        let result = match options.output {
+            Output::Logits => wiring.head(normed, table, options.sampler)?,
+            Output::Hidden | Output::Encoded => normed,
+        };
+        Ok(wiring.builder.finish(&[result], &options.fusions()))
     }
 }
 
@@ -212,11 +220,21 @@ impl<'a> Wiring<'a> {
         Ok((x, table))
     }
 
-    /// Final norm, head and sampling on the rows that get logits.
-    fn head(&mut self, x: NodeId, table: NodeId, sampler: Sampler) -> Result<NodeId, GraphError> {
-        let (vocabulary, hidden) = (self.arch.vocabulary, self.arch.hidden);
+    /// Final norm of the rows that get logits.
+    fn last_hidden(&mut self, x: NodeId) -> Result<NodeId, GraphError> {
+        let hidden = self.arch.hidden;
         let last = self.builder.apply("head.select", Select { width: hidden }, &[x])?;
-        let normed = self.norm("head.norm", last, Dim::Logits, (1, hidden))?;
+        self.norm("head.norm", last, Dim::Logits, (1, hidden))
+    }
+
+    /// Head and sampling on the normed rows that get logits.
+    fn head(
+        &mut self,
+        normed: NodeId,
+        table: NodeId,
+        sampler: Sampler,
+    ) -> Result<NodeId, GraphError> {
+        let (vocabulary, hidden) = (self.arch.vocabulary, self.arch.hidden);
         let head = self.arch.head;
         let weight = if head.tied {
             table

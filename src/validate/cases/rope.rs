@@ -76,7 +76,7 @@ impl RopeCase {
             rotary_dim: self.rotary_dim,
             theta: self.theta,
             pairing,
-            scaling: self.scaling,
+            scaling: self.scaling.clone(),
             stripe: Stripe::ALL,
         }
     }

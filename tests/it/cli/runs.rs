@@ -180,6 +180,100 @@ fn schemes_are_measured_beside_what_they_buy() {
     assert!(why.contains("GPTQ and AWQ need a calibration") || why.contains("unknown"), "{why}");
 }
 
+/// Token ids as a file.
+fn ids(desk: &Desk, ids: &[i64]) {
+    let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+    let file = npy::file(cosim::formats::Kind::I64, &[ids.len() as u64], &bytes).expect("a file");
+    desk.write("ids.npy", &file);
+}
+
+#[test]
+fn calibrated_schemes_run_and_are_measured() {
+    let desk = Desk::new();
+    ids(&desk, &(0..64).map(|i| i * 29 % 96).collect::<Vec<_>>());
+    let run = |model: &str, rest: &str| {
+        let model = golden(model);
+        format!("run {model} --tokens 5,17,3,80,44,9,61 --precision f64 --logits out.npy {rest}")
+    };
+    let logits = |model: &str, rest: &str| {
+        desk.ok(&words(&run(model, rest)));
+        array(&desk, "out.npy").1
+    };
+    for (model, scheme) in [
+        ("llama", "w8a8-static"),
+        ("llama", "fp8-static"),
+        ("llama", "gptq-4bit-g128"),
+        ("llama", "awq-4bit-g128"),
+        ("mixtral", "w8a8-static"),
+        ("deepseek-v2", "w8a8-static"),
+    ] {
+        let why = desk.refused(&words(&run(model, &format!("--quant {scheme}"))));
+        assert!(
+            why.contains("calibration") && why.contains("--calibration FILE"),
+            "{scheme}: {why}"
+        );
+        let exact = logits(model, "");
+        let found = logits(model, &format!("--quant {scheme} --calibration ids.npy"));
+        let off = furthest(&found, &exact);
+        assert!((1e-3..=2.0).contains(&off), "{model} {scheme}: {off}");
+    }
+    let why =
+        desk.refused(&words(&run("deepseek-v2", "--quant gptq-4bit-g128 --calibration ids.npy")));
+    assert!(why.contains("the calibration saw no activation that weight `attn."), "{why}");
+    // SmoothQuant's scales count without `-static` too.
+    let [own, smooth] =
+        ["", "--calibration ids.npy"].map(|rest| logits("llama", &format!("--quant w8a8 {rest}")));
+    assert!(furthest(&own, &smooth) > 1e-4);
+    let why = desk.refused(&words(&run("llama", "--calibration ids.npy")));
+    assert!(why.contains("--quant"), "{why}");
+    let why = desk.refused(&words(&format!(
+        "run {} --encoder-tokens 4 --tokens 0 --quant w8a8-static --calibration ids.npy",
+        golden("t5")
+    )));
+    assert!(why.contains("a calibration is taken of models without an encoder"), "{why}");
+    let case = format!(
+        "quality {} --tokens 3,4,5,6,7,8,9 --quant w8a8,w8a8-static --calibration ids.npy --json",
+        golden("llama")
+    );
+    let kl = |row: usize| desk.json(&words(&case))["rows"][row]["kl_nats"].as_f64().expect("nats");
+    assert!(kl(1) > 0.0 && kl(2) > 0.0 && kl(1) != kl(2));
+    ids(&desk, &[]);
+    let why = desk.refused(&words(&run("llama", "--quant w8a8-static --calibration ids.npy")));
+    assert!(why.contains("ids.npy"), "{why}");
+}
+
+#[test]
+fn models_without_a_head_write_their_last_hidden_state() {
+    let desk = Desk::new();
+    let model = golden("llama-base");
+    let said = desk.ok(&words(&format!("run {model} --tokens 5,17,3 --logits out.npy")));
+    assert!(said.contains("3 tokens in, 3 hidden states of 32 out: no head"), "{said}");
+    assert_eq!(array(&desk, "out.npy").0, [1, 3, 32]);
+    let json = desk.json(&words(&format!("run {model} --tokens 5,17,3 --json")));
+    assert_eq!(json["likeliest"], Value::Null);
+    let why = desk.refused(&words(&format!("run {model} --tokens 5 --generate 2")));
+    assert!(why.contains("--generate: the model has no head, and makes no tokens"), "{why}");
+    let draft = format!("run {} --tokens 5 --generate 2 --draft {model}", golden("llama"));
+    assert!(desk.refused(&words(&draft)).contains("models without a head do not draft"));
+    let why = desk.refused(&words(&format!("quality {model} --tokens 5,6,7")));
+    assert!(why.contains("quality is measured on models with a head"), "{why}");
+    let why = desk.refused(&words(&format!(
+        "estimate --model {model}/config.json --hardware h100-sxm --batch 1 --prompt 9 --output 9"
+    )));
+    assert!(why.contains("a class without a head is not priced"), "{why}");
+    let encoder = golden("t5-encoder");
+    let case = format!(
+        "run {encoder} --encoder-tokens 4,5,6,7 --logits out.npy --dump one.safetensors --dump-filter attn.q"
+    );
+    let said = desk.ok(&words(&case));
+    assert!(said.contains("1 sequences of 4 in, hidden states of 32 out"), "{said}");
+    assert_eq!(array(&desk, "out.npy").0, [1, 4, 32]);
+    let why = desk.refused(&words(&format!("run {encoder} --encoder-tokens 4,5 --tokens 1")));
+    assert!(why.contains("--tokens: the model is an encoder without a decoder"), "{why}");
+    let why = desk.refused(&words(&format!("run {encoder}")));
+    assert!(why.contains("has an encoder, which is given nothing"), "{why}");
+}
+
 #[test]
 fn what_is_no_model_is_refused() {
     let desk = Desk::new();
@@ -245,20 +339,34 @@ fn checked_cost(model: &str, rest: &str) -> ([f64; 3], u64) {
 
 #[test]
 fn what_a_run_computes_is_what_it_is_priced_for() {
-    for model in
-        ["llama", "gpt-neox", "gemma2", "deepseek-v3", "gpt-oss-mxfp4", "qwen3-moe", "bloom"]
-    {
+    for model in [
+        "llama",
+        "gpt-neox",
+        "gemma2",
+        "deepseek-v3",
+        "gpt-oss-mxfp4",
+        "qwen3-moe",
+        "bloom",
+        "falcon-alibi",
+    ] {
         let (prefill, one) = checked_cost(model, "");
         let (all, steps) = checked_cost(model, "--generate 3");
         assert_eq!((one, steps), (1, 3), "{model}");
         assert!(prefill[0] > 0.0 && prefill[2] > 0.0, "{model}: {prefill:?}");
         assert!(all[0] > prefill[0] / 2.0 && all != prefill, "{model}: {all:?}");
     }
+    // One of the steps crosses LongRoPE's trained context, and computes all tokens again.
+    assert_eq!(checked_cost("phi3-longrope", "--generate 6").1, 6);
+    checked_cost("llama-base", "");
     let (_, steps) = checked_cost("t5", "--encoder-tokens 3,4,5,6 --generate 2");
     assert_eq!(steps, 3, "encode, prefill, one decode step");
     for rest in ["--quant w8a8 --generate 2", "--attention naive", "--attention paged:4"] {
         checked_cost("llama", rest);
     }
+    let desk = Desk::new();
+    ids(&desk, &[4, 9, 80, 17]);
+    let known = desk.path("ids.npy");
+    checked_cost("llama", &format!("--quant w8a8-static --calibration {}", known.display()));
 }
 
 #[test]

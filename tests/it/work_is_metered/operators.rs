@@ -65,6 +65,13 @@ pub(super) fn sizes() -> impl Strategy<Value = Sizes> {
             beta_slow: 1.0,
             attention_factor: 1.1,
             truncate: true
+        })),
+        Just(Some(RopeScaling::Table { divisors: vec![1.0, 1.5, 2.0, 4.0] })),
+        (1..12u64).prop_map(|original_context| Some(RopeScaling::LongRope {
+            short: vec![1.0, 1.5, 2.0, 4.0],
+            long: vec![2.0, 3.0, 4.0, 8.0],
+            original_context,
+            attention_factor: 1.2,
         }))
     ];
     let pairing = prop_oneof![Just(Pairing::Half), Just(Pairing::Interleaved)];
@@ -191,7 +198,7 @@ pub(super) fn cases(s: &Sizes, step: &Step) -> Vec<(Op, Vec<TensorType>)> {
                 rotary_dim: dim,
                 theta: 10_000.0,
                 pairing: s.pairing,
-                scaling: s.scaling,
+                scaling: s.scaling.clone(),
                 stripe: stripe(s),
             }
             .into(),

@@ -157,7 +157,7 @@ fn rope(graph: &Graph, keys: &LayerKeys, node: NodeId, op: &Op) -> Option<Site> 
             Pairing::Half => Pairs::Half,
             Pairing::Interleaved => Pairs::Interleaved,
         },
-        scaling: op.scaling,
+        scaling: op.scaling.clone(),
         dtype: keys.dtype,
         seed: 0,
     };
