@@ -210,7 +210,7 @@ fn go<S: Stored>(
             hidden || args.is_dumped(name, layers)
         };
         let mut outcome = session.step(&tokens, Logits::All, &keep)?;
-        outcome.kept.extend(encoded);
+        outcome.kept.extend(encoded.map(|e| e.kept).unwrap_or_default());
         wrote = write(args, loaded, (&tokens, session.width()), &outcome)?;
         if args.generate.is_none() {
             let seconds = begun.elapsed().as_secs_f64();

@@ -21,7 +21,7 @@ pub fn run<S: Stored>(
 ) -> Result<(), Error> {
     refuse(args)?;
     let begun = Instant::now();
-    let layers = graphs.parts().map(|(_, graph)| graph.layers()).max().unwrap_or(0);
+    let layers = loaded.graphs.parts().map(|(_, graph)| graph.layers()).max().unwrap_or(0);
     let keep = |name: &str| args.is_dumped(name, layers);
     let outcome = args.given.encode(loaded, &mut session, &keep)?;
     let outcome = outcome.ok_or_else(|| Diagnostic::new("the model has no encoder"))?;

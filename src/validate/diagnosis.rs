@@ -76,7 +76,7 @@ pub(super) fn residual<'a>(
 /// Whether every element of every output lies within so many times its tolerance.
 pub(super) fn within(a: &[Vec<f64>], b: &[&[f64]], references: &[Reference], times: f64) -> bool {
     let near = |((&a, &b), &t): ((&f64, &f64), &f64)| {
-        a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= times * t
+        a == b || (a.is_nan() && b.is_nan()) || t.is_nan() || (a - b).abs() <= times * t
     };
     let each = a.iter().zip(b).zip(references);
     each.into_iter().all(|((a, b), r)| a.iter().zip(*b).zip(&r.tolerance).all(near))

@@ -19,12 +19,13 @@ pub struct Map {
 /// Most cells along an axis.
 const CELLS: u64 = 64;
 
-/// Error over tolerance of every element.
+/// Error over tolerance of every element; none where it is not judged.
 fn excess(judged: &Judged<'_>) -> Vec<f64> {
     let Judged { got, reference } = judged;
     let each = got.iter().zip(&reference.truth).zip(&reference.tolerance);
     each.map(|((&a, &e), &t)| match gap(a, e) {
         0.0 => 0.0,
+        _ if t.is_nan() => 0.0,
         g if g.is_nan() => f64::INFINITY,
         g => g / t,
     })

@@ -183,7 +183,8 @@ fn close((rtol, atol): (f64, f64)) -> impl Fn(usize, f64) -> f64 {
     move |_, e| atol + rtol * e.abs()
 }
 
-/// Elements within a tolerance of their own: measured and allowed are those of the worst.
+/// Elements within a tolerance of their own: measured and allowed are those of the worst. NaN for a tolerance
+/// leaves an element unjudged.
 fn elements(
     got: &[f64],
     expected: &[f64],
@@ -193,6 +194,9 @@ fn elements(
     let (mut beyond, mut worst) = (vec![], (f64::NEG_INFINITY, 0.0, 0.0));
     for (i, (&a, &e)) in got.iter().zip(expected).enumerate() {
         let (distance, allowed) = (gap(a, e), tolerance(i, e));
+        if allowed.is_nan() {
+            continue;
+        }
         let excess = distance - allowed;
         // NaN is beyond any tolerance.
         let within = excess <= 0.0;

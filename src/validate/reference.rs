@@ -15,7 +15,7 @@ pub struct Reference {
     pub emulated: Vec<f64>,
     /// The default policy's tolerance of every element (A105): twice the largest error of the emulations,
     /// and one unit in the last place of the row's largest magnitude. Of a discrete output, how far the
-    /// emulations of that very element lie from the truth.
+    /// emulations of that very element lie from the truth. NaN where an element is not judged.
     pub tolerance: Vec<f64>,
     /// What other projects' tests allow.
     pub usual: Usual,

@@ -17,7 +17,8 @@ pub struct DequantizeCase {
     /// Elements of a row
     #[arg(long, default_value = "256")]
     pub width: u64,
-    /// Format of the matrix: fp8-e4m3, int8, int4, int4-zp, mxfp4, nvfp4, gguf-q4_0, gguf-q4_k, ...
+    /// Format of the matrix: fp8-e4m3, int8, int8-zp, int4, int4-zp, mxfp6-e2m3, mxfp4, nvfp4, gguf-q4_0, ...; what
+    /// shares a scale of fp8, int8 or int4 behind it: -tensor, -channel, -g32, -g64, -g128, -b128
     #[arg(long, default_value = "int4-zp")]
     pub format: Packed,
     /// Format of the output
@@ -120,11 +121,38 @@ mod tests {
             ("gguf-q4_k", Dtype::Fp32),
             ("gguf-q5_k", Dtype::Fp32),
             ("gguf-iq4_xs", Dtype::Bf16),
+            ("gguf-mxfp4", Dtype::Bf16),
+            ("gguf-nvfp4", Dtype::Fp32),
+            ("mxfp6-e2m3", Dtype::Bf16),
+            ("mxfp6-e3m2", Dtype::Fp32),
+            ("mxfp8-e5m2", Dtype::Bf16),
+            ("int4-g64", Dtype::Bf16),
+            ("int4-zp-g128", Dtype::Fp16),
+            ("int4-channel", Dtype::Bf16),
+            ("int8-tensor", Dtype::Fp32),
+            ("int8-zp", Dtype::Bf16),
+            ("int8-zp-b128", Dtype::Fp32),
         ];
         let cases = formats.map(|(name, dtype)| {
             let format = name.parse().expect("a format");
             DequantizeCase { rows: 5, width: 256, format, dtype, seed: 3 }
         });
-        holds(&cases.each_ref().map(|case| case as &dyn Case));
+        let tiles = DequantizeCase { rows: 300, width: 400, ..cases[0].clone() };
+        let tiles = DequantizeCase { format: "fp8-e4m3-b128".parse().expect("a format"), ..tiles };
+        let cases = [&cases[..], &[tiles]].concat();
+        holds(&cases.iter().map(|case| case as &dyn Case).collect::<Vec<_>>());
+    }
+
+    /// By hand: 130 x 130 elements are of four tiles of 128 x 128.
+    #[test]
+    fn a_tile_has_one_scale() {
+        let format = "int8-b128".parse().expect("a format");
+        let case = DequantizeCase { rows: 130, width: 130, format, dtype: Dtype::Fp32, seed: 1 };
+        let inputs = case.inputs().with("x", vec![1.0; 130 * 130]);
+        let inputs = inputs.with("x_scales", vec![2.0, 3.0, 5.0, 7.0]);
+        let out = case.eval(&inputs, Precision::Exact).remove(0);
+        let at = |r: usize, c: usize| out[r * 130 + c];
+        assert_eq!([at(0, 0), at(127, 127)], [2.0, 2.0]);
+        assert_eq!([at(127, 128), at(128, 127), at(129, 129)], [3.0, 5.0, 7.0]);
     }
 }

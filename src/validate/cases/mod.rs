@@ -4,6 +4,7 @@ mod activation;
 pub mod attention;
 #[cfg(test)]
 mod check;
+mod codes;
 mod dequantize;
 mod dtype;
 mod evaluate;
@@ -24,6 +25,7 @@ mod verification;
 
 pub use activation::ActivationCase;
 pub use attention::Attention;
+pub use codes::Codes;
 pub use dequantize::DequantizeCase;
 pub use dtype::Dtype;
 pub use grouped_matmul::GroupedMatMulCase;

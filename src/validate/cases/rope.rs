@@ -94,9 +94,20 @@ impl RopeCase {
 
 impl RopeCase {
     /// What becomes of a pair's frequency, in words.
-    fn stretch(&self, scaling: RopeScaling) -> String {
+    fn stretch(&self, scaling: &RopeScaling) -> String {
         match scaling {
             RopeScaling::Linear { factor } => format!("f is divided by {factor}."),
+            RopeScaling::Table { divisors } => {
+                format!("f is divided by element i of {divisors:?}.")
+            }
+            RopeScaling::LongRope { short, long, original_context, attention_factor } => {
+                let is_long = self.past + self.seq > *original_context;
+                let divisors = if is_long { long } else { short };
+                format!(
+                    "f is divided by element i of {divisors:?}; cos and sin are multiplied by \
+                     {attention_factor}."
+                )
+            }
             RopeScaling::Llama3 {
                 factor,
                 low_freq_factor: low,
@@ -182,7 +193,7 @@ impl Case for RopeCase {
                 self.theta, self.rotary_dim
             ),
         ];
-        lines.extend(self.scaling.map(|scaling| self.stretch(scaling)));
+        lines.extend(self.scaling.as_ref().map(|scaling| self.stretch(scaling)));
         lines.push("(a, b) becomes (a cos - b sin, b cos + a sin).".to_owned());
         if self.rotary_dim < self.head_dim {
             lines.push(format!("Elements from {} on stay as they are.", self.rotary_dim));
@@ -219,7 +230,13 @@ impl Case for RopeCase {
             other("theta-10000", "the base of the frequencies is 10000", |c| c.theta = 1e4),
             other("theta-500000", "the base of the frequencies is 500000", |c| c.theta = 5e5),
             other("whole-head", "all elements of a head turn, not the first ones", |c| {
-                c.rotary_dim = c.head_dim / 2 * 2;
+                // A table has no number for the others.
+                if !matches!(
+                    c.scaling,
+                    Some(RopeScaling::Table { .. } | RopeScaling::LongRope { .. })
+                ) {
+                    c.rotary_dim = c.head_dim / 2 * 2;
+                }
             }),
             Mutant::new(
                 "frequencies-of-head",

@@ -212,3 +212,60 @@ fn a_raw_file_may_say_its_shape() {
     let message = desk.refused(&words(&format!("{line} 1,5")));
     assert!(message.contains("2560 bytes are not elements of fp64"), "{message}");
 }
+
+/// What is written says how codes lie, and what the kernel's precision gives passes.
+#[test]
+fn cases_of_codes_scales_and_blocks_are_written_and_judged() {
+    let desk = Desk::new();
+    for (at, (line, says, outputs)) in [
+        (
+            "attention --value-dim 8 --kv-dtype fp8-e4m3 --kv-scales head --block 16 --seq 2",
+            "k * k_scale[key head]",
+            &[] as &[&str],
+        ),
+        ("varlen-attention --value-dim 8 --kv-dtype int8", "over a cache in int8", &[]),
+        ("matmul --out-dtype int8", "the sum over out_scale[0]", &[]),
+        ("matmul --out-dtype fp8-e4m3 --non-saturating", "beyond its range NaN", &[]),
+        ("matmul --a fp8-e4m3-g32 --b fp8-e4m3-b128", "b_scales[r / 128, i / 128]", &[]),
+        ("dequantize --format gguf-nvfp4", "64 elements, 36 bytes each", &[]),
+        ("quantize --element gguf-q5_1", "32 elements has 24 bytes", &[]),
+        ("quantize --element fp8-e4m3 --static-scales tensor", "The scale is scales[0]", &[]),
+        ("quantize --element mxfp6-e2m3 --scale-mode even", "halves up", &["codes", "scales"]),
+        ("kv-append --cache slots --kv-dtype int8", "whose slot is -1", &["k_out", "v_out"]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        desk.ok(&words(&format!("golden {line} --out d{at}")));
+        let readme = desk.read(&format!("d{at}/README.md"));
+        assert!(readme.contains(says), "{line}: {readme}");
+        let got = match outputs {
+            [] => format!("--got d{at}/emulated.npy"),
+            names => {
+                let each = names.iter().map(|n| format!("--got {n}=d{at}/emulated_{n}.npy"));
+                each.collect::<Vec<_>>().join(" ")
+            }
+        };
+        let told = desk.ok(&words(&format!("validate d{at} {got}")));
+        assert!(told.contains("right by two-reference"), "{line}: {told}");
+    }
+}
+
+#[test]
+fn parts_that_do_not_go_together_are_refused() {
+    let desk = Desk::new();
+    for (line, says) in [
+        ("matmul --a int8-g48 --out d", "-tensor, -channel, -g32"),
+        ("matmul --b mxfp4-g64 --out d", "say what shares a scale"),
+        ("matmul --out-dtype int8 --dtype fp16 --out d", "cannot be used with"),
+        ("matmul --non-saturating --out d", "--out-dtype"),
+        ("attention --kv-scales head --out d", "--kv-dtype"),
+        ("quantize --element nvfp4 --static-scales tensor --out d", "static scales are of int8"),
+        ("quantize --scale-mode even --out d", "scale_mode is of mxfp8"),
+        ("quantize --element gguf-q4_0 --group 64 --out d", "group is 32 in this format"),
+    ] {
+        let run = desk.run(&words(&format!("golden {line}")));
+        assert_eq!((run.code, run.stdout.as_str()), (2, ""), "{line}");
+        assert!(run.stderr.contains(says), "{line}: {}", run.stderr);
+    }
+}

@@ -1,25 +1,13 @@
 //! Keys and values as codes with scales: the quantized cache of a serving stack.
 
+use super::super::codes::Codes;
 use super::super::random::Random;
 use super::Attention;
 use crate::codec::{Float, Overflow};
-use crate::formats::Kind;
 use crate::validate::{Array, Inputs, Layout, Stored};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-
-/// Codes of a quantized cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CacheDtype {
-    /// e4m3fn
-    Fp8E4m3,
-    /// e5m2
-    Fp8E5m2,
-    /// 8-bit integers
-    Int8,
-}
 
 /// What shares a scale of keys, and one of values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
@@ -30,48 +18,6 @@ pub enum CacheScales {
     Tensor,
     /// One key and value head
     Head,
-}
-
-impl CacheDtype {
-    const fn float(self) -> Option<Float> {
-        match self {
-            Self::Fp8E4m3 => Some(Float::E4M3FN),
-            Self::Fp8E5m2 => Some(Float::E5M2),
-            Self::Int8 => None,
-        }
-    }
-
-    /// Floats of 8 bits.
-    pub const fn is_float(self) -> bool {
-        self.float().is_some()
-    }
-
-    /// How a code is stored.
-    pub const fn stored(self) -> Stored {
-        match self.float() {
-            Some(float) => Stored::Float(float),
-            None => Stored::Integer(Kind::I8),
-        }
-    }
-
-    /// A random code; never a zero with a sign, which e4m3fnuz has no place for.
-    pub(in super::super) fn code(self, random: &mut Random) -> f64 {
-        match self {
-            Self::Int8 => random.below(255) as f64 - 127.0,
-            _ => self.stored().round(2.0 * random.unit()) + 0.0,
-        }
-    }
-
-    /// The largest scale that cases are given: numbers have a deviation of 1.6 at most.
-    pub(in super::super) const fn largest_scale(self) -> f64 {
-        if self.is_float() { 0.8 } else { 0.8 * 2.0 / 73.0 }
-    }
-}
-
-impl std::fmt::Display for CacheDtype {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.to_possible_value().map_or(Ok(()), |value| f.pad(value.get_name()))
-    }
 }
 
 /// How a kernel gets numbers from the codes.
@@ -107,13 +53,13 @@ pub enum Reading {
 
 impl Reading {
     /// What a code stands for, before its scale.
-    fn number(self, dtype: CacheDtype, code: f64) -> f64 {
+    fn number(self, dtype: Codes, code: f64) -> f64 {
         let reread = |from: Float, to: Float| to.decode(from.encode(code, Overflow::Special));
         match (self, dtype) {
-            (Self::Fnuz, CacheDtype::Fp8E4m3) => reread(Float::E4M3FN, Float::E4M3FNUZ),
-            (Self::OtherFloat, CacheDtype::Fp8E4m3) => reread(Float::E4M3FN, Float::E5M2),
-            (Self::OtherFloat, CacheDtype::Fp8E5m2) => reread(Float::E5M2, Float::E4M3FN),
-            (Self::Unsigned, CacheDtype::Int8) => code.rem_euclid(256.0),
+            (Self::Fnuz, Codes::Fp8E4m3) => reread(Float::E4M3FN, Float::E4M3FNUZ),
+            (Self::OtherFloat, Codes::Fp8E4m3) => reread(Float::E4M3FN, Float::E5M2),
+            (Self::OtherFloat, Codes::Fp8E5m2) => reread(Float::E5M2, Float::E4M3FN),
+            (Self::Unsigned, Codes::Int8) => code.rem_euclid(256.0),
             _ => code,
         }
     }
@@ -153,7 +99,7 @@ impl Attention {
     /// Random keys or values.
     pub(in super::super) fn cached(&self, random: &mut Random, layout: Layout) -> Array {
         let Some(kv) = self.kv_dtype else { return random.array(layout) };
-        let values = (0..layout.elements()).map(|_| kv.code(random)).collect();
+        let values = (0..layout.elements()).map(|_| kv.random(random)).collect();
         Array { layout: Layout { stored: kv.stored(), ..layout }, values }
     }
 

@@ -11,10 +11,11 @@ mod products;
 mod schedule;
 mod shape;
 
-pub use cache::{CacheDtype, CacheScales, Reading};
+pub use cache::{CacheScales, Reading};
 pub use mutants::{BUGS, Bug};
 pub use schedule::{Bugs, Schedule};
 
+use super::codes::Codes;
 use super::dtype::Dtype;
 use super::evaluate::Evaluated;
 use super::random::Random;
@@ -66,7 +67,7 @@ pub struct Attention {
     /// Format of keys and values, codes with scales; dtype unless given
     #[arg(long, value_enum)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kv_dtype: Option<CacheDtype>,
+    pub kv_dtype: Option<Codes>,
     /// What shares a scale of keys and one of values under kv_dtype; all heads unless given
     #[arg(long, value_enum, requires = "kv_dtype")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,7 +207,7 @@ impl Case for Attention {
 
     fn usual(&self) -> Usual {
         let capped = if self.softcap.is_some() { 3.0 } else { 2.0 };
-        let narrow = self.kv_dtype.is_some_and(CacheDtype::is_float);
+        let narrow = self.kv_dtype.is_some_and(Codes::is_float);
         let multiple = if narrow { 4.0 } else { capped };
         Usual { nmse: 5e-4, multiple, ..Usual::PLAIN }
     }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 /// Keys of a tile, parts of the keys, and whether scores sum from a head's last element on.
 const ORDERS: [(usize, usize, bool); 6] =
-    [(64, 1, false), (64, 1, true), (128, 1, false), (16, 2, true), (32, 4, false), (256, 3, true)];
+    [(64, 1, false), (64, 1, true), (8, 1, false), (32, 4, true), (16, 2, true), (128, 1, false)];
 
 /// Elements whose errors say how large the largest of a right kernel's may be (A105).
 const SAMPLE: usize = 4096;

@@ -61,8 +61,8 @@ fn a_schedule_without_bugs_is_the_operators() {
     }
 }
 
-/// Tiles, splits, probabilities in bf16 or f32, the last two not among the emulations' orders; over a quantized
-/// cache scales folded, or numbers rounded.
+/// Tiles and splits of which some are none of the emulations', probabilities in bf16 or f32; over a quantized cache
+/// scales folded, or numbers rounded.
 fn passes_right_kernels(case: &Attention) {
     let inputs = case.inputs();
     let references = references(case, &inputs);
@@ -72,7 +72,7 @@ fn passes_right_kernels(case: &Attention) {
         (128, 1, true),
         (32, 4, true),
         (48, 3, false),
-        (8, 1, true),
+        (16, 1, true),
     ];
     for (tile, splits, wide) in kernels {
         let folded = kernel(case, tile, splits, wide);
@@ -88,16 +88,16 @@ fn passes_right_kernels(case: &Attention) {
 
 #[test]
 fn a_right_kernel_is_never_failed() {
-    // Behind the first thousand seeds those that one order of sums alone failed, of a hundred thousand.
-    let seeds = (0..1000).chain([13_209_553, 36_519_508]);
+    // Behind the first thousand seeds those that fewer orders of sums failed, of a hundred thousand.
+    let seeds = (0..1000).chain([13_209_553, 36_519_508, 15_540_931, 41_958_193]);
     seeds.for_each(|seed| passes_right_kernels(&case(seed, FORMATS[seed as usize % 3])));
 }
 
 /// The same with values of another width than keys, and over quantized caches.
 #[test]
 fn a_right_kernel_of_other_widths_and_formats_is_never_failed() {
-    const CACHES: [Option<CacheDtype>; 4] =
-        [None, Some(CacheDtype::Fp8E4m3), Some(CacheDtype::Fp8E5m2), Some(CacheDtype::Int8)];
+    const CACHES: [Option<Codes>; 4] =
+        [None, Some(Codes::Fp8E4m3), Some(Codes::Fp8E5m2), Some(Codes::Int8)];
     for seed in 1000..1400 {
         let at = seed as usize;
         let (kv_dtype, value_dim) = (CACHES[at % 4], [None, Some(12), Some(24)][at % 3]);
@@ -152,7 +152,7 @@ fn shown(dtype: Dtype, seq: u64, window: Option<u64>, extras: bool) -> Attention
 }
 
 /// The same over a quantized cache.
-fn cached(dtype: Dtype, seq: u64, kv: CacheDtype, scales: CacheScales) -> Attention {
+fn cached(dtype: Dtype, seq: u64, kv: Codes, scales: CacheScales) -> Attention {
     let (kv_dtype, kv_scales) = (Some(kv), Some(scales));
     Attention { kv_dtype, kv_scales, ..shown(dtype, seq, None, false) }
 }
@@ -171,16 +171,13 @@ fn bugs_are_told_apart_in_prefill_and_decode() {
         Attention { block: Some(32), ..shown(Dtype::Fp32, 1, None, false) },
         Attention { value_dim: Some(10), ..shown(Dtype::Bf16, 20, None, false) },
         Attention { value_dim: Some(24), block: Some(16), ..shown(Dtype::Fp32, 1, None, false) },
-        cached(Dtype::Bf16, 20, CacheDtype::Fp8E4m3, CacheScales::Tensor),
-        cached(Dtype::Bf16, 1, CacheDtype::Fp8E4m3, CacheScales::Head),
-        cached(Dtype::Fp16, 20, CacheDtype::Fp8E5m2, CacheScales::Head),
-        Attention {
-            block: Some(16),
-            ..cached(Dtype::Bf16, 1, CacheDtype::Int8, CacheScales::Head)
-        },
+        cached(Dtype::Bf16, 20, Codes::Fp8E4m3, CacheScales::Tensor),
+        cached(Dtype::Bf16, 1, Codes::Fp8E4m3, CacheScales::Head),
+        cached(Dtype::Fp16, 20, Codes::Fp8E5m2, CacheScales::Head),
+        Attention { block: Some(16), ..cached(Dtype::Bf16, 1, Codes::Int8, CacheScales::Head) },
         Attention {
             value_dim: Some(8),
-            ..cached(Dtype::Fp32, 20, CacheDtype::Int8, CacheScales::Tensor)
+            ..cached(Dtype::Fp32, 20, Codes::Int8, CacheScales::Tensor)
         },
     ];
     holds(&cases.each_ref().map(|case| case as &dyn Case));
@@ -207,7 +204,7 @@ fn a_paged_cache_holds_what_lies_in_a_row() {
 /// Codes times scales, in a cache of its own, are what attention over a plain cache sees.
 #[test]
 fn codes_times_scales_are_the_numbers() {
-    let coded = cached(Dtype::Fp32, 5, CacheDtype::Fp8E4m3, CacheScales::Head);
+    let coded = cached(Dtype::Fp32, 5, Codes::Fp8E4m3, CacheScales::Head);
     let plain = Attention { kv_dtype: None, kv_scales: None, ..coded.clone() };
     let inputs = coded.inputs();
     let by_hand = |name: &str, scales: &str| -> Vec<f64> {

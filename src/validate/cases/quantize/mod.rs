@@ -1,18 +1,27 @@
 //! Cases of quantization: numbers in, codes and scales out.
 
+mod blocks;
+mod element;
+mod given;
+mod mutants;
 mod variant;
+
+pub use element::{Element, PowerOfTwo};
+pub use given::Static;
 
 use super::dtype::Dtype;
 use super::random::Random;
-use crate::codec::{Float, Mx, Nvfp4, ScaleMode};
+use crate::codec::Float;
 use crate::formats::Kind;
 use crate::validate::case::sizes;
 use crate::validate::{
     Case, CaseError, Inputs, Layout, Mutant, Output, Outputs, Precision, Stored,
 };
+use blocks::Way;
 use clap::ValueEnum;
+use element::help;
 use serde::{Deserialize, Serialize};
-use variant::{Quotient, Rounding, Variant};
+use variant::{Quotient, Variant};
 
 /// Quantization of a matrix. The defaults show every known bug of symmetric integers.
 #[derive(Debug, Clone, PartialEq, clap::Args, Serialize, Deserialize)]
@@ -27,10 +36,18 @@ pub struct QuantizeCase {
     /// What elements become
     #[arg(long, value_enum, default_value_t)]
     pub element: Element,
-    /// Neighbours of a row that share a scale; the whole row unless given, 32 and 16 under mxfp8, mxfp4 and nvfp4
+    /// Neighbours of a row that share a scale; the whole row unless given, 16 under nvfp4, 32 under mx and gguf
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<u64>,
+    /// Scales are given, of int8, int4, int4-zp and fp8: what shares one
+    #[arg(long, value_enum)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub static_scales: Option<Static>,
+    /// Which power of two a group of mxfp8, mxfp6 or mxfp4 gets; floor unless given
+    #[arg(long, value_enum)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_mode: Option<PowerOfTwo>,
     /// Format of the input
     #[arg(long, value_enum, default_value_t)]
     pub dtype: Dtype,
@@ -39,36 +56,29 @@ pub struct QuantizeCase {
     pub seed: u64,
 }
 
-/// What elements become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Element {
-    /// 8-bit integers, scale max |x| / 127
-    #[default]
-    Int8,
-    /// 4-bit integers, scale max |x| / 7
-    Int4,
-    /// 4-bit integers from 0 to 15 with a zero point
-    Int4Zp,
-    /// e4m3fn, scale max |x| / 448
-    Fp8E4m3,
-    /// e5m2, scale max |x| / 57344
-    Fp8E5m2,
-    /// e4m3fn with an e8m0 scale, rounded down (OCP)
-    Mxfp8,
-    /// e2m1 with an e8m0 scale, rounded down (OCP)
-    Mxfp4,
-    /// e2m1 with an e4m3 scale and a scale of the matrix
-    Nvfp4,
-}
-
 impl QuantizeCase {
     fn group(&self) -> u64 {
-        match self.element {
-            Element::Mxfp8 | Element::Mxfp4 => Mx::GROUP as u64,
-            Element::Nvfp4 => Nvfp4::GROUP as u64,
-            _ => self.group.unwrap_or(self.width),
+        self.element.group().or(self.group).unwrap_or(self.width)
+    }
+
+    /// What numbers, and scales, of a group are larger by than those of the first.
+    const fn lively(group: usize) -> f64 {
+        [1.0, 0.5, 2.0][group % 3]
+    }
+
+    /// Parts of the rules that do not go with the element.
+    fn unfit(&self) -> Option<&'static str> {
+        let free = self.element.group().is_none();
+        if self.static_scales.is_some() && !free {
+            return Some("static scales are of int8, int4, int4-zp and fp8");
         }
+        if self.scale_mode.is_some() && self.element.mx().is_none() {
+            return Some("scale_mode is of mxfp8, mxfp6 and mxfp4");
+        }
+        if self.static_scales == Some(Static::Tensor) && self.group.is_some() {
+            return Some("one scale of the matrix has no group");
+        }
+        None
     }
 
     fn outcome(
@@ -82,20 +92,40 @@ impl QuantizeCase {
     }
 }
 
+impl QuantizeCase {
+    /// How scales come about, beyond what the element says.
+    fn scale_says(&self) -> Option<String> {
+        match self.element {
+            Element::Int4Zp => Some(
+                "The scale is (max - min) / 15 with 0 in the range, the zero point round(-min / scale); it is \
+                 added to the rounded quotient."
+                    .to_owned(),
+            ),
+            Element::Nvfp4 => Some(
+                "The matrix's scale is max |x| / (448 * 6); a group's is max |x| / 6 over it, in e4m3fn."
+                    .to_owned(),
+            ),
+            _ => self
+                .element
+                .mx()
+                .map(|_| format!("The scale is {}.", help(&self.scale_mode.unwrap_or_default()))),
+        }
+    }
+}
+
 impl Case for QuantizeCase {
     fn check(&self) -> Result<(), CaseError> {
         let group = self.group();
         let named = [("rows", self.rows), ("width", self.width), ("group", group)];
         sizes(&named, 20.0 * self.rows as f64 * self.width as f64)?;
-        let fixed = matches!(self.element, Element::Mxfp8 | Element::Mxfp4 | Element::Nvfp4);
-        if fixed && self.group.is_some_and(|g| g != group) {
+        if self.group.is_some_and(|g| g != group) {
             return Err(CaseError::Number(format!("group is {group} in this format")));
         }
         if !self.width.is_multiple_of(group) {
             let why = format!("width is {}, no multiple of {group}", self.width);
             return Err(CaseError::Number(why));
         }
-        Ok(())
+        self.unfit().map_or(Ok(()), |why| Err(CaseError::Number(why.to_owned())))
     }
 
     fn title(&self) -> String {
@@ -106,29 +136,30 @@ impl Case for QuantizeCase {
     }
 
     fn conventions(&self) -> Vec<String> {
-        let value = self.element.to_possible_value().and_then(|v| v.get_help().cloned());
-        let mut lines: Vec<String> =
-            value.map(|help| format!("Codes: {help}.")).into_iter().collect();
+        let mut lines = vec![format!("Codes: {}.", help(&self.element))];
+        if let Some(block) = self.element.block() {
+            lines.push(format!(
+                "A block of {} elements has {} bytes, those of ggml's reference.",
+                block.elements(),
+                block.bytes()
+            ));
+            lines.extend(self.element.block_says().map(str::to_owned));
+            return lines;
+        }
         lines.push(
             "A code is x over its scale, ties to even, beyond the range the nearest end."
                 .to_owned(),
         );
-        match self.element {
-            Element::Int4Zp => lines.push(
-                "The scale is (max - min) / 15 with 0 in the range, the zero point round(-min / scale); it is \
-                 added to the rounded quotient."
-                    .to_owned(),
-            ),
-            Element::Mxfp8 | Element::Mxfp4 => lines.push(
-                "The scale is 2^(floor(log2 max |x|) - e), e the exponent of the largest element (OCP \
-                 Microscaling 1.0, 6.3)."
-                    .to_owned(),
-            ),
-            Element::Nvfp4 => lines.push(
-                "The matrix's scale is max |x| / (448 * 6); a group's is max |x| / 6 over it, in e4m3fn."
-                    .to_owned(),
-            ),
-            _ => {}
+        match self.static_scales {
+            Some(Static::Tensor) => lines.push("The scale is scales[0].".to_owned()),
+            Some(Static::Group) => {
+                lines.push(format!("The scale of x[r, i] is scales[r, i / {}].", self.group()));
+            }
+            None => lines.extend(self.scale_says()),
+        }
+        if self.static_scales.is_some() && self.element == Element::Int4Zp {
+            let line = "The zero point, zeros at the same place, is added to the rounded quotient.";
+            lines.push(line.to_owned());
         }
         lines
     }
@@ -138,38 +169,43 @@ impl Case for QuantizeCase {
         let axes = [("row", self.rows), ("element", self.width)];
         let layout = Layout::new("x", "the numbers", axes, self.dtype.stored());
         let mut x = random.scaled(layout, 0.3, 1.0);
-        // The largest magnitude of a group is below zero, and such that quotients of 8 bits are ties; groups differ.
+        // The largest magnitude of a group is below zero, and such that some quotients are ties; groups differ.
+        let (low, high) = self.ends();
         for (g, part) in x.values.chunks_mut(self.group() as usize).enumerate() {
-            part[0] = -127.0 / 32.0;
-            let by = [1.0, 0.5, 2.0][g % 3];
+            // Of blocks every other has a scale that is no power of two, and its largest magnitude above zero.
+            let other = self.element.block().is_some() && g % 2 == 1;
+            let by = Self::lively(g) * if other { -0.9 } else { 1.0 };
+            part[0] = low;
+            if let (Some(high), Some(last)) = (high, part.get_mut(1)) {
+                *last = high;
+            }
             part.iter_mut().for_each(|x| *x = self.dtype.stored().round(*x * by));
         }
-        Inputs(vec![x])
+        let given = self.given(&mut random);
+        Inputs(std::iter::once(x).chain(given).collect())
     }
 
     fn outputs(&self) -> Vec<Output> {
-        let nibbles = |signed| Stored::Nibbles { signed };
-        let codes = match self.element {
-            Element::Int8 => Stored::Integer(Kind::I8),
-            Element::Int4 => nibbles(true),
-            Element::Int4Zp | Element::Mxfp4 | Element::Nvfp4 => nibbles(false),
-            Element::Fp8E4m3 | Element::Mxfp8 => Stored::Float(Float::E4M3FN),
-            Element::Fp8E5m2 => Stored::Float(Float::E5M2),
-        };
-        let scale = match self.element {
-            Element::Mxfp8 | Element::Mxfp4 => Stored::Float(Float::E8M0),
-            Element::Nvfp4 => Stored::Float(Float::E4M3FN),
-            _ => Stored::Float(Float::FP32),
-        };
-        let groups = ("group", self.width / self.group());
-        let discrete = scale != Stored::Float(Float::FP32);
+        let groups = self.width / self.group();
+        if let Some(block) = self.element.block() {
+            let bytes = ("byte", groups * block.bytes());
+            let layout = self.outcome("blocks", "the blocks", bytes, Stored::Integer(Kind::U8));
+            return vec![Output { layout, discrete: true }];
+        }
+        let (codes, scale) = (self.element.codes(), self.element.scales());
+        let groups = ("group", groups);
         let codes = self.outcome("codes", "the codes", ("element", self.width), codes);
+        let mut outputs = vec![Output { layout: codes, discrete: true }];
+        if self.static_scales.is_some() {
+            return outputs;
+        }
+        let discrete = scale != Stored::Float(Float::FP32);
         let scales = self.outcome("scales", "the scales", groups, scale);
-        let mut outputs =
-            vec![Output { layout: codes, discrete: true }, Output { layout: scales, discrete }];
+        outputs.push(Output { layout: scales, discrete });
         match self.element {
             Element::Int4Zp => {
-                let layout = self.outcome("zeros", "the zero points", groups, nibbles(false));
+                let stored = self.element.codes();
+                let layout = self.outcome("zeros", "the zero points", groups, stored);
                 outputs.push(Output { layout, discrete: true });
             }
             Element::Nvfp4 => {
@@ -183,139 +219,38 @@ impl Case for QuantizeCase {
     }
 
     fn eval(&self, inputs: &Inputs, precision: Precision) -> Outputs {
-        self.by(inputs, precision, Variant::default())
+        self.by(inputs, precision, Variant::RIGHT)
     }
 
     /// The other ways to divide, and the codec of NVFP4.
     fn orders(&self, inputs: &Inputs) -> Vec<Outputs> {
-        let by = |quotient| {
-            self.by(inputs, Precision::Kernel, Variant { quotient, ..Variant::default() })
-        };
+        let kernel = |variant| self.by(inputs, Precision::Kernel, variant);
+        if self.element.block().is_some() {
+            let ways = [Way::Divides, Way::Fused];
+            return ways.map(|way| kernel(Variant { way, ..Variant::RIGHT })).to_vec();
+        }
+        let by = |quotient| kernel(Variant { quotient, ..Variant::RIGHT });
         let codec = (self.element == Element::Nvfp4).then(|| Self::by_codec(inputs.of("x")));
         let others = [Quotient::Inverse, Quotient::Ratio, Quotient::Global].map(by);
         others.into_iter().chain(codec).collect()
     }
 
     fn mutants(&self) -> Vec<Mutant<'_>> {
-        let right = Variant::default();
-        let rounding = |rounding| Variant { rounding, ..right };
-        let mode = |mode| Variant { mode: Some(mode), ..right };
-        let variants = [
-            ("half-away", "halves are rounded away from zero", rounding(Rounding::HalfAway)),
-            ("truncated", "quotients are cut, not rounded", rounding(Rounding::Truncate)),
-            ("floor", "quotients are rounded down", rounding(Rounding::Floor)),
-            (
-                "one-more",
-                "the scale is for one code more: 128, 8 or 16",
-                Variant { one_more: true, ..right },
-            ),
-            (
-                "abs-missing",
-                "the largest element is taken for the largest magnitude",
-                Variant { signed_largest: true, ..right },
-            ),
-            ("whole-matrix", "one scale for the whole matrix", Variant { whole: true, ..right }),
-            (
-                "wraps",
-                "a scale too small by half, and codes that wrap",
-                Variant { wraps: true, ..right },
-            ),
-            (
-                "zero-missing",
-                "the zero point is not added to the codes",
-                Variant { zero_missing: true, ..right },
-            ),
-            ("scale-ceil", "the power of two is rounded up", mode(ScaleMode::Ceil)),
-            ("scale-even", "the power of two is of the rounded maximum", mode(ScaleMode::Even)),
-            (
-                "tensor-scale-missing",
-                "the matrix has no scale",
-                Variant { tensor_missing: true, ..right },
-            ),
-        ];
-        let of = |(name, says, variant): (&'static str, &'static str, Variant)| {
-            Mutant::new(name, says, move |inputs: &Inputs, p| self.by(inputs, p, variant))
-        };
-        let mut mutants: Vec<Mutant<'_>> = variants.into_iter().map(of).collect();
-        mutants.push(Mutant::new(
-            "codes-swapped",
-            "neighbouring codes are swapped",
-            |inputs, p| {
-                let mut out = self.eval(inputs, p);
-                out[0].chunks_exact_mut(2).for_each(|pair| pair.swap(0, 1));
-                out
-            },
-        ));
-        mutants.push(Mutant::new(
-            "scale-inverse",
-            "scales are written as their inverses",
-            |inputs, p| {
-                let mut out = self.eval(inputs, p);
-                out[1].iter_mut().for_each(|s| *s = 1.0 / *s);
-                out
-            },
-        ));
-        mutants
+        mutants::of(self)
+    }
+}
+
+impl QuantizeCase {
+    /// The smallest element of a group, and the largest where it matters, before the group is made larger.
+    const fn ends(&self) -> (f64, Option<f64>) {
+        match self.element {
+            Element::GgufQ4_0 | Element::GgufQ5_0 => (-4.0, None),
+            Element::GgufQ4_1 => (-4.0, Some(3.5)),
+            Element::GgufQ5_1 => (-4.0, Some(3.75)),
+            _ => (-127.0 / 32.0, None),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::check::holds;
-    use super::*;
-    use crate::codec::Overflow;
-    use crate::validate::{Judged, POLICIES, Verdict, references};
-
-    #[test]
-    fn bugs_are_told_apart() {
-        let case = |element, group, dtype| QuantizeCase {
-            rows: 6,
-            width: 192,
-            element,
-            group,
-            dtype,
-            seed: 3,
-        };
-        let cases = [
-            case(Element::Int8, None, Dtype::Bf16),
-            case(Element::Int4, Some(32), Dtype::Fp16),
-            case(Element::Int4Zp, Some(64), Dtype::Fp32),
-            case(Element::Fp8E4m3, None, Dtype::Bf16),
-            case(Element::Fp8E5m2, Some(64), Dtype::Fp32),
-            case(Element::Mxfp8, None, Dtype::Bf16),
-            case(Element::Mxfp4, None, Dtype::Fp32),
-            case(Element::Nvfp4, None, Dtype::Bf16),
-        ];
-        holds(&cases.each_ref().map(|case| case as &dyn Case));
-    }
-
-    /// Kernels divide by the scales of group and matrix one after the other, by their product, or multiply by
-    /// inverses of either: on ties their codes differ, and none is wrong.
-    #[test]
-    fn right_kernels_of_nvfp4_pass_whatever_the_seed() {
-        type Kernel = fn(f32, f32, f32) -> f32;
-        let kernels: [Kernel; 4] = [
-            |x, scale, largest| x / (largest / 2688.0) / scale,
-            |x, scale, largest| x * (1.0 / (scale * (largest / 2688.0))),
-            |x, scale, largest| x * (1.0 / (scale * (1.0 / (2688.0 / largest)))),
-            |x, scale, largest| x / (scale / (2688.0 / largest)),
-        ];
-        for seed in 0..40 {
-            let (element, dtype) = (Element::Nvfp4, Dtype::Bf16);
-            let case = QuantizeCase { rows: 37, width: 256, element, group: None, dtype, seed };
-            let inputs = case.inputs();
-            let references = references(&case, &inputs);
-            let (x, scales) = (inputs.of("x"), &references[1].truth);
-            let largest = x.iter().fold(0.0_f32, |m, x| m.max(x.abs() as f32));
-            for (k, kernel) in kernels.iter().enumerate() {
-                let code = |(i, x): (usize, &f64)| {
-                    let quotient = kernel(*x as f32, scales[i / Nvfp4::GROUP] as f32, largest);
-                    f64::from(Float::E2M1.encode(f64::from(quotient), Overflow::Saturate))
-                };
-                let got: Vec<f64> = x.iter().enumerate().map(code).collect();
-                let judged = Judged { got: &got, reference: &references[0] };
-                assert!(Verdict::of(&POLICIES[0], &judged).passed, "kernel {k}, seed {seed}");
-            }
-        }
-    }
-}
+mod tests;

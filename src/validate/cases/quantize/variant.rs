@@ -1,11 +1,13 @@
 //! Ways to quantize: right ones that differ in their rounding, and wrong ones.
 
+use super::blocks::Way;
+use super::given::Given;
 use super::{Element, QuantizeCase};
 use crate::codec::{Float, Mx, Nvfp4, Overflow, ScaleMode};
 use crate::validate::{Inputs, Outputs, Precision, Stored};
 
-/// What a kernel does otherwise; the default is right.
-#[derive(Debug, Clone, Copy, Default)]
+/// What a kernel does otherwise.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Variant {
     /// From a quotient to an integer.
     pub(super) rounding: Rounding,
@@ -15,7 +17,7 @@ pub(super) struct Variant {
     pub(super) signed_largest: bool,
     /// One scale for the whole matrix.
     pub(super) whole: bool,
-    /// Codes beyond the range wrap; the scale is for half of it.
+    /// Codes beyond the range wrap; a scale that is not given is for half of it.
     pub(super) wraps: bool,
     /// How a quotient is computed: each is as right as the others.
     pub(super) quotient: Quotient,
@@ -25,6 +27,33 @@ pub(super) struct Variant {
     pub(super) mode: Option<ScaleMode>,
     /// The matrix has no scale of its own.
     pub(super) tensor_missing: bool,
+    /// Floats beyond the range become NaN or infinity.
+    pub(super) special: bool,
+    /// Neighbouring codes change places.
+    pub(super) swapped: bool,
+    /// What is taken for scales that are given.
+    pub(super) given: Given,
+    /// How a block of GGUF is written.
+    pub(super) way: Way,
+}
+
+impl Variant {
+    /// Nothing otherwise.
+    pub(super) const RIGHT: Self = Self {
+        rounding: Rounding::TiesToEven,
+        one_more: false,
+        signed_largest: false,
+        whole: false,
+        wraps: false,
+        quotient: Quotient::Division,
+        zero_missing: false,
+        mode: None,
+        tensor_missing: false,
+        special: false,
+        swapped: false,
+        given: Given::Right,
+        way: Way::Right,
+    };
 }
 
 /// Ways to divide by a scale.
@@ -63,26 +92,33 @@ impl Rounding {
 
 impl QuantizeCase {
     pub(super) fn by(&self, inputs: &Inputs, precision: Precision, variant: Variant) -> Outputs {
-        let x = inputs.of("x");
-        let narrow = || x.iter().map(|&x| x as f32).collect::<Vec<f32>>();
+        let mut outputs = match (self.element, self.element.mx(), self.element.block()) {
+            (_, Some(element), _) => self.powers(inputs.of("x"), element, variant),
+            (_, _, Some(block)) => {
+                return vec![Self::blocks(inputs, block, (precision, variant.way))];
+            }
+            (Element::Nvfp4, ..) => Self::nvfp4(inputs.of("x"), precision, variant),
+            _ => self.scaled(inputs, precision, variant),
+        };
+        if variant.swapped {
+            outputs[0].chunks_exact_mut(2).for_each(|pair| pair.swap(0, 1));
+        }
+        outputs
+    }
+
+    /// Codes under powers of two.
+    fn powers(&self, x: &[f64], element: Float, variant: Variant) -> Outputs {
+        let narrow: Vec<f32> = x.iter().map(|&x| x as f32).collect();
         let decoded = |codes: &[u8], float: Float| -> Vec<f64> {
             codes.iter().map(|&c| float.decode(u32::from(c))).collect()
         };
-        match self.element {
-            Element::Mxfp8 | Element::Mxfp4 => {
-                let element =
-                    if self.element == Element::Mxfp4 { Float::E2M1 } else { Float::E4M3FN };
-                let mode = variant.mode.unwrap_or(ScaleMode::Floor);
-                let groups = Mx { element, mode }.quantize(&narrow());
-                let codes = match element.bits() {
-                    4 => groups.codes.iter().map(|&c| f64::from(c)).collect(),
-                    _ => decoded(&groups.codes, element),
-                };
-                vec![codes, decoded(&groups.scales, Float::E8M0)]
-            }
-            Element::Nvfp4 => Self::nvfp4(x, precision, variant),
-            _ => self.scaled(x, precision, variant),
-        }
+        let mode = variant.mode.unwrap_or(self.scale_mode.unwrap_or_default().mode());
+        let groups = Mx { element, mode }.quantize(&narrow);
+        let codes = match element.bits() {
+            4 => groups.codes.iter().map(|&c| f64::from(c)).collect(),
+            _ => decoded(&groups.codes, element),
+        };
+        vec![codes, decoded(&groups.scales, Float::E8M0)]
     }
 
     /// NVFP4 as the codec has it, in f32 throughout.
@@ -135,31 +171,22 @@ impl QuantizeCase {
     }
 
     /// Codes, scales and, where there are any, zero points.
-    fn scaled(&self, x: &[f64], precision: Precision, variant: Variant) -> Outputs {
-        let group = self.group() as usize;
+    fn scaled(&self, inputs: &Inputs, precision: Precision, variant: Variant) -> Outputs {
+        let (x, group) = (inputs.of("x"), self.group() as usize);
         let of = |x: f64| if precision == Precision::Kernel { f64::from(x as f32) } else { x };
         let (mut codes, mut scales, mut zeros) = (vec![], vec![], vec![]);
-        for part in x.chunks_exact(self.width as usize).flat_map(|row| row.chunks(group)) {
+        for (g, part) in x.chunks(group).enumerate() {
             let range = if variant.whole { x } else { part };
-            let (scale, zero) = self.fit(range, &of, variant);
+            let given = self.of_given(inputs, g, variant);
+            let (scale, zero) = given.unwrap_or_else(|| self.fit(range, &of, variant));
             codes.extend(part.iter().map(|&x| self.code(x, (scale, zero), &of, variant)));
             scales.push(scale);
             zeros.push(zero);
         }
         match self.element {
+            _ if self.static_scales.is_some() => vec![codes],
             Element::Int4Zp => vec![codes, scales, zeros],
             _ => vec![codes, scales],
-        }
-    }
-
-    /// The code of the largest magnitude.
-    fn top(&self) -> f64 {
-        match self.element {
-            Element::Int8 => 127.0,
-            Element::Int4Zp => 15.0,
-            Element::Fp8E4m3 => Float::E4M3FN.largest(),
-            Element::Fp8E5m2 => Float::E5M2.largest(),
-            _ => 7.0,
         }
     }
 
@@ -168,14 +195,13 @@ impl QuantizeCase {
         let min = range.iter().copied().fold(0.0, f64::min);
         let more = f64::from(u8::from(variant.one_more));
         if self.element == Element::Int4Zp {
-            let scale = of(of(max - min) / (self.top() + more));
+            let scale = of(of(max - min) / (self.element.top() + more));
             return (scale, variant.rounding.of(of(-min / scale)));
         }
         let largest = if variant.signed_largest { max } else { max.max(-min) };
         // Floats have no code more.
-        let more =
-            if matches!(self.element, Element::Fp8E4m3 | Element::Fp8E5m2) { 0.0 } else { more };
-        let top = self.top() + more;
+        let more = if self.element.float().is_some() { 0.0 } else { more };
+        let top = self.element.top() + more;
         let half = if variant.wraps { 0.5 } else { 1.0 };
         (of(half * largest / top), 0.0)
     }
@@ -190,11 +216,13 @@ impl QuantizeCase {
         let quotient = match variant.quotient {
             Quotient::Division | Quotient::Global => of(x / scale),
             Quotient::Inverse => of(x * of(1.0 / scale)),
-            Quotient::Ratio => of(x * of(self.top() / of(scale * self.top()))),
+            Quotient::Ratio => of(x * of(self.element.top() / of(scale * self.element.top()))),
         };
+        if let Some(float) = self.element.float() {
+            let overflow = if variant.special { Overflow::Special } else { Overflow::Saturate };
+            return float.round(quotient, overflow);
+        }
         let (low, high) = match self.element {
-            Element::Fp8E4m3 => return Float::E4M3FN.round(quotient, Overflow::Saturate),
-            Element::Fp8E5m2 => return Float::E5M2.round(quotient, Overflow::Saturate),
             Element::Int8 => (-128.0, 127.0),
             Element::Int4Zp => (0.0, 15.0),
             _ => (-8.0, 7.0),

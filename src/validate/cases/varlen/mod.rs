@@ -1,6 +1,7 @@
 //! Cases of attention over sequences of other lengths each, packed one behind the other.
 
-use super::attention::{Attention, CacheDtype, CacheScales};
+use super::attention::{Attention, CacheScales};
+use super::codes::Codes;
 use super::dtype::Dtype;
 use super::random::Random;
 use crate::formats::Kind;
@@ -42,7 +43,7 @@ pub struct VarlenCase {
     /// Format of keys and values, codes with scales; dtype unless given
     #[arg(long, value_enum)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kv_dtype: Option<CacheDtype>,
+    pub kv_dtype: Option<Codes>,
     /// What shares a scale of keys and one of values under kv_dtype; all heads unless given
     #[arg(long, value_enum, requires = "kv_dtype")]
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,8 +33,8 @@ fn bugs_are_found_and_right_kernels_pass() {
         kv_scales: Some(CacheScales::Head),
         ..case(Dtype::Bf16, seed)
     };
-    let e4m3 = cached(CacheDtype::Fp8E4m3, 7);
-    let int8 = VarlenCase { value_dim: Some(24), ..cached(CacheDtype::Int8, 8) };
+    let e4m3 = cached(Codes::Fp8E4m3, 7);
+    let int8 = VarlenCase { value_dim: Some(24), ..cached(Codes::Int8, 8) };
     let plain = [case(Dtype::Bf16, 1), case(Dtype::Fp32, 5)];
     holds(&[&plain[0], &windowed, &capped, &decode, &plain[1], &narrow, &e4m3, &int8]);
 }
