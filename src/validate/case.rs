@@ -57,6 +57,8 @@ pub struct Mutant<'a> {
     /// Some rows (along the last axis) of the only output in f64, one behind the other: where that takes
     /// less than all of it.
     pub rows: Option<Rows<'a>>,
+    /// It errs alike in every row.
+    pub even: bool,
 }
 
 impl<'a> Mutant<'a> {
@@ -66,7 +68,7 @@ impl<'a> Mutant<'a> {
         says: &'static str,
         run: impl Fn(&Inputs, Precision) -> Outputs + Send + Sync + 'a,
     ) -> Self {
-        Self { name, says, form: None, run: Box::new(run), rows: None }
+        Self { name, says, form: None, run: Box::new(run), rows: None, even: false }
     }
 
     /// The case with other parameters than the kernel was given.

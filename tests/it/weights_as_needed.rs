@@ -38,8 +38,7 @@ fn each_tensor_is_read_when_a_step_needs_it() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models/llama");
     let text = std::fs::read_to_string(folder.join("config.json")).expect("a configuration");
     let source = Source::new("config.json", text);
-    let arch = import::config_source(&source, "llama").expect("a model");
-    let family = import::family_of(&source).expect("a family");
+    let (arch, family, _) = import::checkpoint_source(&source, "llama").expect("a model");
     let layout = Layout::of_family(family).expect("a layout");
     let graphs = arch.graphs(&BuildOptions::default()).expect("types");
     let file = File::open(folder.join("model.safetensors")).expect("weights");

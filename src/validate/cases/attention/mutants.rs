@@ -18,14 +18,20 @@ pub struct Bug {
     pub plant: fn(&mut Schedule),
     /// What it gives depends on the size of a tile.
     pub tiled: bool,
+    /// It errs alike in every row.
+    pub even: bool,
 }
 
 const fn bug(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Bug {
-    Bug { name, says, plant, tiled: false }
+    Bug { name, says, plant, tiled: false, even: false }
 }
 
 const fn tiled(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Bug {
-    Bug { name, says, plant, tiled: true }
+    Bug { name, says, plant, tiled: true, even: false }
+}
+
+const fn even(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Bug {
+    Bug { name, says, plant, tiled: false, even: true }
 }
 
 /// Every known bug.
@@ -71,7 +77,7 @@ pub const BUGS: &[Bug] = &[
     bug("softcap-missing", "scores are not capped", |s| s.bugs.softcap = false),
     bug("alibi-missing", "no bias by distance", |s| s.bugs.alibi = false),
     bug("sinks-missing", "sinks do not join the sum", |s| s.bugs.sinks = false),
-    bug("fp16-sums", "sums are kept in fp16", |s| s.bugs.sums = Some(Float::FP16)),
+    even("fp16-sums", "sums are kept in fp16", |s| s.bugs.sums = Some(Float::FP16)),
     bug("values-halves", "the halves of a value's head are swapped", |s| {
         s.bugs.inputs = Some(|case, i| i.with("v", halves(case.value_dim(), i.of("v"))));
     }),
@@ -168,6 +174,7 @@ fn mutant<'a>(case: &'a Attention, bug: &'static Bug, tile: usize) -> Mutant<'a>
     Mutant {
         form: bug.tiled.then(|| format!("tiles of {tile}")),
         rows: schedule(None).bugs.written.is_none().then(|| Box::new(rows) as _),
+        even: bug.even,
         ..Mutant::new(bug.name, bug.says, run)
     }
 }
