@@ -59,6 +59,8 @@ pub struct Mutant<'a> {
     pub rows: Option<Rows<'a>>,
     /// It errs alike in every row.
     pub even: bool,
+    /// The case has nothing that it could do wrong: its outputs are right whatever the inputs are.
+    pub idle: bool,
 }
 
 impl<'a> Mutant<'a> {
@@ -68,7 +70,7 @@ impl<'a> Mutant<'a> {
         says: &'static str,
         run: impl Fn(&Inputs, Precision) -> Outputs + Send + Sync + 'a,
     ) -> Self {
-        Self { name, says, form: None, run: Box::new(run), rows: None, even: false }
+        Self { name, says, form: None, run: Box::new(run), rows: None, even: false, idle: false }
     }
 
     /// The case with other parameters than the kernel was given.

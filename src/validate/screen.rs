@@ -122,7 +122,7 @@ pub(super) fn screened(
     let (mut candidates, unseen) = on_part(mutants, inputs, &part, &own);
     let (mut hidden, mut tried) = (vec![], vec![]);
     for (at, mutant) in unseen {
-        let output = (!part.speaks_for(&mutant)).then(|| whole(&mutant));
+        let output = (!mutant.idle && !part.speaks_for(&mutant)).then(|| whole(&mutant));
         if let Some(output) = output.filter(|output| differs(output, truth)) {
             let (on_part, residual) = (part.of(&output), nmse(&output, judged.got));
             let (bound, over, output) = (0.0, Over::Everything, Some(output));
@@ -159,7 +159,8 @@ fn on_part<'a>(
     let got = part.of(part.judged.got);
     let (mut shown, mut unseen) = (vec![], vec![]);
     for (at, mutant) in mutants.into_iter().enumerate() {
-        let on_part = mutant.rows.as_ref().map(|rows| rows(inputs, &part.rows));
+        let on_part =
+            mutant.rows.as_ref().filter(|_| !mutant.idle).map(|rows| rows(inputs, &part.rows));
         match on_part.filter(|on_part| differs(on_part, own)) {
             None => unseen.push((at, mutant)),
             Some(on_part) => {

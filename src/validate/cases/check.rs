@@ -92,9 +92,9 @@ fn remembered<'a>(case: &'a dyn Case, outputs: &'a [Outputs]) -> Vec<Mutant<'a>>
     let each = case.mutants().into_iter().zip(outputs);
     each.map(|(mutant, output)| {
         let rows = move |_: &Inputs, rows: &[usize]| rows_of(&output[0], rows, width);
-        let Mutant { name, says, form, rows: alone, even, .. } = mutant;
+        let Mutant { name, says, form, rows: alone, even, idle, .. } = mutant;
         let rows = alone.map(|_| Box::new(rows) as _);
-        Mutant { form, rows, even, ..Mutant::new(name, says, move |_, _| output.clone()) }
+        Mutant { form, rows, even, idle, ..Mutant::new(name, says, move |_, _| output.clone()) }
     })
     .collect()
 }

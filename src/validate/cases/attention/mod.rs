@@ -2,6 +2,7 @@
 
 mod cache;
 mod given;
+mod idle;
 mod memory;
 mod mutants;
 mod operators;

@@ -175,6 +175,7 @@ fn mutant<'a>(case: &'a Attention, bug: &'static Bug, tile: usize) -> Mutant<'a>
         form: bug.tiled.then(|| format!("tiles of {tile}")),
         rows: schedule(None).bugs.written.is_none().then(|| Box::new(rows) as _),
         even: bug.even,
+        idle: schedule(None).is_idle(case),
         ..Mutant::new(bug.name, bug.says, run)
     }
 }

@@ -28,6 +28,9 @@ pub struct Schedule {
     pub bugs: Bugs,
 }
 
+/// Where elements of an output end up.
+type Written = fn(&Attention, Vec<f64>) -> Vec<f64>;
+
 /// What a schedule does other than right.
 #[derive(Debug, Clone, Copy)]
 pub struct Bugs {
@@ -72,7 +75,7 @@ pub struct Bugs {
     /// The row (one head of one token) that is written in the place of another.
     pub output: fn(&Attention, usize) -> usize,
     /// What becomes of the whole output where it lies.
-    pub written: Option<fn(&Attention, Vec<f64>) -> Vec<f64>>,
+    pub written: Option<Written>,
 }
 
 impl Bugs {
