@@ -57,7 +57,7 @@ pub struct Mutant<'a> {
     /// Some rows (along the last axis) of the only output in f64, one behind the other: where that takes
     /// less than all of it.
     pub rows: Option<Rows<'a>>,
-    /// It errs alike in every row.
+    /// It errs alike in every row, or in none, being of what the case does not have.
     pub even: bool,
 }
 
