@@ -61,7 +61,8 @@ fn given(desk: &Desk, expected: &Arrays) -> String {
 fn check(model: &Path) -> Result<(), String> {
     let (desk, expected) = (Desk::new(), expected(model));
     let given = given(&desk, &expected);
-    let (shape, hidden) = &expected["hidden_states"];
+    // An encoder alone has no states of a decoder.
+    let Some((shape, hidden)) = expected.get("hidden_states") else { return Ok(()) };
     let [states, batch, tokens, width] = shape[..] else { return Err("no hidden states".into()) };
     let each = (batch * tokens * width) as usize;
     // The last state of `transformers` stands behind the final norm.
@@ -91,11 +92,8 @@ fn a_layer_hands_on_what_it_does_in_transformers() {
     let mut wrong = vec![];
     for model in entries.map(|e| e.path()) {
         let name = model.file_name().and_then(|n| n.to_str()).unwrap_or("?").to_owned();
-        match check(&model) {
-            Err(why) if !["phi3-longrope"].contains(&name.as_str()) => {
-                wrong.push(format!("{name}: {why}"));
-            }
-            _ => {}
+        if let Err(why) = check(&model) {
+            wrong.push(format!("{name}: {why}"));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
