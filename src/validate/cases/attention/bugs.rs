@@ -7,6 +7,9 @@ use crate::validate::Inputs;
 /// The row that is written in the place of a row.
 type Source = fn(&Attention, usize) -> usize;
 
+/// The output as it lies in memory.
+type Written = fn(&Attention, Vec<f64>) -> Vec<f64>;
+
 /// What a kernel finds in the place of its inputs.
 type Found = fn(&Attention, &Inputs) -> Inputs;
 
@@ -54,7 +57,7 @@ pub struct Bugs {
     /// The row (one head of one token) that is written in the place of another.
     pub output: Option<Source>,
     /// What becomes of the whole output where it lies.
-    pub written: Option<fn(&Attention, Vec<f64>) -> Vec<f64>>,
+    pub written: Option<Written>,
 }
 
 impl Bugs {
