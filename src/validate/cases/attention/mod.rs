@@ -1,5 +1,6 @@
 //! Cases of attention: the truth by the graph's operators, schedules with known bugs.
 
+mod bugs;
 mod cache;
 mod given;
 mod idle;
@@ -12,9 +13,10 @@ mod products;
 mod schedule;
 mod shape;
 
+pub use bugs::Bugs;
 pub use cache::{CacheScales, Reading};
 pub use mutants::{BUGS, Bug};
-pub use schedule::{Bugs, Schedule};
+pub use schedule::Schedule;
 
 use super::codes::Codes;
 use super::dtype::Dtype;

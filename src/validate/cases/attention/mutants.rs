@@ -107,12 +107,12 @@ pub const BUGS: &[Bug] = &[
         s.bugs.inputs = Some(|case, i| i.with("v", heads_first(i.of("v"), case.value_shape())));
     }),
     bug("out-layout", "the output is written as [heads, tokens, d]", |s| {
-        s.bugs.output = |case, row| {
+        s.bugs.output = Some(|case, row| {
             let [_, tokens, heads, _] = case.out_shape().map(|n| n as usize);
             let (sequence, place) = (row / (tokens * heads), row % (tokens * heads));
             let (h, t) = (place / tokens, place % tokens);
             (sequence * tokens + t) * heads + h
-        };
+        });
     }),
     bug("k-scale-missing", "keys are not multiplied by their scale", |s| {
         s.bugs.cache = Reading::KeysUnscaled;

@@ -56,7 +56,7 @@ impl Schedule {
         let [heads, queries] = [case.heads, case.seq].map(|n| n as usize);
         let mut groups: BTreeMap<(usize, usize), Vec<(usize, usize)>> = BTreeMap::new();
         for (place, &row) in rows.iter().enumerate() {
-            let row = (self.bugs.output)(case, row);
+            let row = self.bugs.source(case, row);
             let kv = (self.bugs.head)(case, row % heads);
             groups.entry((row / heads / queries, kv)).or_default().push((row, place));
         }

@@ -1,6 +1,6 @@
 //! Attention as kernels run it: tiles of keys, online softmax, splits of the keys; with hooks for bugs.
 
-use super::{Attention, Reading};
+use super::{Attention, Bugs};
 use crate::codec::{Float, Overflow};
 use crate::op::alibi_slope;
 use crate::op::scalar::Scalar;
@@ -26,83 +26,6 @@ pub struct Schedule {
     pub cache: Option<Float>,
     /// What is done wrong.
     pub bugs: Bugs,
-}
-
-/// Where elements of an output end up.
-type Written = fn(&Attention, Vec<f64>) -> Vec<f64>;
-
-/// What a schedule does other than right.
-#[derive(Debug, Clone, Copy)]
-pub struct Bugs {
-    /// Factor on the scale.
-    pub scale: fn(&Attention) -> f64,
-    /// Keys that a query sees beyond its own position; below 0, fewer.
-    pub shift: i64,
-    /// Every query sees every key.
-    pub unmasked: bool,
-    /// A causal mask where there is none.
-    pub causal: bool,
-    /// Query 0 sees one key where there are more keys than queries.
-    pub top_left: bool,
-    /// Key head of a query head.
-    pub head: fn(&Attention, usize) -> usize,
-    /// The window, where there is one.
-    pub window: fn(&Attention) -> Option<u64>,
-    /// Zeros behind the last key, up to a whole tile, count as keys.
-    pub padded: bool,
-    /// The accumulator keeps its scale when the maximum grows.
-    pub unscaled: bool,
-    /// Powers of 2 in place of e.
-    pub base2: bool,
-    /// The last tile is not read.
-    pub short: bool,
-    /// Parts of the keys are averaged, their sums left out of account.
-    pub averaged: bool,
-    /// Cap, distance bias and sinks are taken account of.
-    pub softcap: bool,
-    /// See `softcap`.
-    pub alibi: bool,
-    /// See `softcap`.
-    pub sinks: bool,
-    /// Format that every sum is rounded to at every step.
-    pub sums: Option<Float>,
-    /// What is read where keys and values lie, in blocks or not.
-    pub memory: Option<fn(&Attention, &Inputs) -> Inputs>,
-    /// What becomes of the inputs beforehand, keys and values by position.
-    pub inputs: Option<fn(&Attention, &Inputs) -> Inputs>,
-    /// How codes of a quantized cache are read.
-    pub cache: Reading,
-    /// The row (one head of one token) that is written in the place of another.
-    pub output: fn(&Attention, usize) -> usize,
-    /// What becomes of the whole output where it lies.
-    pub written: Option<Written>,
-}
-
-impl Bugs {
-    /// None.
-    pub const NONE: Self = Self {
-        scale: |_| 1.0,
-        shift: 0,
-        unmasked: false,
-        causal: false,
-        top_left: false,
-        head: |case, h| h / (case.heads / case.kv_heads) as usize,
-        window: |case| case.window,
-        padded: false,
-        unscaled: false,
-        base2: false,
-        short: false,
-        averaged: false,
-        softcap: true,
-        alibi: true,
-        sinks: true,
-        sums: None,
-        memory: None,
-        inputs: None,
-        cache: Reading::Right,
-        output: |_, row| row,
-        written: None,
-    };
 }
 
 /// Sums of a part of the keys.
@@ -157,7 +80,7 @@ impl Schedule {
         let [heads, kv_heads] = [case.heads, case.kv_heads].map(|n| n as usize);
         let [queries, keys] = [case.seq, case.keys()].map(|n| n as usize);
         let each = |&row: &usize| {
-            let row = (self.bugs.output)(case, row);
+            let row = self.bugs.source(case, row);
             let (h, i, b) = (row % heads, row / heads % queries, row / heads / queries);
             let kv = (self.bugs.head)(case, h);
             let at = |key: usize| (b * keys + key) * kv_heads + kv;

@@ -107,6 +107,35 @@ fn a_right_kernel_of_other_widths_and_formats_is_never_failed() {
     }
 }
 
+/// Bugs of what a case does not have change nothing but the order of sums, and there are some.
+#[test]
+fn bugs_of_nothing_that_a_case_has_change_nothing() {
+    for seed in 0..60 {
+        let case = case(seed, FORMATS[seed as usize % 3]);
+        let inputs = case.inputs();
+        let truth = case.eval(&inputs, Precision::Exact);
+        let planted = BUGS.iter().map(|bug| {
+            let mut schedule = Schedule::PLAIN;
+            (bug.plant)(&mut schedule);
+            (bug.name, schedule)
+        });
+        let none: Vec<_> = planted.filter(|(_, s)| s.is_idle(&case)).collect();
+        for &(name, schedule) in &none {
+            let got = schedule.run::<f64>(&case, &inputs);
+            let near = got.iter().zip(&truth[0]).all(|(a, b)| (a - b).abs() < 1e-12);
+            assert!(near, "{name} of {case:?}");
+        }
+        let names: Vec<_> = none.iter().map(|(name, _)| *name).collect();
+        let absent =
+            |name: &str, is: bool| assert_eq!(names.contains(&name), is, "{name} {case:?}");
+        absent("softcap-missing", case.softcap.is_none());
+        absent("window-missing", case.window.is_none());
+        absent("sinks-missing", !case.sinks);
+        absent("k-scale-missing", case.kv_dtype.is_none());
+        absent("exp2", false);
+    }
+}
+
 #[test]
 fn sums_in_fp16_over_8k_keys_are_told_apart() {
     for dtype in FORMATS {
