@@ -128,9 +128,15 @@ fn draw_map(canvas: &Canvas, frame: Rect, map: &Map) {
     let below = Point::new(frame.center().x, frame.bottom + 35.0);
     let title = axis(map.columns, map.tile.1);
     canvas.text(below, &Text::new(&title, Type::Body, "text").align(Align::Middle));
-    let beside = Point::new(frame.left - GUTTER + 22.0, frame.center().y);
     let title = axis(map.rows, map.tile.0);
-    canvas.text(beside, &Text::new(&title, Type::Body, "text").align(Align::Middle).turned(-90.0));
+    let title = Text::new(&title, Type::Body, "text");
+    if title.width() > frame.height() {
+        // Lower than its title is long.
+        canvas.text(Point::new(frame.left - GUTTER, frame.top - 5.0), &title);
+    } else {
+        let beside = Point::new(frame.left - GUTTER + 22.0, frame.center().y);
+        canvas.text(beside, &title.align(Align::Middle).turned(-90.0));
+    }
 }
 
 #[cfg(test)]
