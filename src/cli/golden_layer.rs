@@ -87,6 +87,9 @@ pub fn read(folder: &Path, keys: LayerKeys) -> Result<Box<dyn Case>, Error> {
         let (kind, shape, bytes) = arrays::array(&path)?;
         let wrong = |why: String| Diagnostic::new(format!("{}: {why}", path.display()));
         let values = layout.read(kind, &shape, &bytes).map_err(wrong)?;
+        if let Some(at) = values.iter().position(|x| !x.is_finite()) {
+            return Err(Diagnostic::from(wrong(format!("element {at} is no finite number"))).into());
+        }
         Ok(Array { layout, values })
     };
     let inputs: Result<Vec<Array>, Error> = case.layouts().into_iter().map(array).collect();

@@ -143,8 +143,12 @@ impl Rule {
                 Outcome { passed: close.passed && (aligned || silent), ..close }
             }
             Self::Matched(tolerance, part) => elements(got, truth, close(tolerance(stored)), part),
-            Self::TwoReference => elements(got, truth, |i, _| reference.tolerance[i], 1.0),
-            Self::Exact => elements(got, emulated, |_, _| 0.0, 1.0),
+            Self::TwoReference => {
+                // NaN where rounding alone decides (A131).
+                let own = |i: usize, _| Some(reference.tolerance[i]).filter(|t| !t.is_nan());
+                elements(got, truth, own, 1.0)
+            }
+            Self::Exact => elements(got, emulated, |_, _| Some(0.0), 1.0),
             Self::Multiple(mean) => {
                 let ((a, a_mean), (e, e_mean)) = (errors(got, truth), errors(emulated, truth));
                 let limit = reference.usual.multiple * e;
@@ -179,24 +183,22 @@ fn errors(of: &[f64], truth: &[f64]) -> (f64, f64) {
     (max, sum / of.len().max(1) as f64)
 }
 
-fn close((rtol, atol): (f64, f64)) -> impl Fn(usize, f64) -> f64 {
-    move |_, e| atol + rtol * e.abs()
+fn close((rtol, atol): (f64, f64)) -> impl Fn(usize, f64) -> Option<f64> {
+    move |_, e| Some(atol + rtol * e.abs())
 }
 
-/// Elements within a tolerance of their own: measured and allowed are those of the worst. NaN for a tolerance
-/// leaves an element unjudged.
+/// Elements within a tolerance of their own: measured and allowed are those of the worst. Without a tolerance an
+/// element is not judged.
 fn elements(
     got: &[f64],
     expected: &[f64],
-    tolerance: impl Fn(usize, f64) -> f64,
+    tolerance: impl Fn(usize, f64) -> Option<f64>,
     part: f64,
 ) -> Outcome {
     let (mut beyond, mut worst) = (vec![], (f64::NEG_INFINITY, 0.0, 0.0));
     for (i, (&a, &e)) in got.iter().zip(expected).enumerate() {
-        let (distance, allowed) = (gap(a, e), tolerance(i, e));
-        if allowed.is_nan() {
-            continue;
-        }
+        let Some(allowed) = tolerance(i, e) else { continue };
+        let distance = gap(a, e);
         let excess = distance - allowed;
         // NaN is beyond any tolerance.
         let within = excess <= 0.0;

@@ -75,6 +75,19 @@ mod tests {
         }
     }
 
+    /// A number in the place of a NaN is wrong by any policy.
+    #[test]
+    fn a_nan_that_is_expected_is_judged() {
+        let truth = [1.0, f64::NAN, -3.0, 0.25];
+        let reference = reference(&truth, &truth);
+        for policy in ["two-reference", "torch", "cudnn", "kernelbench", "onnx", "exact"] {
+            let policy = named(policy).expect("there");
+            let verdict =
+                |got: &[f64]| Verdict::of(policy, &Judged { got, reference: &reference }).passed;
+            assert!(!verdict(&[1.0, 2.0, -3.0, 0.25]), "{}", policy.name);
+        }
+    }
+
     /// Small numbers are within an absolute tolerance whatever they are: the gain tells.
     #[test]
     fn small_numbers_of_half_the_size_are_close_and_not_aligned() {

@@ -131,6 +131,11 @@ fn a_case_of_a_layer_is_its_files() {
     let shape = shape.expect("an array").entry.shape;
     write(&desk, "c/ffn.down.weight.npy", Kind::F32, &(shape.clone(), doubled));
     assert_eq!(desk.run(&words("validate c --got c/emulated.npy")).code, 1);
+    let mut broken = weight.clone();
+    broken[3] = f64::NAN;
+    write(&desk, "c/ffn.down.weight.npy", Kind::F32, &(shape.clone(), broken));
+    let message = desk.refused(&words("validate c --got c/emulated.npy"));
+    assert!(message.contains("ffn.down.weight.npy: element 3 is no finite number"), "{message}");
     write(&desk, "c/ffn.down.weight.npy", Kind::F32, &(vec![weight.len() as u64], weight));
     let message = desk.refused(&words("validate c --got c/emulated.npy"));
     assert!(message.contains("ffn.down.weight.npy: shape"), "{message}");
