@@ -88,7 +88,7 @@ pub fn read(folder: &Path, keys: LayerKeys) -> Result<Box<dyn Case>, Error> {
         let wrong = |why: String| Diagnostic::new(format!("{}: {why}", path.display()));
         let values = layout.read(kind, &shape, &bytes).map_err(wrong)?;
         if let Some(at) = values.iter().position(|x| !x.is_finite()) {
-            return Err(Diagnostic::from(wrong(format!("element {at} is no finite number"))).into());
+            return Err(wrong(format!("element {at} is no finite number")).into());
         }
         Ok(Array { layout, values })
     };
