@@ -259,6 +259,27 @@ pub struct Experts {
     pub dense_layers: u64,
 }
 
+impl Experts {
+    /// Experts of width `inner` in every layer, scored by a softmax, with normalised weights (Mixtral,
+    /// arXiv 2401.04088).
+    pub const fn softmax(count: u64, active: u64, inner: u64) -> Self {
+        Self {
+            count,
+            active,
+            inner,
+            shared: None,
+            scoring: Scoring::Softmax,
+            normalise: true,
+            groups: None,
+            scaling: 1.0,
+            correction: false,
+            router_bias: false,
+            limit: None,
+            dense_layers: 0,
+        }
+    }
+}
+
 /// Normalization over `hidden`; one always stands before the head.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Norm {

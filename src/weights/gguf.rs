@@ -6,7 +6,7 @@ use crate::formats::FormatError;
 use crate::formats::gguf::Directory;
 use crate::model::{
     Activation, Architecture, Attention, Block, Embedding, Experts, Ffn, Head, Norm, NormKind,
-    Pairing, Position, QkNorm, RopeScaling, Scoring,
+    Pairing, Position, QkNorm, RopeScaling,
 };
 use std::io::{Read, Seek};
 
@@ -153,20 +153,9 @@ impl Keys<'_> {
         let Some(count) = self.count_opt("expert_count")?.filter(|&n| n > 0) else {
             return Ok(None);
         };
-        Ok(Some(Experts {
-            count,
-            active: self.count("expert_used_count")?,
-            inner: self.count_opt("expert_feed_forward_length")?.unwrap_or(dense),
-            shared: None,
-            scoring: Scoring::Softmax,
-            normalise: true,
-            groups: None,
-            scaling: 1.0,
-            correction: false,
-            router_bias: false,
-            limit: None,
-            dense_layers: 0,
-        }))
+        let active = self.count("expert_used_count")?;
+        let inner = self.count_opt("expert_feed_forward_length")?.unwrap_or(dense);
+        Ok(Some(Experts::softmax(count, active, inner)))
     }
 
     /// A decoder of RMS norms and gated projections; rotation of neighbours, as the converter has

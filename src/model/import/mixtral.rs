@@ -3,7 +3,7 @@
 use super::rms_decoder::{Defaults, rms_decoder, same_layer_types};
 use super::{Family, config::Config};
 use crate::diagnostic::Diagnostic;
-use crate::model::{Architecture, Experts, Scoring};
+use crate::model::{Architecture, Experts};
 
 pub(super) const FAMILY: Family =
     Family { model_type: "mixtral", architecture: "MixtralForCausalLM", read };
@@ -24,18 +24,6 @@ pub(super) fn softmax_experts(
     count: &str,
     inner: u64,
 ) -> Result<Experts, Diagnostic> {
-    Ok(Experts {
-        count: config.size(count)?,
-        active: config.size("num_experts_per_tok")?,
-        inner,
-        shared: None,
-        scoring: Scoring::Softmax,
-        normalise: true,
-        groups: None,
-        scaling: 1.0,
-        correction: false,
-        router_bias: false,
-        limit: None,
-        dense_layers: 0,
-    })
+    let (count, active) = (config.size(count)?, config.size("num_experts_per_tok")?);
+    Ok(Experts::softmax(count, active, inner))
 }
