@@ -2,68 +2,24 @@
 //! them (`tests/golden/models.py`, `gguf_files.py`); tokenizers in GGUF files against `tokenizers` and
 //! `sentencepiece`.
 
+use crate::support::vectors::{Arrays, Model, golden, model, tensors};
 use cosim::exec::Fast;
-use cosim::formats::{gguf, safetensors, values};
-use cosim::model::checkpoint::Layout;
-use cosim::model::{Architecture, BuildOptions, Graphs, import};
+use cosim::formats::gguf;
+use cosim::model::BuildOptions;
 use cosim::session::{Encoded, Session};
 use cosim::tensor::Logits;
 use cosim::tokenizer::Tokenizer;
 use cosim::weights::{Checkpoint, architecture};
-use cosim::yaml::Source;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-struct Model {
-    /// What is expected of it.
-    expected: PathBuf,
-    arch: Architecture,
-    graphs: Graphs,
-    checkpoint: Checkpoint<File>,
-}
-
-/// Values of a file of tensors by name, with their shapes.
-fn tensors(path: &Path) -> BTreeMap<String, (Vec<u64>, Vec<f64>)> {
-    let mut file = File::open(path).expect("a fixture");
-    let directory = safetensors::directory(&mut file).expect("a directory");
-    let read = |entry: &cosim::formats::Entry, file: &mut File| {
-        values::decode::<f64>(entry.kind, &entry.read(file).expect("bytes")).expect("plain")
-    };
-    let entries = directory.entries.into_iter();
-    entries.map(|(name, e)| (name, (e.shape.clone(), read(&e, &mut file)))).collect()
-}
-
 /// What lies in a folder of golden vectors.
-fn golden(folder: &str) -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
-    let mut found: Vec<PathBuf> =
-        std::fs::read_dir(root).expect("fixtures").map(|e| e.expect("readable").path()).collect();
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(golden(folder)).expect("fixtures");
+    let mut found: Vec<PathBuf> = entries.map(|e| e.expect("readable").path()).collect();
     found.sort();
     found
-}
-
-/// One file, or those of a checkpoint in several.
-fn weight_files(folder: &Path) -> Vec<(String, File)> {
-    let entries = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("readable"));
-    let named = entries.map(|e| (e.file_name().to_string_lossy().into_owned(), e.path()));
-    let weights =
-        named.filter(|(name, _)| name.starts_with("model") && name.ends_with(".safetensors"));
-    weights.map(|(name, path)| (name, File::open(path).expect("weights"))).collect()
-}
-
-fn model(folder: &Path) -> Result<Model, String> {
-    let text = std::fs::read_to_string(folder.join("config.json")).expect("a configuration");
-    let source = Source::new("config.json", text);
-    let (arch, family, output) =
-        import::checkpoint_source(&source, "golden").map_err(|e| e.to_string())?;
-    let layout = Layout::of_family(family).ok_or("no layout")?;
-    let options = BuildOptions { output, ..BuildOptions::default() };
-    let graphs = arch.graphs(&options).map_err(|e| e.to_string())?;
-    let checkpoint = Checkpoint::safetensors(weight_files(folder), (arch.clone(), layout))
-        .map_err(|e| e.to_string())?;
-    checkpoint.check(graphs.parts().map(|(_, g)| g)).map_err(|e| e.to_string())?;
-    Ok(Model { expected: folder.join("expected.safetensors"), arch, graphs, checkpoint })
 }
 
 fn gguf_model(path: &Path) -> Result<Model, String> {
@@ -74,7 +30,7 @@ fn gguf_model(path: &Path) -> Result<Model, String> {
     let checkpoint = Checkpoint::gguf(("golden".to_owned(), file), directory, arch.clone())
         .map_err(|e| e.to_string())?;
     checkpoint.check(graphs.parts().map(|(_, g)| g)).map_err(|e| e.to_string())?;
-    Ok(Model { expected: path.with_extension("safetensors"), arch, graphs, checkpoint })
+    Ok(Model { arch, graphs, checkpoint })
 }
 
 fn sequences((shape, ids): &(Vec<u64>, Vec<f64>)) -> Vec<Vec<u64>> {
@@ -92,11 +48,7 @@ fn frames((shape, values): &(Vec<u64>, Vec<f64>)) -> (u64, u64, Vec<f64>) {
     (shape[0], shape[2], all)
 }
 
-fn encode(
-    session: &mut Session<'_, f64>,
-    expected: &BTreeMap<String, (Vec<u64>, Vec<f64>)>,
-    first: bool,
-) {
+fn encode(session: &mut Session<'_, f64>, expected: &Arrays, first: bool) {
     let keep = |_: &str| false;
     let one = |all: Vec<Vec<u64>>| if first { all[..1].to_vec() } else { all };
     let outcome = if let Some(ids) = expected.get("encoder_input_ids") {
@@ -125,11 +77,10 @@ fn assert_near(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
 }
 
 /// Logits and hidden states of all tokens at once.
-fn check_forward(model: &Model, kernels: &Fast) -> Result<(), String> {
-    let expected = tensors(&model.expected);
+fn check_forward(model: &Model, expected: &Arrays, kernels: &Fast) -> Result<(), String> {
     let mut session =
         Session::new((&model.arch, &model.graphs), &model.checkpoint, kernels, usize::MAX);
-    encode(&mut session, &expected, false);
+    encode(&mut session, expected, false);
     let Some(ids) = expected.get("input_ids").or(expected.get("decoder_input_ids")) else {
         return Ok(());
     };
@@ -159,8 +110,7 @@ fn check_forward(model: &Model, kernels: &Fast) -> Result<(), String> {
 }
 
 /// Greedy tokens with a cache, where their margin says which is right.
-fn check_greedy(model: &Model) -> Result<(), String> {
-    let expected = tensors(&model.expected);
+fn check_greedy(model: &Model, expected: &Arrays) -> Result<(), String> {
     // A model without a head makes no tokens.
     if !expected.contains_key("greedy_ids") {
         return Ok(());
@@ -169,7 +119,7 @@ fn check_greedy(model: &Model) -> Result<(), String> {
     let kernels = Fast::default();
     let mut session =
         Session::new((&model.arch, &model.graphs), &model.checkpoint, &kernels, usize::MAX);
-    encode(&mut session, &expected, true);
+    encode(&mut session, expected, true);
     let std = expected["logits_std"].1[0];
     let mut new = sequences(ids)[0][..6].to_vec();
     let (greedy, margins) = (&expected["greedy_ids"].1, &expected["greedy_margins"].1);
@@ -188,25 +138,27 @@ fn check_greedy(model: &Model) -> Result<(), String> {
 #[test]
 fn models_compute_what_transformers_computes() {
     let mut wrong = vec![];
-    for folder in golden("models") {
+    for folder in files("models") {
         let name = folder.file_name().and_then(|n| n.to_str()).unwrap_or("?").to_owned();
-        if let Err(why) = model(&folder).and_then(|model| check(&model)) {
+        let expected = folder.join("expected.safetensors");
+        if let Err(why) = model(&folder).and_then(|model| check(&model, &expected)) {
             wrong.push(format!("{name}: {why}"));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-fn check(model: &Model) -> Result<(), String> {
-    check_forward(model, &Fast::default())?;
-    check_forward(model, &Fast::naive())?;
-    check_greedy(model)
+/// A model against what a file expects of it.
+fn check(model: &Model, expected: &Path) -> Result<(), String> {
+    let expected = tensors(expected);
+    check_forward(model, &expected, &Fast::default())?;
+    check_forward(model, &expected, &Fast::naive())?;
+    check_greedy(model, &expected)
 }
 
 #[test]
 fn a_step_across_longropes_context_computes_all_tokens_again() {
-    let folder = golden("models").into_iter().find(|p| p.ends_with("phi3-longrope"));
-    let model = model(&folder.expect("a fixture")).expect("a model");
+    let model = model(&golden("models/phi3-longrope")).expect("a model");
     let kernels = Fast::default();
     let session = || {
         Session::<f64>::new((&model.arch, &model.graphs), &model.checkpoint, &kernels, usize::MAX)
@@ -243,10 +195,11 @@ fn a_step_across_longropes_context_computes_all_tokens_again() {
 
 #[test]
 fn gguf_files_compute_what_transformers_computes() {
-    let files = golden("gguf").into_iter().filter(|p| p.extension().is_some_and(|e| e == "gguf"));
+    let files = files("gguf").into_iter().filter(|p| p.extension().is_some_and(|e| e == "gguf"));
     let mut wrong = vec![];
     for path in files {
-        if let Err(why) = gguf_model(&path).and_then(|model| check(&model)) {
+        let expected = path.with_extension("safetensors");
+        if let Err(why) = gguf_model(&path).and_then(|model| check(&model, &expected)) {
             wrong.push(format!("{}: {why}", path.display()));
         }
     }
@@ -255,7 +208,7 @@ fn gguf_files_compute_what_transformers_computes() {
 
 #[test]
 fn tokenizers_of_gguf_files_give_the_ids_of_others() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gguf/tokenizers");
+    let folder = golden("gguf/tokenizers");
     let json = std::fs::read_to_string(folder.join("tokenizers.json")).expect("a fixture");
     let expected: BTreeMap<String, BTreeMap<String, Vec<u64>>> =
         serde_json::from_str(&json).expect("ids of texts");

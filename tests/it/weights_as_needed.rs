@@ -1,16 +1,13 @@
 //! A file of weights is read tensor by tensor as a step needs them, never as a whole.
 
+use crate::support::vectors::{described, golden};
 use cosim::exec::Fast;
-use cosim::model::checkpoint::Layout;
-use cosim::model::{BuildOptions, import};
 use cosim::session::Session;
 use cosim::tensor::Logits;
 use cosim::weights::Checkpoint;
-use cosim::yaml::Source;
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Result, Seek, SeekFrom};
-use std::path::Path;
 use std::rc::Rc;
 
 /// A file that counts the bytes that are read of it.
@@ -35,12 +32,8 @@ impl Seek for Counted {
 
 #[test]
 fn each_tensor_is_read_when_a_step_needs_it() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models/llama");
-    let text = std::fs::read_to_string(folder.join("config.json")).expect("a configuration");
-    let source = Source::new("config.json", text);
-    let (arch, family, _) = import::checkpoint_source(&source, "llama").expect("a model");
-    let layout = Layout::of_family(family).expect("a layout");
-    let graphs = arch.graphs(&BuildOptions::default()).expect("types");
+    let folder = golden("models/llama");
+    let (arch, layout, graphs) = described(&folder).expect("a model");
     let file = File::open(folder.join("model.safetensors")).expect("weights");
     let size = file.metadata().expect("there").len();
     let read = Rc::new(Cell::new(0));

@@ -1,36 +1,14 @@
 //! `cosim golden layer`: layers of tiny models against `transformers`, and what comes of their files.
 
+use crate::support::vectors::{Arrays, array, golden, tensors};
 use crate::support::{Desk, words};
-use cosim::formats::values::{decode, f32_bytes, i64_bytes};
-use cosim::formats::{Kind, npy, safetensors};
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use cosim::formats::values::{f32_bytes, i64_bytes};
+use cosim::formats::{Kind, npy};
+use std::path::Path;
 
-/// Arrays by name, with their shapes.
-type Arrays = BTreeMap<String, (Vec<u64>, Vec<f64>)>;
-
-fn models() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models")
-}
-
-/// What `transformers` computes with a tiny model.
-fn expected(model: &Path) -> Arrays {
-    let mut file = File::open(model.join("expected.safetensors")).expect("a fixture");
-    let directory = safetensors::directory(&mut file).expect("a directory");
-    let entries = directory.entries.into_iter();
-    let read = |(name, entry): (String, cosim::formats::Entry)| {
-        let bytes = entry.read(&mut file).expect("bytes");
-        (name, (entry.shape.clone(), decode(entry.kind, &bytes).expect("plain")))
-    };
-    entries.map(read).collect()
-}
-
+/// Numbers of a file of the desk.
 fn read(desk: &Desk, name: &str) -> Vec<f64> {
-    let mut file = Cursor::new(std::fs::read(desk.path(name)).expect("a file"));
-    let array = npy::array(&mut file).expect("an array");
-    decode(array.entry.kind, &array.read(&mut file).expect("bytes")).expect("numbers")
+    array(&desk.path(name)).1
 }
 
 fn write(desk: &Desk, name: &str, kind: Kind, (shape, values): &(Vec<u64>, Vec<f64>)) {
@@ -59,7 +37,7 @@ fn given(desk: &Desk, expected: &Arrays) -> String {
 
 /// Every layer's truth is the hidden state behind it, of a prefill and of tokens behind cached ones.
 fn check(model: &Path) -> Result<(), String> {
-    let (desk, expected) = (Desk::new(), expected(model));
+    let (desk, expected) = (Desk::new(), tensors(&model.join("expected.safetensors")));
     let given = given(&desk, &expected);
     // An encoder alone has no states of a decoder.
     let Some((shape, hidden)) = expected.get("hidden_states") else { return Ok(()) };
@@ -88,7 +66,8 @@ fn check(model: &Path) -> Result<(), String> {
 
 #[test]
 fn a_layer_hands_on_what_it_does_in_transformers() {
-    let entries = std::fs::read_dir(models()).expect("fixtures").map(|e| e.expect("readable"));
+    let entries =
+        std::fs::read_dir(golden("models")).expect("fixtures").map(|e| e.expect("readable"));
     let mut wrong = vec![];
     for model in entries.map(|e| e.path()) {
         let name = model.file_name().and_then(|n| n.to_str()).unwrap_or("?").to_owned();
@@ -101,7 +80,7 @@ fn a_layer_hands_on_what_it_does_in_transformers() {
 
 /// A case of a layer of the tiny llama, in a folder of the desk.
 fn llama(desk: &Desk, folder: &str, rest: &str) {
-    let model = models().join("llama");
+    let model = golden("models/llama");
     let tokens = "5,17,3,80,44,9,61,2,33,70,11";
     let line = format!("golden layer {} --layer 1 --tokens {tokens}", model.display());
     desk.ok(&words(&format!("{line} --dtype fp32 --out {folder} {rest}")));
@@ -124,24 +103,19 @@ fn a_case_of_a_layer_is_its_files() {
     let right = desk.ok(&words("validate c --got c/emulated.npy"));
     assert!(right.starts_with("right by two-reference"), "{right}");
     // The references follow the files: with another weight the same output is wrong.
-    let weight = read(&desk, "c/ffn.down.weight.npy");
+    let (shape, weight) = array(&desk.path("c/ffn.down.weight.npy"));
     let doubled: Vec<f64> = weight.iter().map(|x| 2.0 * x).collect();
-    let shape =
-        cosim::formats::npy::array(&mut Cursor::new(&desk.files()["c/ffn.down.weight.npy"]));
-    let shape = shape.expect("an array").entry.shape;
     write(&desk, "c/ffn.down.weight.npy", Kind::F32, &(shape.clone(), doubled));
     assert_eq!(desk.run(&words("validate c --got c/emulated.npy")).code, 1);
     let mut broken = weight.clone();
     broken[3] = f64::NAN;
     write(&desk, "c/ffn.down.weight.npy", Kind::F32, &(shape.clone(), broken));
-    let message = desk.refused(&words("validate c --got c/emulated.npy"));
-    assert!(message.contains("ffn.down.weight.npy: element 3 is no finite number"), "{message}");
+    let got = "validate c --got c/emulated.npy";
+    desk.refuses(got, "ffn.down.weight.npy: element 3 is no finite number");
     write(&desk, "c/ffn.down.weight.npy", Kind::F32, &(vec![weight.len() as u64], weight));
-    let message = desk.refused(&words("validate c --got c/emulated.npy"));
-    assert!(message.contains("ffn.down.weight.npy: shape"), "{message}");
+    desk.refuses(got, "ffn.down.weight.npy: shape");
     std::fs::remove_file(desk.path("c/ffn.down.weight.npy")).expect("removed");
-    let message = desk.refused(&words("validate c --got c/emulated.npy"));
-    assert!(message.contains("cannot read c/ffn.down.weight.npy"), "{message}");
+    desk.refuses(got, "cannot read c/ffn.down.weight.npy");
 }
 
 /// The output of the layer with its elements paired the other way has that cause, and its place.
@@ -183,7 +157,7 @@ fn layers_that_are_not_there_are_refused() {
         }
         desk.write(&format!("{folder}/case.yaml"), text.as_bytes());
     }
-    let (llama, t5) = (models().join("llama"), models().join("t5"));
+    let (llama, t5) = (golden("models/llama"), golden("models/t5"));
     let (llama, t5) = (llama.display(), t5.display());
     for (line, says) in [
         ("validate up --got c/emulated.npy".to_owned(), "no name of a file beside the case"),
@@ -199,7 +173,6 @@ fn layers_that_are_not_there_are_refused() {
         (format!("golden layer {t5} --out d"), "which is given nothing"),
         ("golden layer llama-3.1-8b --out d".to_owned(), "llama-3.1-8b"),
     ] {
-        let message = desk.refused(&words(&line));
-        assert!(message.contains(says), "{line}: {message}");
+        desk.refuses(&line, says);
     }
 }

@@ -1,14 +1,12 @@
 //! GPTQ against the results of its authors' code in `tests/golden/gptq`.
 
+use crate::support::vectors::{golden, numbers};
 use cosim::dtype::Group;
-use cosim::formats::{safetensors, values};
 use cosim::quantize::{
     Affine, Calibration, Gptq, Grid, Levels, Matrix, Quantized, Sharing, gptq, rtn,
 };
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
 
 #[derive(Deserialize)]
 struct Case {
@@ -18,22 +16,6 @@ struct Case {
     act_order: bool,
     nmse_gptq: f64,
     nmse_rtn: f64,
-}
-
-fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
-}
-
-/// Tensors of a file by name.
-pub(super) fn tensors(name: &str) -> BTreeMap<String, Vec<f64>> {
-    let mut file = File::open(golden(name)).expect("a file");
-    let directory = safetensors::directory(&mut file).expect("a safetensors file");
-    let mut tensors = BTreeMap::new();
-    for (name, entry) in directory.entries {
-        let bytes = entry.read(&mut file).expect("readable");
-        tensors.insert(name, values::decode::<f64>(entry.kind, &bytes).expect("numbers"));
-    }
-    tensors
 }
 
 pub(super) const INPUTS: usize = 128;
@@ -59,7 +41,7 @@ fn all_nine_configurations_are_the_authors() {
     let cases = std::fs::read_to_string(golden("gptq/figures.json")).expect("figures");
     let cases: BTreeMap<String, Case> = serde_json::from_str(&cases).expect("JSON");
     assert_eq!(cases.len(), 9);
-    let tensors = tensors("gptq/gptq.safetensors");
+    let tensors = numbers(&golden("gptq/gptq.safetensors"));
     let (w, x) = (Matrix::new(&tensors["W"], INPUTS), Matrix::new(&tensors["X"], INPUTS));
     let mut calibration = Calibration::new(INPUTS);
     calibration.observe(x);

@@ -1,19 +1,15 @@
 //! Activations with one scale that is known before (A123).
 
+use crate::support::vectors::{Model, golden, model, numbers};
 use cosim::dtype::Scheme;
 use cosim::exec::{Applied, Defining, Kernels};
-use cosim::formats::{safetensors, values};
-use cosim::model::checkpoint::Layout;
-use cosim::model::{Architecture, BuildOptions, Graphs, import};
 use cosim::op::Target;
 use cosim::quantize::{Calibrations, Ragged, inputs};
 use cosim::session::{Schemed, Session};
 use cosim::tensor::{Logits, Phase};
-use cosim::weights::{Checkpoint, Given, Weights};
-use cosim::yaml::Source;
+use cosim::weights::{Given, Weights};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::File;
 
 type Key = (Option<u64>, String);
 
@@ -32,22 +28,9 @@ impl Kernels<f64> for Spy {
     }
 }
 
-fn model(case: &str) -> (Architecture, Graphs, Checkpoint<File>) {
-    let folder = format!("{}/tests/golden/models/{case}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(format!("{folder}/config.json")).expect("a fixture");
-    let source = Source::new("config.json", text);
-    let (arch, family, _) = import::checkpoint_source(&source, case).expect("reads");
-    let layout = Layout::of_family(family).expect("a layout");
-    let file = File::open(format!("{folder}/model.safetensors")).expect("a fixture");
-    let graphs = arch.graphs(&BuildOptions::default()).expect("types");
-    let files = vec![("model.safetensors".to_owned(), file)];
-    let checkpoint = Checkpoint::safetensors(files, (arch.clone(), layout)).expect("weights");
-    (arch, graphs, checkpoint)
-}
-
 /// Logits of `tokens` under a scheme that was calibrated on `samples`, and what each projection multiplied.
 fn run(scheme: &str, samples: &[u64], tokens: &[u64]) -> (Vec<f64>, BTreeMap<Key, Vec<f64>>) {
-    let (arch, graphs, checkpoint) = model("llama");
+    let Model { arch, graphs, checkpoint } = model(&golden("models/llama")).expect("a model");
     let weights: &dyn Weights<f64> = &checkpoint;
     let prefill = graphs.of(Phase::Prefill).expect("a graph");
     let mut seen = Calibrations::new(&inputs(prefill));
@@ -118,13 +101,8 @@ fn what_lies_beyond_the_samples_is_clipped() {
 /// (`tests/golden/static.py`).
 #[test]
 fn a_model_computes_what_transformers_computes_with_rounded_projections() {
-    let path = format!("{}/tests/golden/static/llama-w8a8.safetensors", env!("CARGO_MANIFEST_DIR"));
-    let mut file = File::open(path).expect("a fixture");
-    let directory = safetensors::directory(&mut file).expect("a directory");
-    let mut numbers = |name: &str| -> Vec<f64> {
-        let entry = &directory.entries[name];
-        values::decode(entry.kind, &entry.read(&mut file).expect("bytes")).expect("plain")
-    };
+    let mut of = numbers(&golden("static/llama-w8a8.safetensors"));
+    let mut numbers = |name: &str| of.remove(name).expect("a tensor");
     let mut ids = |name: &str| -> Vec<u64> { numbers(name).iter().map(|&x| x as u64).collect() };
     let (samples, tokens) = (ids("samples"), ids("input_ids"));
     let (expected, std) = (numbers("logits"), numbers("logits_std")[0]);

@@ -1,7 +1,8 @@
 //! What AWQ and SmoothQuant are for: channels of large activations, in real ones of SmolLM2 and in those of
 //! `tests/golden/gptq`.
 
-use super::gptq::{nmse, tensors};
+use super::gptq::nmse;
+use crate::support::vectors::{golden, numbers};
 use cosim::dtype::{Format, Group, Storage};
 use cosim::quantize::{
     Awq, Calibration, Gptq, Grid, Levels, Matrix, Method, Ragged, matrix, nearest, rows, rtn,
@@ -19,7 +20,7 @@ struct Layer {
 
 fn layers() -> [Layer; 2] {
     [("smollm2/layer12", 576), ("gptq/gptq", 128)].map(|(name, inputs)| {
-        let mut tensors = tensors(&format!("{name}.safetensors"));
+        let mut tensors = numbers(&golden(&format!("{name}.safetensors")));
         let mut take = |name: &str| tensors.remove(name).expect("a tensor");
         let (w, x, mut known) = (take("W"), take("X"), Calibration::new(inputs));
         known.observe(Matrix::new(&x, inputs));

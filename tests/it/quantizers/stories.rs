@@ -1,8 +1,8 @@
 //! Quantizers on a trained model, `tests/golden/stories260K`.
 
+use crate::support::vectors::{golden, numbers};
 use cosim::dtype::{Format, Group, Packing, Scaled, Storage};
 use cosim::exec::{Fast, run_with};
-use cosim::formats::{safetensors, values};
 use cosim::graph::Graph;
 use cosim::model::checkpoint::Layout;
 use cosim::model::import::config_json;
@@ -12,7 +12,6 @@ use cosim::quantize::{Awq, Calibrations, Gptq, Method, Ragged, Recipe, inputs};
 use cosim::tensor::{Role, Step, TensorName, TensorSource, TensorType, WeightKind};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 const CONFIG: &str = r#"{
@@ -49,17 +48,7 @@ impl TensorSource<f64> for Stories {
 }
 
 fn tensors(name: &str) -> BTreeMap<String, Vec<f64>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/stories260K");
-    let mut file = File::open(folder.join(name)).expect("a file");
-    let directory = safetensors::directory(&mut file).expect("a safetensors file");
-    let entries = directory.entries.into_iter();
-    let read = entries.map(|(name, entry)| {
-        let bytes = entry.read(&mut file).expect("readable");
-        let whole = || values::integers(entry.kind, &bytes).expect("integers");
-        let values = values::decode::<f64>(entry.kind, &bytes);
-        (name, values.unwrap_or_else(|_| whole().into_iter().map(|x| x as f64).collect()))
-    });
-    read.collect()
+    numbers(&golden("stories260K").join(name))
 }
 
 struct Bench {

@@ -93,6 +93,12 @@ impl Desk {
         assert!(self.files() == before, "cosim {shown} wrote something");
         run.stderr
     }
+
+    /// A line that is refused with a message that says so.
+    pub fn refuses(&self, line: &str, says: &str) {
+        let message = self.refused(&words(line));
+        assert!(message.contains(says), "{line}: {message}");
+    }
 }
 
 /// `words` of one line, split at spaces.

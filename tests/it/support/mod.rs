@@ -6,6 +6,7 @@ pub mod machines;
 pub mod models;
 pub mod random;
 pub mod sequences;
+pub mod vectors;
 
 pub use desk::{Desk, words};
 use proptest::test_runner::Config;
