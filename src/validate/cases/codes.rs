@@ -81,6 +81,11 @@ impl Codes {
     }
 }
 
+/// What a code of one float stands for in another.
+pub(super) fn reread(code: f64, from: Float, to: Float) -> f64 {
+    to.decode(from.encode(code, Overflow::Special))
+}
+
 impl std::fmt::Display for Codes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.to_possible_value().map_or(Ok(()), |value| f.pad(value.get_name()))

@@ -2,6 +2,7 @@
 
 mod activation;
 pub mod attention;
+mod cache_format;
 #[cfg(test)]
 mod check;
 mod codes;
@@ -25,6 +26,7 @@ mod verification;
 
 pub use activation::ActivationCase;
 pub use attention::Attention;
+pub use cache_format::{CacheFormat, CacheScales};
 pub use codes::Codes;
 pub use dequantize::DequantizeCase;
 pub use dtype::Dtype;

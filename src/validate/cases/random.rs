@@ -48,4 +48,11 @@ impl Random {
         let values = (0..layout.elements()).map(draw).collect();
         Array { layout, values }
     }
+
+    /// Numbers over a factor of four up to `top`, rounded to the array's form, so that a neighbour is another.
+    pub(super) fn spread(&mut self, layout: Layout, top: f64) -> Array {
+        let draw = |_| layout.stored.round(top * 4f64.powf(self.fraction() - 1.0));
+        let values = (0..layout.elements()).map(draw).collect();
+        Array { layout, values }
+    }
 }

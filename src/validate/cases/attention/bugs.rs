@@ -1,5 +1,6 @@
 //! What a schedule may do wrong.
 
+use super::paged::Walk;
 use super::{Attention, Reading};
 use crate::codec::Float;
 use crate::validate::Inputs;
@@ -52,6 +53,8 @@ pub struct Bugs {
     pub memory: Option<Found>,
     /// What becomes of the inputs beforehand, keys and values by position.
     pub inputs: Option<Found>,
+    /// Which blocks of a paged cache are read.
+    pub walk: Walk,
     /// How codes of a quantized cache are read.
     pub cache: Reading,
     /// The row (one head of one token) that is written in the place of another.
@@ -81,6 +84,7 @@ impl Bugs {
         sums: None,
         memory: None,
         inputs: None,
+        walk: Walk::Right,
         cache: Reading::Right,
         output: None,
         written: None,

@@ -1,24 +1,11 @@
 //! Keys and values as codes with scales: the quantized cache of a serving stack.
 
-use super::super::codes::Codes;
+use super::super::codes::{Codes, reread};
 use super::super::random::Random;
-use super::Attention;
-use crate::codec::{Float, Overflow};
+use super::{Attention, Bug};
+use crate::codec::Float;
 use crate::validate::{Array, Inputs, Layout, Stored};
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
-
-/// What shares a scale of keys, and one of values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CacheScales {
-    /// All heads
-    #[default]
-    Tensor,
-    /// One key and value head
-    Head,
-}
 
 /// How a kernel gets numbers from the codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,14 +38,45 @@ pub enum Reading {
     Unsigned,
 }
 
+/// Known bugs of reading a quantized cache.
+pub(super) const READINGS: &[Bug] = &[
+    Bug::reads("k-scale-missing", "keys are not multiplied by their scale", Reading::KeysUnscaled),
+    Bug::reads(
+        "v-scale-missing",
+        "values are not multiplied by their scale",
+        Reading::ValuesUnscaled,
+    ),
+    Bug::reads(
+        "kv-scales-swapped",
+        "the scales of keys and of values are swapped",
+        Reading::Swapped,
+    ),
+    Bug::reads("kv-scale-neighbour", "the scales of the head behind", Reading::NextHead),
+    Bug::reads(
+        "kv-scale-first",
+        "the scales of head 0 are taken for every head",
+        Reading::FirstHead,
+    ),
+    Bug::reads("k-scale-inverse", "keys are divided by their scale", Reading::KeysDivided),
+    Bug::reads("v-scale-inverse", "values are divided by their scale", Reading::ValuesDivided),
+    Bug::reads("k-scale-twice", "keys are multiplied by their scale twice", Reading::KeysTwice),
+    Bug::reads("v-scale-twice", "values are multiplied by their scale twice", Reading::ValuesTwice),
+    Bug::reads(
+        "fnuz",
+        "e4m3fn is read as e4m3fnuz, whose exponent's bias is one more",
+        Reading::Fnuz,
+    ),
+    Bug::reads("other-float", "e4m3 is read as e5m2, or e5m2 as e4m3", Reading::OtherFloat),
+    Bug::reads("other-sign", "codes with a sign are read without", Reading::Unsigned),
+];
+
 impl Reading {
     /// What a code stands for, before its scale.
     fn number(self, dtype: Codes, code: f64) -> f64 {
-        let reread = |from: Float, to: Float| to.decode(from.encode(code, Overflow::Special));
         match (self, dtype) {
-            (Self::Fnuz, Codes::Fp8E4m3) => reread(Float::E4M3FN, Float::E4M3FNUZ),
-            (Self::OtherFloat, Codes::Fp8E4m3) => reread(Float::E4M3FN, Float::E5M2),
-            (Self::OtherFloat, Codes::Fp8E5m2) => reread(Float::E5M2, Float::E4M3FN),
+            (Self::Fnuz, Codes::Fp8E4m3) => reread(code, Float::E4M3FN, Float::E4M3FNUZ),
+            (Self::OtherFloat, Codes::Fp8E4m3) => reread(code, Float::E4M3FN, Float::E5M2),
+            (Self::OtherFloat, Codes::Fp8E5m2) => reread(code, Float::E5M2, Float::E4M3FN),
             (Self::Unsigned, Codes::Int8) => code.rem_euclid(256.0),
             _ => code,
         }
@@ -83,11 +101,8 @@ impl Reading {
 impl Attention {
     /// How keys and values are to be understood.
     pub(super) fn cache_says(&self) -> Option<String> {
-        let at = match self.kv_scales.unwrap_or_default() {
-            CacheScales::Tensor => "0",
-            CacheScales::Head => "key head",
-        };
-        self.kv_dtype.map(|kv| {
+        let at = self.kv.index();
+        self.kv.dtype.map(|kv| {
             format!(
                 "k and v are codes in {kv}: a key's number is k * k_scale[{at}], a value's v * v_scale[{at}]. \
                  Scales may be applied to scores and output, or numbers rounded to {} first.",
@@ -96,34 +111,20 @@ impl Attention {
         })
     }
 
-    /// Random keys or values.
-    pub(in super::super) fn cached(&self, random: &mut Random, layout: Layout) -> Array {
-        let Some(kv) = self.kv_dtype else { return random.array(layout) };
-        let values = (0..layout.elements()).map(|_| kv.random(random)).collect();
-        Array { layout: Layout { stored: kv.stored(), ..layout }, values }
-    }
-
     /// Random scales of keys and of values, where they are codes.
     pub(in super::super) fn scale_arrays(&self, random: &mut Random) -> Vec<Array> {
-        let Some(kv) = self.kv_dtype else { return vec![] };
-        let axis = match self.kv_scales.unwrap_or_default() {
-            CacheScales::Tensor => ("tensor", 1),
-            CacheScales::Head => ("key head", self.kv_heads),
-        };
+        let Some(kv) = self.kv.dtype else { return vec![] };
         let fp32 = Stored::Float(Float::FP32);
         let mut scales = |name, says| {
-            let layout = Layout::new(name, says, [axis], fp32);
-            // Over a factor of four, so that another is another.
-            let draw = |_| fp32.round(kv.largest_scale() * 4f64.powf(random.fraction() - 1.0));
-            let values = (0..layout.elements()).map(draw).collect();
-            Array { layout, values }
+            let layout = Layout::new(name, says, [self.kv.axis(self.kv_heads)], fp32);
+            random.spread(layout, kv.largest_scale())
         };
         vec![scales("k_scale", "scales of keys"), scales("v_scale", "scales of values")]
     }
 
     /// Keys and values as numbers, as a kernel gets them that reads codes in some way.
     pub(super) fn dequantized<'a>(&self, inputs: &'a Inputs, reading: Reading) -> Cow<'a, Inputs> {
-        let Some(kv) = self.kv_dtype else { return Cow::Borrowed(inputs) };
+        let Some(kv) = self.kv.dtype else { return Cow::Borrowed(inputs) };
         let numbers = |name: &str, scales: [&str; 2], dim: u64| {
             let scales = scales.map(|name| inputs.of(name));
             let heads = inputs.of(name).chunks_exact(dim as usize).enumerate();

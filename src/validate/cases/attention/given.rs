@@ -1,7 +1,6 @@
 //! What a kernel reads of a case's inputs, on the way from memory to numbers.
 
 use super::Attention;
-use super::paged::Walk;
 use super::schedule::Schedule;
 use crate::validate::Inputs;
 use std::borrow::Cow;
@@ -30,7 +29,7 @@ impl Schedule {
             Some(memory) => Cow::Owned(memory(case, inputs)),
             None => Cow::Borrowed(inputs),
         };
-        let placed = then(read, |inputs| case.contiguous(inputs, Walk::Right));
+        let placed = then(read, |inputs| case.contiguous(inputs, self.bugs.walk));
         let taken = match self.bugs.inputs {
             Some(taken) => Cow::Owned(taken(case, &placed)),
             None => placed,

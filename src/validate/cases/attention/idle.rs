@@ -1,7 +1,8 @@
 //! Bugs of what a case does not have: no softcap to leave out, no scale to forget.
 
-use super::schedule::Schedule;
-use super::{Attention, Bugs, CacheScales, Reading};
+use super::super::cache_format::CacheScales;
+use super::paged::Walk;
+use super::{Attention, Bugs, Reading, Schedule};
 
 impl Schedule {
     /// Whether the schedule is right on a case whatever its inputs are.
@@ -39,15 +40,16 @@ impl Bugs {
 
     /// The same numbers of the same heads.
     fn reads_alike(&self, case: &Attention) -> bool {
-        let shared = case.kv_scales.unwrap_or_default() == CacheScales::Tensor;
+        let shared = case.kv.shared() == CacheScales::Tensor;
         let numbers = match self.cache {
-            _ if case.kv_dtype.is_none() => true,
+            _ if case.kv.dtype.is_none() => true,
             Reading::Right => true,
             Reading::NextHead | Reading::FirstHead => shared,
             _ => false,
         };
+        let blocks = self.walk == Walk::Right || case.block.is_none();
         let heads =
             (0..case.heads as usize).all(|h| (self.head)(case, h) == (Self::NONE.head)(case, h));
-        numbers && heads
+        numbers && blocks && heads
     }
 }

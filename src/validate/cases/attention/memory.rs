@@ -4,7 +4,10 @@ use super::Attention;
 use crate::validate::Inputs;
 
 /// What a reader of `[batch, tokens, heads, d]` finds who takes it for `[batch, heads, tokens, d]`.
-pub(super) fn heads_first(values: &[f64], [batch, tokens, heads, dim]: [u64; 4]) -> Vec<f64> {
+pub(in super::super) fn heads_first(
+    values: &[f64],
+    [batch, tokens, heads, dim]: [u64; 4],
+) -> Vec<f64> {
     let [batch, tokens, heads, dim] = [batch, tokens, heads, dim].map(|n| n as usize);
     let mut out = Vec::with_capacity(values.len());
     for (b, t, h) in

@@ -14,10 +14,12 @@ mod schedule;
 mod shape;
 
 pub use bugs::Bugs;
-pub use cache::{CacheScales, Reading};
-pub use mutants::{BUGS, Bug};
+pub use cache::Reading;
+pub(super) use memory::heads_first;
+pub use mutants::Bug;
 pub use schedule::Schedule;
 
+use super::cache_format::CacheFormat;
 use super::codes::Codes;
 use super::dtype::Dtype;
 use super::evaluate::Evaluated;
@@ -67,14 +69,10 @@ pub struct Attention {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block: Option<u64>,
-    /// Format of keys and values, codes with scales; dtype unless given
-    #[arg(long, value_enum)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kv_dtype: Option<Codes>,
-    /// What shares a scale of keys and one of values under kv_dtype; all heads unless given
-    #[arg(long, value_enum, requires = "kv_dtype")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kv_scales: Option<CacheScales>,
+    /// Format of the cache
+    #[command(flatten)]
+    #[serde(default, skip_serializing_if = "CacheFormat::is_plain")]
+    pub kv: CacheFormat,
     /// Soft cap of the scores
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,10 +115,7 @@ impl Case for Attention {
             let why = "windows and ALiBi are of causal attention".to_owned();
             return Err(CaseError::Number(why));
         }
-        if self.kv_scales.is_some() && self.kv_dtype.is_none() {
-            let why = "kv_scales are of kv_dtype, which is not given".to_owned();
-            return Err(CaseError::Number(why));
-        }
+        self.kv.check()?;
         if seq > self.keys() && !self.non_causal {
             return Err(CaseError::Keys { queries: seq, keys: self.keys() });
         }
@@ -138,7 +133,7 @@ impl Case for Attention {
         let keys = self.keys();
         let place = if self.non_causal { "over all of" } else { "at the end of" };
         let values = self.value_dim.map_or(String::new(), |dim| format!(", values of {dim}"));
-        let cache = self.kv_dtype.map_or(String::new(), |kv| format!(" over a cache in {kv}"));
+        let cache = self.kv.title("over a cache in");
         format!(
             "attention, {heads} query and {kv_heads} key heads of {head_dim}{values}, {seq} tokens {place} \
              {keys}, batch {batch}, {dtype}{cache}"
@@ -178,8 +173,8 @@ impl Case for Attention {
         let mut random = Random::new(self.seed);
         let mut arrays = vec![
             random.array(self.layout("q", "queries", self.query_shape())),
-            self.cached(&mut random, self.layout("k", "keys", self.key_shape())),
-            self.cached(&mut random, self.layout("v", "values", self.value_shape())),
+            self.kv.random(&mut random, self.layout("k", "keys", self.key_shape())),
+            self.kv.random(&mut random, self.layout("v", "values", self.value_shape())),
         ];
         if self.sinks {
             let says = "a score per head that joins the sum";
@@ -210,7 +205,7 @@ impl Case for Attention {
 
     fn usual(&self) -> Usual {
         let capped = if self.softcap.is_some() { 3.0 } else { 2.0 };
-        let narrow = self.kv_dtype.is_some_and(Codes::is_float);
+        let narrow = self.kv.dtype.is_some_and(Codes::is_float);
         let multiple = if narrow { 4.0 } else { capped };
         Usual { nmse: 5e-4, multiple, ..Usual::PLAIN }
     }

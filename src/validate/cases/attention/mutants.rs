@@ -1,11 +1,12 @@
-//! Known bugs of attention kernels. To add one: a row in the list below.
+//! Known bugs of attention kernels. To add one: a row in the list below, of a quantized cache in `cache.rs`, of a
+//! paged one in `paged.rs`.
 
+use super::cache::{READINGS, Reading};
 use super::memory::{halves, heads_first, keys_as_values, out_as_queries, swapped, values_as_keys};
-use super::paged::WALKS;
-use super::schedule::Schedule;
-use super::{Attention, Reading};
+use super::paged::{WALKS, Walk};
+use super::{Attention, Schedule};
 use crate::codec::Float;
-use crate::validate::{Case, Inputs, Mutant, Precision};
+use crate::validate::{Inputs, Mutant, Precision};
 
 /// A known bug: the schedule that has it.
 #[derive(Clone, Copy)]
@@ -14,28 +15,61 @@ pub struct Bug {
     pub name: &'static str,
     /// What is wrong, for a person.
     pub says: &'static str,
-    /// Puts it into a schedule.
-    pub plant: fn(&mut Schedule),
+    /// Where it lies in a schedule.
+    plant: Plant,
     /// What it gives depends on the size of a tile.
-    pub tiled: bool,
+    tiled: bool,
     /// It errs alike in every row.
-    pub even: bool,
+    even: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Plant {
+    By(fn(&mut Schedule)),
+    Reading(Reading),
+    Walk(Walk),
+}
+
+impl Bug {
+    const fn new(name: &'static str, says: &'static str, plant: Plant) -> Self {
+        Self { name, says, plant, tiled: false, even: false }
+    }
+
+    /// A bug of reading a quantized cache.
+    pub(super) const fn reads(name: &'static str, says: &'static str, reading: Reading) -> Self {
+        Self::new(name, says, Plant::Reading(reading))
+    }
+
+    /// A bug of walking the block table.
+    pub(super) const fn walks(name: &'static str, says: &'static str, walk: Walk) -> Self {
+        Self::new(name, says, Plant::Walk(walk))
+    }
+
+    /// A schedule with the bug.
+    pub(super) fn planted(&self, mut schedule: Schedule) -> Schedule {
+        match self.plant {
+            Plant::By(plant) => plant(&mut schedule),
+            Plant::Reading(reading) => schedule.bugs.cache = reading,
+            Plant::Walk(walk) => schedule.bugs.walk = walk,
+        }
+        schedule
+    }
 }
 
 const fn bug(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Bug {
-    Bug { name, says, plant, tiled: false, even: false }
+    Bug::new(name, says, Plant::By(plant))
 }
 
 const fn tiled(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Bug {
-    Bug { name, says, plant, tiled: true, even: false }
+    Bug { tiled: true, ..bug(name, says, plant) }
 }
 
 const fn even(name: &'static str, says: &'static str, plant: fn(&mut Schedule)) -> Bug {
-    Bug { name, says, plant, tiled: false, even: true }
+    Bug { even: true, ..bug(name, says, plant) }
 }
 
-/// Every known bug.
-pub const BUGS: &[Bug] = &[
+/// Known bugs of any attention.
+const BUGS: &[Bug] = &[
     bug("scale-missing", "scores are not scaled", |s| s.bugs.scale = |case| 1.0 / case.scale()),
     bug("scale-squared", "scores are scaled by 1/d", |s| {
         s.bugs.scale = |case| case.usual_scale().powi(2) / case.scale();
@@ -114,40 +148,6 @@ pub const BUGS: &[Bug] = &[
             (sequence * tokens + t) * heads + h
         });
     }),
-    bug("k-scale-missing", "keys are not multiplied by their scale", |s| {
-        s.bugs.cache = Reading::KeysUnscaled;
-    }),
-    bug("v-scale-missing", "values are not multiplied by their scale", |s| {
-        s.bugs.cache = Reading::ValuesUnscaled;
-    }),
-    bug("kv-scales-swapped", "the scales of keys and of values are swapped", |s| {
-        s.bugs.cache = Reading::Swapped;
-    }),
-    bug("kv-scale-neighbour", "the scales of the head behind", |s| {
-        s.bugs.cache = Reading::NextHead;
-    }),
-    bug("kv-scale-first", "the scales of head 0 are taken for every head", |s| {
-        s.bugs.cache = Reading::FirstHead;
-    }),
-    bug("k-scale-inverse", "keys are divided by their scale", |s| {
-        s.bugs.cache = Reading::KeysDivided;
-    }),
-    bug("v-scale-inverse", "values are divided by their scale", |s| {
-        s.bugs.cache = Reading::ValuesDivided;
-    }),
-    bug("k-scale-twice", "keys are multiplied by their scale twice", |s| {
-        s.bugs.cache = Reading::KeysTwice;
-    }),
-    bug("v-scale-twice", "values are multiplied by their scale twice", |s| {
-        s.bugs.cache = Reading::ValuesTwice;
-    }),
-    bug("fnuz", "e4m3fn is read as e4m3fnuz, whose exponent's bias is one more", |s| {
-        s.bugs.cache = Reading::Fnuz;
-    }),
-    bug("other-float", "e4m3 is read as e5m2, or e5m2 as e4m3", |s| {
-        s.bugs.cache = Reading::OtherFloat;
-    }),
-    bug("other-sign", "codes with a sign are read without", |s| s.bugs.cache = Reading::Unsigned),
 ];
 
 /// Sizes of tiles that are tried where a bug depends on them.
@@ -156,10 +156,7 @@ const TILES: [usize; 4] = [16, 32, 64, 128];
 /// What a case gives with a bug.
 fn mutant<'a>(case: &'a Attention, bug: &'static Bug, tile: usize) -> Mutant<'a> {
     let schedule = move |format| {
-        let mut schedule =
-            Schedule { tile, probabilities: format, output: format, ..Schedule::PLAIN };
-        (bug.plant)(&mut schedule);
-        schedule
+        bug.planted(Schedule { tile, probabilities: format, output: format, ..Schedule::PLAIN })
     };
     let run = move |inputs: &Inputs, precision| {
         vec![match precision {
@@ -186,12 +183,11 @@ pub(super) fn of(case: &Attention) -> Vec<Mutant<'_>> {
         let tiles: &[usize] = if bug.tiled { &TILES } else { &TILES[1..2] };
         tiles.iter().map(move |&tile| mutant(case, bug, tile))
     };
-    // There is a table to misread where there are blocks.
-    let walks = WALKS.iter().filter(|_| case.block.is_some()).map(|&(name, says, walk)| {
-        Mutant::new(name, says, move |inputs: &Inputs, precision| {
-            let contiguous = Attention { block: None, ..case.clone() };
-            contiguous.eval(&case.contiguous(inputs, walk), precision)
-        })
-    });
-    BUGS.iter().flat_map(forms).chain(walks).collect()
+    known(case).flat_map(forms).collect()
+}
+
+/// The bugs that a case may have: there is a table to misread where there are blocks.
+pub(super) fn known(case: &Attention) -> impl Iterator<Item = &'static Bug> + use<> {
+    let walks: &[Bug] = if case.block.is_some() { WALKS } else { &[] };
+    BUGS.iter().chain(READINGS).chain(walks)
 }

@@ -26,7 +26,7 @@ pub(super) fn of(case: &Attention, inputs: &Inputs) -> Vec<Outputs> {
         let folded =
             Schedule { tile, splits, probabilities: format, output: format, ..Schedule::PLAIN };
         outputs.push(run(folded, turned));
-        if case.kv_dtype.is_some() {
+        if case.kv.dtype.is_some() {
             outputs.push(run(Schedule { cache: format, ..folded }, turned));
         }
     }

@@ -1,14 +1,14 @@
 //! Keys and values in the blocks of a paged cache (Kwon et al., arXiv 2309.06180).
 
 use super::super::random::Random;
-use super::Attention;
+use super::{Attention, Bug};
 use crate::formats::Kind;
 use crate::validate::{Array, Inputs, Layout, Stored};
 use std::borrow::Cow;
 
 /// Which physical block a kernel reads for a block of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Walk {
+pub enum Walk {
     Right,
     TablePlus1,
     TableIgnored,
@@ -17,11 +17,19 @@ pub(super) enum Walk {
 }
 
 /// Known bugs of the walk.
-pub(super) const WALKS: &[(&str, &str, Walk)] = &[
-    ("table-plus-1", "the block table is read one entry too far", Walk::TablePlus1),
-    ("table-ignored", "blocks are read in their physical order", Walk::TableIgnored),
-    ("table-of-first", "every sequence reads the blocks of the first", Walk::TableOfFirst),
-    ("stale-block", "the last block is read from where the one before it lies", Walk::Stale),
+pub(super) const WALKS: &[Bug] = &[
+    Bug::walks("table-plus-1", "the block table is read one entry too far", Walk::TablePlus1),
+    Bug::walks("table-ignored", "blocks are read in their physical order", Walk::TableIgnored),
+    Bug::walks(
+        "table-of-first",
+        "every sequence reads the blocks of the first",
+        Walk::TableOfFirst,
+    ),
+    Bug::walks(
+        "stale-block",
+        "the last block is read from where the one before it lies",
+        Walk::Stale,
+    ),
 ];
 
 /// Columns of the block table: the blocks of a sequence, and one to spare.
@@ -59,7 +67,7 @@ impl Attention {
             ("element", dim),
         ];
         let layout = Layout { axes: axes.to_vec(), ..array.layout };
-        let mut cache = self.cached(random, layout);
+        let mut cache = self.kv.random(random, layout);
         let width = (self.kv_heads * dim) as usize;
         let (keys, block) = (self.keys() as usize, block as usize);
         let columns = table.values.len() / self.batch as usize;

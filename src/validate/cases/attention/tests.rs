@@ -1,5 +1,6 @@
 //! Right kernels pass, known bugs are found, on seeded cases.
 
+use super::super::cache_format::CacheScales;
 use super::super::check::holds;
 use super::*;
 use crate::codec::Float;
@@ -21,8 +22,7 @@ fn case(seed: u64, dtype: Dtype) -> Attention {
         window: (seed % 5 == 4).then_some(33),
         non_causal: false,
         block: None,
-        kv_dtype: None,
-        kv_scales: None,
+        kv: CacheFormat::default(),
         softcap: (seed % 7 == 6).then_some(2.0),
         scale: None,
         alibi: seed % 11 == 10,
@@ -77,7 +77,7 @@ fn passes_right_kernels(case: &Attention) {
     for (tile, splits, wide) in kernels {
         let folded = kernel(case, tile, splits, wide);
         let converted = Schedule { cache: Some(case.dtype.float()), ..folded };
-        for schedule in [folded, converted].iter().take(1 + usize::from(case.kv_dtype.is_some())) {
+        for schedule in [folded, converted].iter().take(1 + usize::from(case.kv.dtype.is_some())) {
             let got = schedule.run::<f32>(case, &inputs);
             let verdict = Verdict::of(&POLICIES[0], &judged(&got, &references));
             let (measured, limit) = (verdict.measured, verdict.limit);
@@ -100,10 +100,11 @@ fn a_right_kernel_of_other_widths_and_formats_is_never_failed() {
         [None, Some(Codes::Fp8E4m3), Some(Codes::Fp8E5m2), Some(Codes::Int8)];
     for seed in 1000..1400 {
         let at = seed as usize;
-        let (kv_dtype, value_dim) = (CACHES[at % 4], [None, Some(12), Some(24)][at % 3]);
-        let kv_scales = kv_dtype.filter(|_| seed % 5 > 1).map(|_| CacheScales::Head);
+        let (dtype, value_dim) = (CACHES[at % 4], [None, Some(12), Some(24)][at % 3]);
+        let scales = dtype.filter(|_| seed % 5 > 1).map(|_| CacheScales::Head);
+        let kv = CacheFormat { dtype, scales };
         let plain = case(seed, FORMATS[at / 12 % 3]);
-        passes_right_kernels(&Attention { kv_dtype, value_dim, kv_scales, ..plain });
+        passes_right_kernels(&Attention { kv, value_dim, ..plain });
     }
 }
 
@@ -114,11 +115,7 @@ fn bugs_of_nothing_that_a_case_has_change_nothing() {
         let case = case(seed, FORMATS[seed as usize % 3]);
         let inputs = case.inputs();
         let truth = case.eval(&inputs, Precision::Exact);
-        let planted = BUGS.iter().map(|bug| {
-            let mut schedule = Schedule::PLAIN;
-            (bug.plant)(&mut schedule);
-            (bug.name, schedule)
-        });
+        let planted = mutants::known(&case).map(|bug| (bug.name, bug.planted(Schedule::PLAIN)));
         let none: Vec<_> = planted.filter(|(_, s)| s.is_idle(&case)).collect();
         for &(name, schedule) in &none {
             let got = schedule.run::<f64>(&case, &inputs);
@@ -131,7 +128,7 @@ fn bugs_of_nothing_that_a_case_has_change_nothing() {
         absent("softcap-missing", case.softcap.is_none());
         absent("window-missing", case.window.is_none());
         absent("sinks-missing", !case.sinks);
-        absent("k-scale-missing", case.kv_dtype.is_none());
+        absent("k-scale-missing", case.kv.dtype.is_none());
         absent("exp2", false);
     }
 }
@@ -169,8 +166,7 @@ fn shown(dtype: Dtype, seq: u64, window: Option<u64>, extras: bool) -> Attention
         window,
         non_causal: false,
         block: None,
-        kv_dtype: None,
-        kv_scales: None,
+        kv: CacheFormat::default(),
         softcap,
         scale: None,
         alibi,
@@ -182,8 +178,8 @@ fn shown(dtype: Dtype, seq: u64, window: Option<u64>, extras: bool) -> Attention
 
 /// The same over a quantized cache.
 fn cached(dtype: Dtype, seq: u64, kv: Codes, scales: CacheScales) -> Attention {
-    let (kv_dtype, kv_scales) = (Some(kv), Some(scales));
-    Attention { kv_dtype, kv_scales, ..shown(dtype, seq, None, false) }
+    let kv = CacheFormat { dtype: Some(kv), scales: Some(scales) };
+    Attention { kv, ..shown(dtype, seq, None, false) }
 }
 
 #[test]
@@ -234,7 +230,7 @@ fn a_paged_cache_holds_what_lies_in_a_row() {
 #[test]
 fn codes_times_scales_are_the_numbers() {
     let coded = cached(Dtype::Fp32, 5, Codes::Fp8E4m3, CacheScales::Head);
-    let plain = Attention { kv_dtype: None, kv_scales: None, ..coded.clone() };
+    let plain = Attention { kv: CacheFormat::default(), ..coded.clone() };
     let inputs = coded.inputs();
     let by_hand = |name: &str, scales: &str| -> Vec<f64> {
         let scale = |i: usize| inputs.of(scales)[i / 16 % 2];
@@ -261,7 +257,9 @@ fn values_of_another_width_are_weighted_alike() {
 
 #[test]
 fn scales_without_codes_are_refused() {
-    let case =
-        Attention { kv_scales: Some(CacheScales::Head), ..shown(Dtype::Bf16, 5, None, false) };
+    let case = Attention {
+        kv: CacheFormat { dtype: None, scales: Some(CacheScales::Head) },
+        ..shown(Dtype::Bf16, 5, None, false)
+    };
     assert!(matches!(case.check(), Err(CaseError::Number(why)) if why.contains("kv_dtype")));
 }

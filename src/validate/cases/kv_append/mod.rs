@@ -4,8 +4,8 @@ mod mutants;
 mod place;
 mod storing;
 
-use super::attention::CacheScales;
-use super::codes::Codes;
+use super::attention::heads_first;
+use super::cache_format::CacheFormat;
 use super::dtype::Dtype;
 use super::random::Random;
 use crate::formats::Kind;
@@ -44,15 +44,11 @@ pub struct KvAppendCase {
     #[arg(long, value_enum, default_value_t)]
     #[serde(default)]
     pub cache: CacheLayout,
-    /// Format of the caches, codes with scales; dtype unless given
-    #[arg(long, value_enum)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kv_dtype: Option<Codes>,
-    /// What shares a scale of keys and one of values under kv_dtype; all heads unless given
-    #[arg(long, value_enum, requires = "kv_dtype")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kv_scales: Option<CacheScales>,
-    /// Format of keys, values and, without kv_dtype, caches
+    /// Format of the cache
+    #[command(flatten)]
+    #[serde(default, skip_serializing_if = "CacheFormat::is_plain")]
+    pub kv: CacheFormat,
+    /// Format of keys, values and, without kv-dtype, caches
     #[arg(long, value_enum, default_value_t)]
     pub dtype: Dtype,
     /// Of the inputs
@@ -97,13 +93,7 @@ impl KvAppendCase {
             _ => [("block", self.batch * self.blocks()), ("place", self.block)],
         };
         let axes = [first, second, ("key head", self.kv_heads), ("element", self.head_dim)];
-        Layout::new(name, says, axes, self.kv_dtype.map_or(self.dtype.stored(), Codes::stored))
-    }
-
-    fn random_cache(&self, random: &mut Random, layout: Layout) -> Array {
-        let Some(codes) = self.kv_dtype else { return random.array(layout) };
-        let values = (0..layout.elements()).map(|_| codes.random(random)).collect();
-        Array { layout, values }
+        Layout::new(name, says, axes, self.kv.stored(self.dtype))
     }
 
     /// The caches with rows written somewhere, in some way.
@@ -129,12 +119,8 @@ impl KvAppendCase {
 
     /// `[tokens, heads, d]` read as `[heads, tokens, d]`, for each of so many tokens.
     fn heads_first(&self, values: &[f64], tokens: u64) -> Vec<f64> {
-        let [tokens, heads, dim] = [tokens, self.kv_heads, self.head_dim].map(|n| n as usize);
-        let of = |one: &[f64]| -> Vec<f64> {
-            let at = |t: usize, h: usize| one[(h * tokens + t) * dim..][..dim].to_vec();
-            (0..tokens).flat_map(|t| (0..heads).flat_map(move |h| at(t, h))).collect()
-        };
-        values.chunks_exact(tokens * heads * dim).flat_map(of).collect()
+        let each = tokens * self.kv_heads * self.head_dim;
+        heads_first(values, [values.len() as u64 / each, tokens, self.kv_heads, self.head_dim])
     }
 
     /// `[heads, tokens, d]` read as `[tokens, heads, d]`.
@@ -193,10 +179,7 @@ impl Case for KvAppendCase {
         let named = [("kv_heads", kv_heads), ("head_dim", head_dim), ("batch", batch)];
         let past = past.saturating_add(1);
         sizes(&[&named[..], &[("seq", seq), ("block", block), ("past + 1", past)]].concat(), 1.0)?;
-        if self.kv_scales.is_some() && self.kv_dtype.is_none() {
-            let why = "kv_scales are of kv_dtype, which is not given".to_owned();
-            return Err(CaseError::Number(why));
-        }
+        self.kv.check()?;
         let slots = batch as f64 * self.blocks() as f64 * block as f64;
         sizes(&[], 100.0 * slots * (kv_heads * head_dim) as f64)
     }
@@ -208,7 +191,7 @@ impl Case for KvAppendCase {
             CacheLayout::Slots => format!("slots in blocks of {block}"),
             CacheLayout::Contiguous => "contiguous".to_owned(),
         };
-        let codes = self.kv_dtype.map_or(String::new(), |codes| format!(" to {codes}"));
+        let codes = self.kv.title("to");
         format!(
             "kv-append, {kv_heads} heads of {head_dim}, {seq} tokens behind {past}, batch {batch}, {place}, \
              {dtype}{codes}"
@@ -232,7 +215,7 @@ impl Case for KvAppendCase {
             )],
             CacheLayout::Contiguous => vec![position],
         };
-        lines.extend(self.kv_dtype.map(|codes| self.says(codes)));
+        lines.extend(self.kv.dtype.map(|codes| self.says(codes)));
         lines.push("Everything else in the caches stays as it is.".to_owned());
         lines
     }
@@ -249,8 +232,8 @@ impl Case for KvAppendCase {
         let mut arrays = vec![
             random.array(new("k", "new keys")),
             random.array(new("v", "new values")),
-            self.random_cache(&mut random, self.layout("k_cache", "keys before")),
-            self.random_cache(&mut random, self.layout("v_cache", "values before")),
+            self.kv.random(&mut random, self.layout("k_cache", "keys before")),
+            self.kv.random(&mut random, self.layout("v_cache", "values before")),
         ];
         arrays.extend(self.places(&mut random));
         arrays.extend(self.scale_arrays(&mut random));
@@ -272,7 +255,8 @@ impl Case for KvAppendCase {
     fn orders(&self, inputs: &Inputs) -> Vec<Outputs> {
         let writing = Writing { scaling: Scaling::ByInverse, ..Writing::RIGHT };
         let inverse = self
-            .kv_dtype
+            .kv
+            .dtype
             .map(|_| self.appended(inputs, ("k", "v"), (right, (Precision::Kernel, writing))));
         inverse.into_iter().collect()
     }

@@ -38,7 +38,7 @@ fn layouts(case: &KvAppendCase) -> [Mutant<'_>; 4] {
 
 /// Of codes and scales, where the caches have them.
 fn codes(case: &KvAppendCase) -> Vec<Mutant<'_>> {
-    let Some(codes) = case.kv_dtype else { return vec![] };
+    let Some(codes) = case.kv.dtype else { return vec![] };
     let right_way = Writing::RIGHT;
     let scalings = SCALINGS
         .iter()

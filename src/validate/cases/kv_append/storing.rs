@@ -1,6 +1,5 @@
 //! New keys and values as a quantized cache keeps them.
 
-use super::super::attention::CacheScales;
 use super::super::codes::{Codes, Storing};
 use super::super::random::Random;
 use super::KvAppendCase;
@@ -43,11 +42,8 @@ impl Writing {
 impl KvAppendCase {
     /// The scales of keys and of values.
     pub(super) fn scale_arrays(&self, random: &mut Random) -> Vec<Array> {
-        let Some(codes) = self.kv_dtype else { return vec![] };
-        let axis = match self.kv_scales.unwrap_or_default() {
-            CacheScales::Tensor => ("tensor", 1),
-            CacheScales::Head => ("key head", self.kv_heads),
-        };
+        let Some(codes) = self.kv.dtype else { return vec![] };
+        let axis = self.kv.axis(self.kv_heads);
         // Numbers reach 1.7: every other scale lets some overflow. Those of keys are powers of two, under which
         // some quotients are half way between codes.
         let power = 2f64.powf((1.2 / codes.largest()).log2().round());
@@ -71,7 +67,7 @@ impl KvAppendCase {
         (precision, writing): (Precision, Writing),
     ) -> Vec<f64> {
         let new = inputs.of(name);
-        let Some(codes) = self.kv_dtype else { return new.to_vec() };
+        let Some(codes) = self.kv.dtype else { return new.to_vec() };
         let (own, other) =
             if name == "k" { ("k_scale", "v_scale") } else { ("v_scale", "k_scale") };
         let (own, other) = (inputs.of(own), inputs.of(other));
@@ -97,10 +93,7 @@ impl KvAppendCase {
 
     /// How the codes of the cache come about, in words.
     pub(super) fn says(&self, codes: Codes) -> String {
-        let at = match self.kv_scales.unwrap_or_default() {
-            CacheScales::Tensor => "0",
-            CacheScales::Head => "key head",
-        };
+        let at = self.kv.index();
         format!(
             "The caches have codes in {codes}: a new key over k_scale[{at}], a value over v_scale[{at}], to the \
              nearest, ties to even, beyond the range the nearest end."

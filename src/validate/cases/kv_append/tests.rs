@@ -1,6 +1,8 @@
 //! Known bugs are found; caches hold what is appended to them.
 
+use super::super::cache_format::CacheScales;
 use super::super::check::holds;
+use super::super::codes::Codes;
 use super::*;
 use crate::op::{KvAppend, Operand, Operator, Target};
 use crate::tensor::{Mask, Step};
@@ -13,15 +15,14 @@ const CASE: KvAppendCase = KvAppendCase {
     past: 37,
     block: 16,
     cache: CacheLayout::Table,
-    kv_dtype: None,
-    kv_scales: None,
+    kv: CacheFormat { dtype: None, scales: None },
     dtype: Dtype::Bf16,
     seed: 3,
 };
 
 fn coded(codes: Codes, scales: CacheScales) -> KvAppendCase {
-    let (kv_dtype, kv_scales) = (Some(codes), Some(scales));
-    KvAppendCase { kv_dtype, kv_scales, head_dim: 32, ..CASE }
+    let kv = CacheFormat { dtype: Some(codes), scales: Some(scales) };
+    KvAppendCase { kv, head_dim: 32, ..CASE }
 }
 
 #[test]

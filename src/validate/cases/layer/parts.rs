@@ -7,6 +7,7 @@ use crate::op::{Activation, Op, Pairing, Route, ScoreBias, Scoring};
 use crate::tensor::Mask;
 use crate::validate::cases::activation::{ActivationCase, Function};
 use crate::validate::cases::attention::Attention;
+use crate::validate::cases::cache_format::CacheFormat;
 use crate::validate::cases::norm::{NormCase, Statistics};
 use crate::validate::cases::rope::{Pairs, RopeCase};
 use crate::validate::cases::routing::{RoutingCase, Scores};
@@ -237,8 +238,7 @@ fn attention(graph: &Graph, keys: &LayerKeys, node: NodeId, op: &Op) -> Option<S
         window: sum.mask.window(),
         non_causal: matches!(sum.mask, Mask::Cross | Mask::Full),
         block: None,
-        kv_dtype: None,
-        kv_scales: None,
+        kv: CacheFormat::default(),
         softcap: scores.softcap,
         scale: Some(scores.scale),
         alibi: scores.bias.is_some(),

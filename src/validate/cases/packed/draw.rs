@@ -56,13 +56,6 @@ fn codes(random: &mut Random, layout: Layout, low: i64, count: u64) -> Array {
     Array { values: values.collect(), layout }
 }
 
-/// Numbers over a factor of four, so that a neighbour is another.
-fn spread(random: &mut Random, layout: Layout, top: f64) -> Array {
-    let draw = |_| layout.stored.round(top * 4f64.powf(random.fraction() - 1.0));
-    let values = (0..layout.elements()).map(draw).collect();
-    Array { layout, values }
-}
-
 impl Packed {
     /// The arrays of a random matrix.
     pub(in super::super) fn arrays(
@@ -110,7 +103,7 @@ fn scaled(
         _ => Float::FP32,
     };
     let layout = parts.part("_scales", "the scales", &shared, Stored::Float(of_scales));
-    let mut arrays = vec![numbers, spread(random, layout, 2.0 / deviation)];
+    let mut arrays = vec![numbers, random.spread(layout, 2.0 / deviation)];
     // Zero points lie in the middle half, none at zero.
     let (low, count) = match element {
         Element::Int8 { zeros: true } => (17, 48),

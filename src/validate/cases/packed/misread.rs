@@ -1,8 +1,9 @@
 //! What kernels get wrong when they read a matrix with scales.
 
+use super::super::codes::reread;
 use super::anatomy::block_numbers;
 use super::{Element, Packed, Sharing};
-use crate::codec::{Float, Mx, Nvfp4, Overflow};
+use crate::codec::{Float, Mx, Nvfp4};
 use crate::validate::Inputs;
 
 /// What is done wrong with a packed matrix.
@@ -114,15 +115,14 @@ impl Packed {
 
     /// What a stored element stands for, before its scale.
     fn element_of(self, code: f64, misread: Misread) -> f64 {
-        let reread = |from: Float, to: Float| to.decode(from.encode(code, Overflow::Special));
         match self {
             Self::Scaled(Element::Float(float), _) | Self::Mx(float) if float.bits() > 4 => {
                 match (misread, float) {
-                    (Misread::Fnuz, Float::E4M3FN) => reread(float, Float::E4M3FNUZ),
-                    (Misread::OtherFloat, Float::E4M3FN) => reread(float, Float::E5M2),
-                    (Misread::OtherFloat, Float::E5M2) => reread(float, Float::E4M3FN),
-                    (Misread::OtherFloat, Float::E2M3) => reread(float, Float::E3M2),
-                    (Misread::OtherFloat, Float::E3M2) => reread(float, Float::E2M3),
+                    (Misread::Fnuz, Float::E4M3FN) => reread(code, float, Float::E4M3FNUZ),
+                    (Misread::OtherFloat, Float::E4M3FN) => reread(code, float, Float::E5M2),
+                    (Misread::OtherFloat, Float::E5M2) => reread(code, float, Float::E4M3FN),
+                    (Misread::OtherFloat, Float::E2M3) => reread(code, float, Float::E3M2),
+                    (Misread::OtherFloat, Float::E3M2) => reread(code, float, Float::E2M3),
                     _ => code,
                 }
             }

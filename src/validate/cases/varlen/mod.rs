@@ -1,7 +1,7 @@
 //! Cases of attention over sequences of other lengths each, packed one behind the other.
 
-use super::attention::{Attention, CacheScales};
-use super::codes::Codes;
+use super::attention::Attention;
+use super::cache_format::CacheFormat;
 use super::dtype::Dtype;
 use super::random::Random;
 use crate::formats::Kind;
@@ -40,14 +40,10 @@ pub struct VarlenCase {
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<u64>,
-    /// Format of keys and values, codes with scales; dtype unless given
-    #[arg(long, value_enum)]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kv_dtype: Option<Codes>,
-    /// What shares a scale of keys and one of values under kv_dtype; all heads unless given
-    #[arg(long, value_enum, requires = "kv_dtype")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kv_scales: Option<CacheScales>,
+    /// Format of the cache
+    #[command(flatten)]
+    #[serde(default, skip_serializing_if = "CacheFormat::is_plain")]
+    pub kv: CacheFormat,
     /// Soft cap of the scores
     #[arg(long)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,8 +114,7 @@ impl VarlenCase {
             window: self.window,
             non_causal: false,
             block: None,
-            kv_dtype: self.kv_dtype,
-            kv_scales: self.kv_scales,
+            kv: self.kv,
             softcap: self.softcap,
             scale: None,
             alibi: self.alibi,
@@ -198,7 +193,7 @@ impl Case for VarlenCase {
     fn title(&self) -> String {
         let Self { heads, kv_heads, head_dim, queries, keys, dtype, .. } = self;
         let values = self.value_dim.map_or(String::new(), |dim| format!(", values of {dim}"));
-        let cache = self.kv_dtype.map_or(String::new(), |kv| format!(" over a cache in {kv}"));
+        let cache = self.kv.title("over a cache in");
         let listed = |of: &[u64]| of.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
         format!(
             "attention of packed sequences, {heads} query and {kv_heads} key heads of {head_dim}{values}, {} \
@@ -230,8 +225,8 @@ impl Case for VarlenCase {
         let v = self.packed(one.layout("v", "values", one.value_shape()), &self.keys);
         let mut arrays = vec![
             random.array(q),
-            one.cached(&mut random, k),
-            one.cached(&mut random, v),
+            one.kv.random(&mut random, k),
+            one.kv.random(&mut random, v),
             Self::bounds(
                 "cu_seqlens_q",
                 "first token of each sequence, and their number",

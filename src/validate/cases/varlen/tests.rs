@@ -1,6 +1,8 @@
 //! Known bugs are found, a sequence is its own.
 
+use super::super::cache_format::CacheScales;
 use super::super::check::holds;
+use super::super::codes::Codes;
 use super::*;
 
 fn case(dtype: Dtype, seed: u64) -> VarlenCase {
@@ -12,8 +14,7 @@ fn case(dtype: Dtype, seed: u64) -> VarlenCase {
         queries: vec![20, 1, 37],
         keys: vec![150, 70, 137],
         window: None,
-        kv_dtype: None,
-        kv_scales: None,
+        kv: CacheFormat::default(),
         softcap: None,
         alibi: false,
         dtype,
@@ -29,8 +30,7 @@ fn bugs_are_found_and_right_kernels_pass() {
         VarlenCase { queries: vec![1; 4], keys: vec![141, 9, 37, 200], ..case(Dtype::Fp32, 4) };
     let narrow = VarlenCase { value_dim: Some(10), ..case(Dtype::Bf16, 6) };
     let cached = |kv, seed| VarlenCase {
-        kv_dtype: Some(kv),
-        kv_scales: Some(CacheScales::Head),
+        kv: CacheFormat { dtype: Some(kv), scales: Some(CacheScales::Head) },
         ..case(Dtype::Bf16, seed)
     };
     let e4m3 = cached(Codes::Fp8E4m3, 7);
