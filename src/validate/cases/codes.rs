@@ -226,6 +226,7 @@ mod tests {
         let of_int8 = [RIGHT, away, cut, special].map(|storing| code(storing, int8, 130.5));
         assert_eq!(of_int8, [127.0, 127.0, 127.0, -126.0]);
         assert_eq!([RIGHT, away, cut].map(|s| code(s, int8, -2.5)), [-2.0, -3.0, -2.0]);
+        assert_eq!([RIGHT, away, cut].map(|s| code(s, int8, 2.5)), [2.0, 3.0, 2.0]);
         let symmetric = Storing { beyond: Beyond::Symmetric, ..RIGHT };
         assert_eq!(code(symmetric, int8, -300.0), -127.0);
         assert_eq!([e4m3.tie(17.2), int8.tie(-3.2)], [19.0, -3.5]);
