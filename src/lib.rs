@@ -1,5 +1,6 @@
 //! cosim: hardware/software co-design simulator and cost model for LLM inference.
 
+pub mod calibrate;
 pub mod cli;
 pub mod codec;
 pub mod cost;
@@ -9,6 +10,7 @@ pub mod exec;
 pub mod formats;
 pub mod graph;
 pub mod hardware;
+pub mod mapped;
 pub mod mapping;
 pub mod model;
 pub mod op;

@@ -13,6 +13,14 @@ use tempfile::NamedTempFile;
 /// # Errors
 /// A missing file, a directory, text that is not UTF-8, or a file that is too large.
 pub fn read(path: &str) -> Result<Source, Diagnostic> {
+    read_within(path, MAX_BYTES)
+}
+
+/// The text of a file of at most so many bytes.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_within(path: &str, most: usize) -> Result<Source, Diagnostic> {
     let fail = |why: String| Diagnostic::new(format!("cannot read {path}: {why}"));
     let shown = Path::new(path);
     if shown.is_dir() {
@@ -24,9 +32,9 @@ pub fn read(path: &str) -> Result<Source, Diagnostic> {
         _ => fail(e.to_string()),
     })?;
     let mut bytes = vec![];
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|e| fail(e.to_string()))?;
-    if bytes.len() > MAX_BYTES {
-        return Err(fail(format!("it is larger than {MAX_BYTES} bytes")));
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|e| fail(e.to_string()))?;
+    if bytes.len() > most {
+        return Err(fail(format!("it is larger than {most} bytes")));
     }
     let text = String::from_utf8(bytes)
         .map_err(|e| fail(format!("byte {} is not UTF-8", e.utf8_error().valid_up_to())))?;

@@ -1,7 +1,9 @@
 //! The command line: the only module that reads files, the environment and the clock.
 
+mod accuracy;
 mod arrays;
 mod cache;
+mod calibrate;
 mod calibration;
 mod case;
 mod catalog;
@@ -20,6 +22,7 @@ mod graph;
 mod hardware;
 mod kv;
 mod manner;
+mod measured;
 mod model;
 mod outputs;
 mod page;
@@ -78,6 +81,10 @@ enum Command {
     Golden(golden::GoldenCommand),
     /// Say whether a kernel's output is right, and if not, why; exit code 1 where it is wrong
     Validate(validate::ValidateArgs),
+    /// Score predicted times of kernels against measured ones
+    Accuracy(accuracy::AccuracyArgs),
+    /// Fit how well a software stack uses a device to measured times
+    Calibrate(calibrate::CalibrateArgs),
     /// Print a model's graph
     Graph(graph::GraphArgs),
     /// List, show or import models
@@ -116,6 +123,8 @@ pub fn main() -> ExitCode {
         Command::Quality(args) => quality::run(&args),
         Command::Golden(command) => golden::run(&command),
         Command::Validate(args) => validate::run(&args),
+        Command::Accuracy(args) => accuracy::run(&args),
+        Command::Calibrate(args) => calibrate::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::Model(command) => model::run(&command),
         Command::Hardware(command) => hardware::run(&command),

@@ -5,7 +5,8 @@ use super::topology::{Offered, Topology};
 use crate::dtype::Format;
 use crate::provenance::Basis;
 use crate::units::{
-    Bytes, BytesPerSecond, DollarsPerHour, FlopsPerByte, FlopsPerSecond, Ratio, Seconds, Watts,
+    Bytes, BytesPerSecond, DollarsPerHour, FlopsPerByte, FlopsPerSecond, Hertz, Ratio, Seconds,
+    Watts,
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -171,6 +172,10 @@ pub struct Machine {
     pub kernel_launch: Known<Seconds>,
     /// Compute units, where known.
     pub units: Option<u32>,
+    /// Units that work together on what one of them loads, where that is more than one.
+    pub cluster: Option<u32>,
+    /// The clock at which the matrix peaks are quoted, where known.
+    pub clock: Option<Hertz>,
     /// Thermal design power.
     pub tdp: Option<Known<Watts>>,
     /// Power when idle.

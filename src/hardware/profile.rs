@@ -66,6 +66,8 @@ pub struct Units {
     pub count: Option<u32>,
     /// The clock at which the matrix peaks are quoted.
     pub clock: Option<Quoted<Hertz>>,
+    /// How many work together on what one of them loads, where that is more than one.
+    pub cluster: Option<u32>,
 }
 
 /// One memory level.

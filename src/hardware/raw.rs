@@ -71,6 +71,9 @@ layers! {
         pub count: Option<Placed<u32>>,
         /// The clock at which the peaks are quoted.
         pub clock: Option<Figure>,
+        /// How many work together on what one of them loads (thread block clusters with multicast); 1
+        /// unless stated.
+        pub cluster: Option<Placed<u32>>,
     }
 
     /// Peak rates per device, dense.

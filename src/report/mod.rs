@@ -2,6 +2,7 @@
 //! (HTML). Everything here is a pure function from plain data to a `String`; the same data gives the
 //! same bytes. Files are written by the command line.
 
+pub mod accuracy;
 mod axis;
 pub mod bars;
 pub mod breakdown;

@@ -11,7 +11,7 @@ const RANKS: &[&[&str]] = &[
     &["op", "tokenizer"],
     &["graph", "hardware"],
     &["model"],
-    &["mapping", "exec", "workload", "quantize", "quality", "weights"],
+    &["mapped", "mapping", "exec", "workload", "quantize", "quality", "weights"],
     &["cost", "session"],
     &["serving", "validate", "calibrate"],
     &["sweep", "reproduce"],

@@ -1,6 +1,7 @@
 //! Integration tests: physics, properties, semantics, external goldens, command line.
 
 mod bad_input;
+mod calibration;
 mod cli;
 mod codec;
 mod context_parallel;

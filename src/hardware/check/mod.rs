@@ -102,6 +102,7 @@ fn read_units(reader: &mut Reader<'_>, raw: Option<&RawUnits>) -> Result<Units, 
         kind: text(&raw.kind),
         count: count("units.count", raw.count.as_ref())?,
         clock: reader.optional("units.clock", raw.clock.as_ref())?,
+        cluster: count("units.cluster", raw.cluster.as_ref())?,
     })
 }
 

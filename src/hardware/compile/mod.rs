@@ -56,6 +56,8 @@ impl Machine {
             capacity_most: c.capacity_most(capacity),
             kernel_launch,
             units: hardware.units.count,
+            cluster: hardware.units.cluster,
+            clock: hardware.units.clock.as_ref().map(|q| q.value),
             tdp,
             idle,
             prices,

@@ -1,0 +1,22 @@
+//! Measurements against predictions: reading them, fitting parameters to them, scoring.
+
+mod case;
+mod fit;
+mod left_out;
+mod names;
+mod optimum;
+mod predict;
+mod protocol;
+mod score;
+mod split;
+mod table;
+
+pub use case::{Attention, Case, Storage};
+pub use fit::{FitError, Group, Outcome, fit, fit_all, groups};
+pub use left_out::{LeftOut, leave_one_out, ticks};
+pub use names::hardware_of;
+pub use predict::{Prediction, Predictor, roof};
+pub use protocol::Protocol;
+pub use score::{Score, Scored, score};
+pub use split::{Half, half};
+pub use table::{Measured, Row, Warning, read};

@@ -1,0 +1,188 @@
+//! The predicted time of a measured row.
+
+use super::case::{Attention, Case, Method, Storage};
+use super::protocol::Protocol;
+use super::table::Row;
+use crate::dtype::Format;
+use crate::mapped::calibration::{Interval, Tuning, Wanted};
+use crate::mapped::{
+    AllReduce, Chip, Decode, Kind, Mapped, Matmul, Operand, Prefill, Stream, Unfused,
+};
+use crate::provenance::Basis;
+
+/// The operator whose parameters quantization takes.
+const QUANTIZE: &str = "quant_bf16_to_fp8";
+
+/// A predicted time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// Seconds.
+    pub seconds: f64,
+    /// What the kernel's mapping is.
+    pub mapped: Mapped,
+    /// What measurements lie within.
+    pub interval: Interval,
+    /// How its parameters are known.
+    pub basis: Basis,
+}
+
+/// Predicts rows of one device under one stack.
+#[derive(Debug, Clone)]
+pub struct Predictor<'a> {
+    /// The device.
+    pub chip: &'a Chip,
+    /// Id of its profile.
+    pub hardware: &'a str,
+    /// The stack.
+    pub stack: &'a str,
+    /// Calibrations.
+    pub tuning: &'a Tuning,
+}
+
+impl Predictor<'_> {
+    /// The time of a row; `None` where the device has no engine for its format, or no link.
+    pub fn predict(&self, row: &Row) -> Option<Prediction> {
+        let (kind, format) = (row.case.kind(), row.case.format());
+        let tuned = self.tuning.get(self.chip, self.wanted(kind, &format));
+        let mapped = map(self.chip, row, &tuned.values)?;
+        let seconds = mapped.seconds + self.beside(row);
+        Some(Prediction { seconds, mapped, interval: tuned.interval, basis: tuned.basis })
+    }
+
+    /// Seconds that a row's time holds beside its kernel.
+    pub fn beside(&self, row: &Row) -> f64 {
+        beside(row).map_or(0.0, |(op, stream)| {
+            let tuned = self.tuning.get(self.chip, self.wanted(Kind::Stream, op));
+            stream.map(self.chip, &tuned.values).seconds
+        })
+    }
+
+    fn wanted<'a>(&'a self, kind: Kind, format: &'a str) -> Wanted<'a> {
+        Wanted { hardware: self.hardware, stack: self.stack, kind, format }
+    }
+}
+
+/// The kernel of a row on a chip with given parameters.
+pub(super) fn map(chip: &Chip, row: &Row, p: &[f64]) -> Option<Mapped> {
+    Some(match &row.case {
+        Case::Gemm { m, n, k, format } => {
+            gemm(chip, [*m, *n, *k], format, row.protocol)?.map(chip, p)
+        }
+        Case::Prefill(a) => {
+            let attention = prefill(chip, a, row.protocol)?;
+            match a.method {
+                Method::Fused => attention.map(chip, p),
+                Method::Unfused { masked } => {
+                    Unfused { attention, passes: if masked { 2.0 } else { 0.0 } }.map(chip, p)
+                }
+            }
+        }
+        Case::Decode(a) => decode(a, row.protocol).map(chip, p),
+        Case::Elementwise { bytes, elements, .. } => {
+            Stream { bytes: bytes * elements, set: bytes * elements }.map(chip, p)
+        }
+        Case::AllReduce { devices, bytes, .. } => {
+            if chip.link <= 0.0 {
+                return None;
+            }
+            AllReduce { devices: *devices, bytes: *bytes }.map(chip, p)
+        }
+    })
+}
+
+/// The peak of a format; of the other 16-bit float where the device has just one of both.
+fn peak(chip: &Chip, format: Format) -> Option<f64> {
+    let other = match format {
+        Format::Bf16 => Format::Fp16,
+        Format::Fp16 => Format::Bf16,
+        other => other,
+    };
+    Some(chip.peak(format).or_else(|| chip.peak(other))?.get())
+}
+
+fn gemm(chip: &Chip, [m, n, k]: [f64; 3], format: &Storage, how: Protocol) -> Option<Matmul> {
+    let weights = n * k * format.bytes;
+    let activations = m * k * format.activation + m * n * 2.0;
+    let warm = how.weights_set(weights, activations, chip.cache);
+    Some(Matmul {
+        groups: 1.0,
+        m,
+        n,
+        k,
+        a: Operand { bytes: format.activation, set: activations + weights },
+        b: Operand { bytes: format.bytes, set: warm },
+        out: if format.activation > 2.0 { format.activation } else { 2.0 },
+        peak: peak(chip, format.engine)?,
+    })
+}
+
+/// Bytes of the projections' packed result, which the rotation reads.
+fn packed(a: &Attention) -> f64 {
+    a.batch * a.queries * (a.heads + 2.0 * a.kv_heads) * a.head_dim * 2.0
+}
+
+/// Bytes of rotated queries, and of what goes to the cache.
+fn rotated(a: &Attention) -> f64 {
+    let elements = a.batch * a.queries * a.head_dim;
+    elements * (a.heads * a.format.bytes + 2.0 * a.kv_heads * a.kv.bytes)
+}
+
+fn prefill(chip: &Chip, a: &Attention, how: Protocol) -> Option<Prefill> {
+    // Kernels multiply in the cache's format where units multicast, else in the queries'.
+    let narrow = a.kv.bytes < a.format.bytes && chip.cluster > 1.0;
+    let engine = if narrow { a.kv.engine } else { a.format.engine };
+    Some(Prefill {
+        batch: a.batch,
+        queries: a.queries,
+        keys: a.keys,
+        heads: a.heads,
+        kv_heads: a.kv_heads,
+        head_dim: a.head_dim,
+        element: a.format.bytes,
+        kv_element: a.kv.bytes,
+        peak: peak(chip, engine)?,
+        beside: if how.rotates { packed(a) } else { 0.0 },
+        causal: a.causal,
+        before: if how.rotates { packed(a) + rotated(a) } else { 0.0 },
+    })
+}
+
+fn decode(a: &Attention, how: Protocol) -> Decode {
+    Decode {
+        batch: a.batch,
+        queries: a.queries,
+        keys: a.keys,
+        heads: a.heads,
+        kv_heads: a.kv_heads,
+        head_dim: a.head_dim,
+        element: 2.0,
+        kv_element: a.kv.bytes,
+        beside: if how.warm { 0.0 } else { f64::INFINITY },
+    }
+}
+
+/// The least time that the datasheet allows a row: its matrix operations over the quoted peak, and, where
+/// its bytes are twice what the cache holds and cannot come from it, those over the DRAM's bandwidth.
+pub fn roof(chip: &Chip, row: &Row) -> f64 {
+    let of_bytes = |bytes: f64| if bytes > 2.0 * chip.cache { bytes / chip.dram } else { 0.0 };
+    match &row.case {
+        Case::Gemm { m, n, k, format } => gemm(chip, [*m, *n, *k], format, row.protocol)
+            .map_or(0.0, |g| (g.flops() / g.peak).max(of_bytes(g.total_bytes()))),
+        Case::Prefill(a) => prefill(chip, a, row.protocol)
+            .map_or(0.0, |p| (p.flops() / p.peak).max(of_bytes(p.bytes()))),
+        Case::Decode(a) => of_bytes(decode(a, row.protocol).bytes()),
+        Case::Elementwise { bytes, elements, .. } => of_bytes(bytes * elements),
+        Case::AllReduce { .. } => 0.0,
+    }
+}
+
+/// What a row's time holds beside its kernel: the operator whose parameters it takes, and its bytes.
+pub(super) fn beside(row: &Row) -> Option<(&'static str, Stream)> {
+    match &row.case {
+        Case::Gemm { m, k, format, .. } if row.protocol.quantizes && format.quantizes() => {
+            let bytes = m * k * (2.0 + format.activation);
+            Some((QUANTIZE, Stream { bytes, set: bytes }))
+        }
+        _ => None,
+    }
+}

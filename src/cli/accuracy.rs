@@ -1,0 +1,216 @@
+//! `cosim accuracy`: predictions against measurements.
+
+use super::error::Error;
+use super::files;
+use super::measured::{Device, MeasuredArgs};
+use super::terminal;
+use crate::calibrate::{Measured, Predictor, Row, Score, Scored, roof, score};
+use crate::mapped::calibration::Tuning;
+use crate::par;
+use crate::report::accuracy::{AccuracyChart, rows_csv, scores_csv, scores_table};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// Arguments of `cosim accuracy`.
+#[derive(Debug, clap::Args)]
+pub struct AccuracyArgs {
+    #[command(flatten)]
+    measured: MeasuredArgs,
+    /// Predict as this software stack; unless stated the one that a row or its source names
+    #[arg(long)]
+    stack: Option<String>,
+    /// What scores are grouped by
+    #[arg(long, value_delimiter = ',', default_value = "device,op,dtype")]
+    by: Vec<By>,
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
+    /// Write scores, every row with its prediction, and a chart to this folder
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum By {
+    Device,
+    Op,
+    Dtype,
+}
+
+/// Rows that are shown as the worst.
+const WORST: usize = 10;
+/// Lines that a remark names.
+const NAMED: usize = 8;
+
+/// What became of the rows.
+#[derive(Debug, Default)]
+struct Judged {
+    scored: Vec<Scored>,
+    /// Faster than the datasheet allows.
+    faster: Vec<Scored>,
+    /// Counts of rows without a score, by why.
+    left: BTreeMap<String, usize>,
+}
+
+enum Fate {
+    Scored(Scored),
+    Faster(Scored),
+    Left(String),
+}
+
+pub fn run(args: &AccuracyArgs) -> Result<(), Error> {
+    let tables = args.measured.read()?;
+    let devices = args.measured.devices(tables.iter().flat_map(|t| &t.rows))?;
+    let tuning = args.measured.tuning()?;
+    if let Some(stack) = &args.stack {
+        known_stack(stack, &tuning)?;
+    }
+    let judged = judge(args, &tables, &devices, &tuning);
+    let scores = args.scores(&judged.scored);
+    let mut text = String::new();
+    if let Some(folder) = &args.report {
+        write_report(folder, &scores, &judged, &mut text)?;
+    }
+    if args.json {
+        let json = serde_json::to_string_pretty(&scores).unwrap_or_default();
+        return files::print(&(json + "\n"));
+    }
+    let warnings =
+        tables.iter().flat_map(|t| t.warnings.iter().map(|w| format!("{}: {w}\n", t.file)));
+    let text = scores_table(&scores).to_terminal(terminal::shape())
+        + &remarks(&judged)
+        + &warnings.collect::<String>()
+        + &text;
+    files::print(&text)
+}
+
+/// A stack that something is calibrated for.
+pub fn known_stack(stack: &str, tuning: &Tuning) -> Result<(), Error> {
+    let stacks = tuning.stacks();
+    if stacks.contains(&stack) {
+        return Ok(());
+    }
+    Err(crate::diagnostic::Diagnostic::unknown("stack", stack, stacks).into())
+}
+
+impl AccuracyArgs {
+    fn scores(&self, rows: &[Scored]) -> Vec<Score> {
+        let part = |by: By, text: &str| {
+            if self.by.contains(&by) { text.to_owned() } else { "all".to_owned() }
+        };
+        let mut groups: BTreeMap<[String; 3], Vec<&Scored>> = BTreeMap::new();
+        for row in rows {
+            let key =
+                [part(By::Op, &row.op), part(By::Device, &row.device), part(By::Dtype, &row.dtype)];
+            groups.entry(key).or_default().push(row);
+        }
+        let scores = groups.iter().filter_map(|([op, device, dtype], rows)| {
+            score((op, device, dtype), rows.iter().copied())
+        });
+        scores.collect()
+    }
+}
+
+fn judge(
+    args: &AccuracyArgs,
+    tables: &[Measured],
+    devices: &BTreeMap<String, Device>,
+    tuning: &Tuning,
+) -> Judged {
+    let rows: Vec<(&str, &Row)> =
+        tables.iter().flat_map(|t| t.rows.iter().map(|r| (t.op.as_str(), r))).collect();
+    let fates =
+        par::map(&rows, |(op, row)| fate(args, op, row, &devices[row.device.as_ref()], tuning));
+    let mut judged = Judged::default();
+    for fate in fates {
+        match fate {
+            Fate::Scored(row) => judged.scored.push(row),
+            Fate::Faster(row) => judged.faster.push(row),
+            Fate::Left(why) => *judged.left.entry(why).or_default() += 1,
+        }
+    }
+    judged
+}
+
+fn fate(args: &AccuracyArgs, op: &str, row: &Row, device: &Device, tuning: &Tuning) -> Fate {
+    if let Some(why) = row.case.unjudged() {
+        return Fate::Left(why.to_owned());
+    }
+    let chip = match &device.chip {
+        Ok(chip) => chip,
+        Err(error) => return Fate::Left(error.to_string()),
+    };
+    let stack = args.stack.as_deref().or(row.stack.as_deref()).unwrap_or("");
+    let predictor = Predictor { chip, hardware: &device.id, stack, tuning };
+    let Some(prediction) = predictor.predict(row) else {
+        return Fate::Left(format!("{} has no figure for {}", device.id, row.dtype));
+    };
+    let measured = row.time.get();
+    let scored = Scored {
+        op: op.to_owned(),
+        device: row.device.to_string(),
+        dtype: row.dtype.clone(),
+        line: row.line,
+        shape: row.case.words(),
+        measured,
+        predicted: prediction.seconds,
+        covered: prediction.interval.holds(prediction.seconds, measured),
+    };
+    if measured < roof(chip, row) { Fate::Faster(scored) } else { Fate::Scored(scored) }
+}
+
+fn remarks(judged: &Judged) -> String {
+    let mut text = String::new();
+    let mut worst: Vec<&Scored> = judged.scored.iter().collect();
+    worst.sort_by(|a, b| {
+        let far = |s: &Scored| (s.predicted / s.measured).ln().abs();
+        far(b).total_cmp(&far(a))
+    });
+    if !worst.is_empty() {
+        text += "\nworst rows\n";
+    }
+    for row in worst.iter().take(WORST) {
+        let _ = writeln!(
+            text,
+            "  {} line {}: {} {} {}: {:.1} us measured, {:.1} us predicted ({:+.0} %)",
+            row.op,
+            row.line,
+            row.device,
+            row.dtype,
+            row.shape,
+            row.measured * 1e6,
+            row.predicted * 1e6,
+            row.error()
+        );
+    }
+    for (why, count) in &judged.left {
+        let _ = writeln!(text, "not scored: {count} rows: {why}");
+    }
+    if !judged.faster.is_empty() {
+        let lines: Vec<String> =
+            judged.faster.iter().take(NAMED).map(|r| format!("{} line {}", r.op, r.line)).collect();
+        let more = if judged.faster.len() > NAMED { ", ..." } else { "" };
+        let _ = writeln!(
+            text,
+            "apart: {} rows are faster than the datasheet allows: {}{more}",
+            judged.faster.len(),
+            lines.join(", ")
+        );
+    }
+    text
+}
+
+fn write_report(
+    folder: &std::path::Path,
+    scores: &[Score],
+    judged: &Judged,
+    said: &mut String,
+) -> Result<(), Error> {
+    let failed = |e: csv::Error| Error::from(crate::diagnostic::Diagnostic::new(e.to_string()));
+    let rows = rows_csv(&judged.scored, &judged.faster).map_err(failed)?;
+    let scores = scores_csv(scores).map_err(failed)?;
+    let chart = AccuracyChart { rows: &judged.scored }.to_svg();
+    let out = [("accuracy.csv", scores), ("rows.csv", rows), ("accuracy.svg", chart)];
+    files::write_each(out.map(|(name, text)| (folder.join(name), text)), said)
+}

@@ -1,0 +1,158 @@
+//! Which parameters a device takes under a stack.
+
+use super::bundled::LEFT_OUT;
+use super::{Calibration, Fitted, Interval, Kernels};
+use crate::mapped::{Chip, Kind};
+use crate::provenance::Basis;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// Id of the device.
+    pub hardware: &'a str,
+    /// The software stack; any where it is empty.
+    pub stack: &'a str,
+    /// The kind of kernel.
+    pub kind: Kind,
+    /// Its format.
+    pub format: &'a str,
+}
+
+/// What a device takes, and from where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tuned {
+    /// Values in SI, in the order of [`Kind::parameters`].
+    pub values: Vec<f64>,
+    /// What measurements lie within.
+    pub interval: Interval,
+    /// Calibrated for this device and stack, derived from others, or assumed where there are none.
+    pub basis: Basis,
+    /// From where, in words.
+    pub origin: String,
+}
+
+/// Calibrations with the chips that they belong to.
+#[derive(Debug, Clone, Default)]
+pub struct Tuning {
+    known: Vec<(Chip, Calibration)>,
+    shared: Kernels,
+}
+
+/// How fast a calibration counts less with the distance of its chip.
+const REACH: f64 = 0.35;
+/// The distance of another stack.
+const OTHER_STACK: f64 = 0.7;
+/// The distance of the parameters that all devices share.
+const SHARED: f64 = 0.9;
+/// What is said of a stack whose residuals are not known: a factor of two.
+const UNKNOWN: Interval = Interval { low: 0.5, high: 2.0 };
+
+impl Tuning {
+    /// Calibrations, and the chip of each device that they name; those of devices without a chip, and
+    /// without parameters for kernels, are left out.
+    pub fn new(
+        calibrations: impl IntoIterator<Item = Calibration>,
+        chip: impl Fn(&str) -> Option<Chip>,
+    ) -> Self {
+        let mut tuning = Self::default();
+        for calibration in calibrations {
+            if calibration.stack == LEFT_OUT {
+                tuning.shared = calibration.kernels;
+            } else if let Some(chip) = chip(&calibration.hardware) {
+                tuning.known.push((chip, calibration));
+            }
+        }
+        tuning
+    }
+
+    /// The same without the calibrations of some devices: what they would take if they had never been
+    /// measured.
+    pub fn without(&self, hardware: &[&str]) -> Self {
+        let known = self.known.iter().filter(|(_, c)| !hardware.contains(&c.hardware.as_str()));
+        Self { known: known.cloned().collect(), shared: self.shared.clone() }
+    }
+
+    /// The same with one calibration more, in the place of another of its device and stack.
+    pub fn with(mut self, chip: Chip, calibration: Calibration) -> Self {
+        let same =
+            |c: &Calibration| c.hardware == calibration.hardware && c.stack == calibration.stack;
+        self.known.retain(|(_, c)| !same(c));
+        self.known.insert(0, (chip, calibration));
+        self
+    }
+
+    /// The same with other parameters that devices share.
+    pub fn sharing(mut self, kernels: Kernels) -> Self {
+        self.shared = kernels;
+        self
+    }
+
+    /// The stacks that some device is calibrated for, sorted.
+    pub fn stacks(&self) -> Vec<&str> {
+        let mut stacks: Vec<&str> = self.known.iter().map(|(_, c)| c.stack.as_str()).collect();
+        stacks.sort_unstable();
+        stacks.dedup();
+        stacks
+    }
+
+    /// The parameters of a kind of kernel on a chip: its own where it is calibrated for the stack, else
+    /// the mean of the logarithms of others', each the less the further its chip and stack are (A146).
+    pub fn get(&self, chip: &Chip, wanted: Wanted<'_>) -> Tuned {
+        let own = self.known.iter().find(|(_, c)| {
+            c.hardware == wanted.hardware && (wanted.stack.is_empty() || c.stack == wanted.stack)
+        });
+        if let Some((fitted, c)) = own.and_then(|(_, c)| Some((fitted(c, wanted)?, c))) {
+            return Tuned {
+                values: fitted.values.clone(),
+                interval: fitted.interval,
+                basis: Basis::Calibrated,
+                origin: format!("{} under {}", c.hardware, c.stack),
+            };
+        }
+        self.kin(chip, wanted).unwrap_or_else(|| Tuned {
+            values: wanted.kind.parameters().iter().map(|p| p.start).collect(),
+            interval: UNKNOWN,
+            basis: Basis::Assumed,
+            origin: "no calibration".to_owned(),
+        })
+    }
+
+    fn kin(&self, chip: &Chip, wanted: Wanted<'_>) -> Option<Tuned> {
+        let mut found: Vec<(f64, &Fitted, String)> = vec![];
+        for (other, calibration) in &self.known {
+            let Some(fitted) = fitted(calibration, wanted) else { continue };
+            let foreign = !wanted.stack.is_empty() && calibration.stack != wanted.stack;
+            let distance = chip.distance(other) + if foreign { OTHER_STACK } else { 0.0 };
+            let name = format!("{} under {}", calibration.hardware, calibration.stack);
+            found.push(((-distance / REACH).exp(), fitted, name));
+        }
+        let shared = self.shared.get(&(wanted.kind, wanted.format.to_owned()));
+        if let Some(shared) = shared {
+            found.push(((-SHARED / REACH).exp(), shared, "all devices together".to_owned()));
+        }
+        let count = wanted.kind.parameters().len();
+        let values = (0..count).map(|i| {
+            let identified = found.iter().filter(|(_, f, _)| f.errors[i].is_some());
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for (weight, fitted, _) in identified {
+                sum += weight * fitted.values[i].ln();
+                weights += weight;
+            }
+            let start = wanted.kind.parameters()[i].start;
+            if weights > 0.0 { (sum / weights).exp() } else { start }
+        });
+        let values = values.collect();
+        let nearest = found.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
+        Some(Tuned {
+            values,
+            interval: shared.map_or(UNKNOWN, |f| f.interval),
+            basis: Basis::Derived,
+            origin: format!("{} calibrations, most of {}", found.len(), nearest.2),
+        })
+    }
+}
+
+/// The parameters of a format; of 16-bit floats for a format that was never measured.
+fn fitted<'a>(calibration: &'a Calibration, wanted: Wanted<'_>) -> Option<&'a Fitted> {
+    calibration.kernels.get(&(wanted.kind, wanted.format.to_owned()))
+}

@@ -1,0 +1,217 @@
+//! Laws that hold for every kernel on every chip.
+
+use super::{AllReduce, Chip, Decode, Kind, Mapped, Matmul, Operand, Prefill, Stream};
+use crate::hardware::{Fidelity, Machine, bundled, load};
+use proptest::prelude::*;
+
+fn chip(id: &str) -> Chip {
+    let hardware = load(id, &bundled::source).expect("bundled");
+    Chip::new(&Machine::compile(&hardware, Fidelity::Realistic)).expect("all figures")
+}
+
+const IDS: &[&str] =
+    &["a100-sxm-80gb", "h100-sxm", "gb200", "rtx4090", "l40s", "mi300x", "a40", "b300-sxm"];
+
+fn chips() -> impl Strategy<Value = Chip> {
+    prop::sample::select(IDS).prop_map(chip)
+}
+
+/// A change of a chip by a factor.
+type Edit = fn(&mut Chip, f64);
+
+/// A kernel of any kind.
+#[derive(Debug, Clone)]
+enum Kernel {
+    Matmul(Matmul),
+    Prefill(Prefill),
+    Decode(Decode),
+    Stream(Stream),
+}
+
+impl Kernel {
+    fn map(&self, chip: &Chip, p: &[f64]) -> Mapped {
+        match self {
+            Self::Matmul(k) => k.map(chip, p),
+            Self::Prefill(k) => k.map(chip, p),
+            Self::Decode(k) => k.map(chip, p),
+            Self::Stream(k) => k.map(chip, p),
+        }
+    }
+
+    fn parameters(&self) -> Vec<f64> {
+        let kind = match self {
+            Self::Matmul(_) => Kind::Matmul,
+            Self::Prefill(_) => Kind::Prefill,
+            Self::Decode(_) => Kind::Decode,
+            Self::Stream(_) => Kind::Stream,
+        };
+        kind.parameters().iter().map(|p| p.start).collect()
+    }
+
+    /// Matrix operations, peak, all bytes.
+    fn demand(&self) -> (f64, f64, f64) {
+        match self {
+            Self::Matmul(k) => (k.flops(), k.peak, k.total_bytes()),
+            Self::Prefill(k) => (k.flops(), k.peak, k.bytes()),
+            Self::Decode(k) => (0.0, 1.0, k.bytes()),
+            Self::Stream(k) => (0.0, 1.0, k.bytes),
+        }
+    }
+}
+
+fn matmuls() -> impl Strategy<Value = Kernel> {
+    let sizes = (1..9000u32, 64..20_000u32, 64..20_000u32);
+    let sets = prop::sample::select(&[1e3, 2e7, 6e7, f64::INFINITY][..]);
+    (sizes, sets, prop::sample::select(&[0.5, 1.0, 2.0][..])).prop_map(|((m, n, k), set, bytes)| {
+        let [m, n, k] = [m, n, k].map(f64::from);
+        let (a, b) = (Operand { bytes: 2.0, set }, Operand { bytes, set });
+        Kernel::Matmul(Matmul { groups: 1.0, m, n, k, a, b, out: 2.0, peak: 3e14 })
+    })
+}
+
+fn attentions() -> impl Strategy<Value = Kernel> {
+    let sizes = (1..65u32, 1..4097u32, 0..8193u32);
+    let heads = (0..4u32, 1..17u32, prop::sample::select(&[64u32, 128, 256][..]));
+    (sizes, heads, any::<bool>()).prop_map(|((batch, queries, past), (group, kv, d), prompt)| {
+        let [batch, queries, past, kv_heads, head_dim] =
+            [batch, queries, past, kv, d].map(f64::from);
+        let heads = kv_heads * f64::from(1 << group);
+        let (element, kv_element, beside) = (2.0, 2.0, 0.0);
+        if prompt {
+            let keys = past + queries;
+            let (peak, before) = (3e14, 0.0);
+            return Kernel::Prefill(Prefill {
+                batch,
+                queries,
+                keys,
+                heads,
+                kv_heads,
+                head_dim,
+                element,
+                kv_element,
+                peak,
+                beside,
+                before,
+                causal: true,
+            });
+        }
+        Kernel::Decode(Decode {
+            batch,
+            queries: 1.0,
+            keys: past + 1.0,
+            heads,
+            kv_heads,
+            head_dim,
+            element,
+            kv_element,
+            beside,
+        })
+    })
+}
+
+fn kernels() -> impl Strategy<Value = Kernel> {
+    let streams = (1.0..1e9f64).prop_map(|bytes| Kernel::Stream(Stream { bytes, set: bytes }));
+    prop_oneof![matmuls(), attentions(), streams]
+}
+
+/// Slower by more than rounding.
+fn slower(a: &Mapped, b: &Mapped) -> bool {
+    a.seconds > b.seconds * (1.0 + 1e-9)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn nothing_is_faster_than_the_device(kernel in kernels(), chip in chips(), eager in 0.5..1.0f64) {
+        let mut p = kernel.parameters();
+        p.iter_mut().for_each(|p| *p *= eager);
+        let mapped = kernel.map(&chip, &p);
+        let (flops, peak, bytes) = kernel.demand();
+        let missed = bytes * (1.0 - mapped.resident) / chip.dram;
+        prop_assert!(mapped.seconds.is_finite());
+        prop_assert!(mapped.seconds >= flops / peak * (1.0 - 1e-9));
+        prop_assert!(mapped.seconds >= missed * (1.0 - 1e-6), "{mapped:?} {missed}");
+    }
+
+    #[test]
+    fn more_of_anything_is_never_slower(kernel in kernels(), chip in chips(), more in 1.0..4.0f64) {
+        let p = kernel.parameters();
+        let now = kernel.map(&chip, &p);
+        let edits: [(&str, Edit); 4] = [
+            ("dram", |c, k| c.dram *= k),
+            ("cache bandwidth", |c, k| c.cache_bandwidth *= k),
+            ("cache", |c, k| c.cache *= k),
+            ("shared", |c, k| c.shared *= k),
+        ];
+        for (what, edit) in edits {
+            let mut better = chip.clone();
+            edit(&mut better, more);
+            prop_assert!(!slower(&kernel.map(&better, &p), &now), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_higher_peak_and_better_kernels_are_never_slower(kernel in kernels(), chip in chips()) {
+        let p = kernel.parameters();
+        let now = kernel.map(&chip, &p);
+        let faster = match kernel.clone() {
+            Kernel::Matmul(k) => Kernel::Matmul(Matmul { peak: 2.0 * k.peak, ..k }),
+            Kernel::Prefill(k) => Kernel::Prefill(Prefill { peak: 2.0 * k.peak, ..k }),
+            other => other,
+        };
+        prop_assert!(!slower(&faster.map(&chip, &p), &now));
+    }
+}
+
+#[test]
+fn sums_over_devices_grow_with_bytes_and_devices() {
+    let chip = chip("h100-sxm");
+    let p: Vec<f64> = Kind::AllReduce.parameters().iter().map(|p| p.start).collect();
+    let time = |devices, bytes| AllReduce { devices, bytes }.map(&chip, &p).seconds;
+    let sizes: Vec<f64> = (8..30).map(|i| f64::from(1 << i)).collect();
+    for pair in sizes.windows(2) {
+        assert!(time(8.0, pair[0]) <= time(8.0, pair[1]));
+        assert!(time(2.0, pair[0]) < time(8.0, pair[0]));
+    }
+    assert!(time(8.0, 1e9) > 2.0 * 7.0 / 8.0 * 1e9 / chip.link);
+}
+
+#[test]
+fn what_an_architect_changes_moves_the_mapping_as_physics_says() {
+    let chip = chip("h100-sxm");
+    let p: Vec<f64> = Kind::Matmul.parameters().iter().map(|p| p.start).collect();
+    let cold = |bytes| Operand { bytes, set: f64::INFINITY };
+    let shape = |m, n, k| Matmul {
+        groups: 1.0,
+        m,
+        n,
+        k,
+        a: cold(2.0),
+        b: cold(2.0),
+        out: 2.0,
+        peak: 989.4e12,
+    };
+    let large = shape(4096.0, 4096.0, 4096.0);
+    let now = large.map(&chip, &p);
+    // Half the on-chip memory: a smaller tile, and no faster.
+    let small = Chip { shared: chip.shared / 8.0, ..chip.clone() };
+    let then = large.map(&small, &p);
+    assert!(then.tile.0 * then.tile.1 < now.tile.0 * now.tile.1, "{now:?} {then:?}");
+    assert!(then.seconds > now.seconds);
+    // Twice the units at the same peak: other waves.
+    let many = Chip { units: 2.0 * chip.units, ..chip.clone() };
+    assert_ne!(large.map(&many, &p).waves, now.waves);
+    // A long sum over few tiles is split.
+    assert!(shape(16.0, 512.0, 16_384.0).map(&chip, &p).split > 1.0);
+    assert_eq!(now.split, 1.0);
+    // A cache that holds the weights feeds them faster than DRAM.
+    let warm = Matmul {
+        a: Operand { bytes: 2.0, set: 4e7 },
+        b: Operand { bytes: 2.0, set: 4e7 },
+        ..shape(1.0, 4096.0, 4096.0)
+    };
+    let halved = Chip { cache: chip.cache / 2.0, ..chip.clone() };
+    assert_eq!((warm.map(&chip, &p).resident, warm.map(&halved, &p).resident), (1.0, 0.0));
+    assert!(warm.map(&halved, &p).seconds > warm.map(&chip, &p).seconds);
+}
