@@ -4,7 +4,7 @@ use super::case::{Attention, Case, Method, Storage};
 use super::protocol::Protocol;
 use crate::diagnostic::{Diagnostic, Place, clip};
 use crate::units::Seconds;
-use csv::{Reader, StringRecord};
+use csv::StringRecord;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -117,7 +117,7 @@ pub fn read(op: &str, file: &str, text: &str) -> Result<Measured, Diagnostic> {
         Measured { op: op.to_owned(), file: file.to_owned(), rows: vec![], warnings: vec![] };
     let mut skipped: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
     let lines: Vec<&str> = text.lines().collect();
-    for record in records(&mut reader) {
+    for record in reader.records() {
         let record = record.map_err(|e| malformed(file, &e))?;
         let line = record.position().map_or(0, csv::Position::line);
         let text = line.checked_sub(1).and_then(|l| lines.get(l as usize)).copied().unwrap_or("");
@@ -143,10 +143,6 @@ pub fn read(op: &str, file: &str, text: &str) -> Result<Measured, Diagnostic> {
         table.warnings.push(warn(("repeat an earlier row's shape: all count", repeated)));
     }
     Ok(table)
-}
-
-fn records(reader: &mut Reader<&[u8]>) -> impl Iterator<Item = csv::Result<StringRecord>> {
-    reader.records()
 }
 
 fn malformed(file: &str, error: &csv::Error) -> Diagnostic {

@@ -6,7 +6,7 @@ use super::error::Error;
 use super::files;
 use super::parallel::ParallelArgs;
 use crate::cost::speculative::Speculated;
-use crate::cost::{Estimator, Memory, Request};
+use crate::cost::{Estimator, Memory, Request, Silicon};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::graph::shard::Parallel;
@@ -124,6 +124,8 @@ pub struct Case {
     pub options: BuildOptions,
     pub allow_oom: bool,
     pub speculated: Option<Speculated>,
+    /// What kernels are mapped with; `None` where they take the roofline's time.
+    pub silicon: Option<Silicon>,
 }
 
 impl ModelArgs {
@@ -213,6 +215,7 @@ impl CaseArgs {
             options: self.model.options(),
             allow_oom,
             speculated: None,
+            silicon: None,
         })
     }
 
@@ -260,7 +263,11 @@ impl Case {
 
     /// The plan bound to the machine.
     pub fn estimator(&self) -> Result<Estimator<'_>, Error> {
-        Ok(Estimator::new(&self.plan, &self.machine)?)
+        let estimator = Estimator::new(&self.plan, &self.machine)?;
+        Ok(match &self.silicon {
+            Some(silicon) => estimator.on(silicon),
+            None => estimator,
+        })
     }
 }
 

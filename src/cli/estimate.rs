@@ -3,6 +3,7 @@
 use super::case::{Case, CaseArgs};
 use super::deploy::{DeployArgs, Search};
 use super::error::Error;
+use super::fidelity::FidelityArgs;
 use super::files;
 use super::speculate::{self, SpeculateArgs};
 use super::surface;
@@ -26,6 +27,8 @@ pub struct EstimateArgs {
     speculate: SpeculateArgs,
     #[command(flatten)]
     deploy: DeployArgs,
+    #[command(flatten)]
+    fidelity: FidelityArgs,
     /// API price to compare with, $ per 1000 input and output tokens: 0.03,0.06
     #[arg(long, value_parser = api_price, value_name = "IN,OUT")]
     api_price: Option<ApiPrice>,
@@ -54,6 +57,13 @@ pub fn run(args: &EstimateArgs) -> Result<(), Error> {
         return Err(Diagnostic::new(message).hint("give --prompt and --output").into());
     }
     case.speculated = args.speculate.load(&case, &args.case.model.options())?;
+    case.silicon = args.fidelity.silicon(&case)?;
+    if let (Some(_), Some(_)) = (&case.silicon, &search) {
+        let message = "--devices searches plans by the roofline's times";
+        return Err(Diagnostic::new(message)
+            .hint("give a plan, such as --tp 8, with --fidelity mapped")
+            .into());
+    }
     let (report, mut context) = evaluate(&case)?;
     context.api = args.api_price.and_then(|p| p.compare(&case.request, &context.economics));
     let surface = surface::write(&args.speculate.surface, &case, &context)?;
@@ -200,9 +210,11 @@ fn table(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> Str
 /// What was asked, in one line.
 pub fn heading(case: &Case) -> String {
     let what = describe(&case.request);
-    let fidelity = match case.machine.fidelity {
-        crate::hardware::Fidelity::Ideal => " (ideal: efficiencies 1, overheads 0)",
-        crate::hardware::Fidelity::Realistic => "",
+    let fidelity = match (case.machine.fidelity, &case.silicon) {
+        (crate::hardware::Fidelity::Ideal, _) => " (ideal: efficiencies 1, overheads 0)".to_owned(),
+        (_, Some(silicon)) if silicon.stack.is_empty() => " (mapped kernels)".to_owned(),
+        (_, Some(silicon)) => format!(" (mapped kernels of {})", silicon.stack),
+        _ => String::new(),
     };
     let (model, devices) = (&case.architecture.name, case.devices());
     format!("{model}, {}, on {devices}: {what}{fidelity}\n", case.plan.scheme.name())
@@ -222,6 +234,12 @@ fn time_rows(case: &Case, report: &CostReport, context: &EstimateContext<'_>) ->
     let bound = |b: Option<crate::cost::Bound>| {
         b.map_or(String::new(), |b| format!("mostly {}-bound", b.name(context.slowest_level)))
     };
+    let ranges = summary.ranges.unwrap_or_default();
+    // Of the kernels' times, what 80 % of measurements lie between.
+    let within = |remark: String, range: Option<[Seconds; 2]>| match range {
+        Some([low, high]) => format!("{remark}; 80 %: {low} to {high}"),
+        None => remark,
+    };
     let mut rows = vec![];
     if let Some(encode) = summary.encode {
         rows.push(line("encode", encode, "once a request"));
@@ -229,11 +247,11 @@ fn time_rows(case: &Case, report: &CostReport, context: &EstimateContext<'_>) ->
     if let Some(prefill) = summary.prefill {
         let name =
             if summary.encode.is_some() { "TTFT (encode + prefill)" } else { "TTFT (prefill)" };
-        rows.push(line(name, prefill, bound(summary.prefill_bound)));
+        rows.push(line(name, prefill, within(bound(summary.prefill_bound), ranges.prefill)));
     }
     if let Some(step) = summary.decode_step {
         let batch = case.request.batch() as f64;
-        rows.push(line("TPOT", step, bound(summary.decode_bound)));
+        rows.push(line("TPOT", step, within(bound(summary.decode_bound), ranges.decode_step)));
         rows.push(line("decode", format!("{:.1} tok/s", batch / step.get()), "batch / TPOT"));
     }
     rows.extend(pipeline_row(case, report));

@@ -86,7 +86,7 @@ impl MeasuredArgs {
 
     /// The bundled calibrations with those that were given before them.
     pub fn tuning(&self) -> Result<Tuning, Error> {
-        let mut tuning = Tuning::new(calibration::bundled::all()?, |id| device(id).ok()?.chip.ok());
+        let mut tuning = bundled_tuning()?;
         for file in &self.calibration {
             let calibration = Calibration::parse(&files::read(file)?)?;
             let chip = self.calibrated(&calibration.hardware)?.chip.map_err(not_mapped)?;
@@ -105,6 +105,11 @@ impl MeasuredArgs {
         }
         device(id)
     }
+}
+
+/// The bundled calibrations.
+pub fn bundled_tuning() -> Result<Tuning, Error> {
+    Ok(Tuning::new(calibration::bundled::all()?, |id| device(id).ok()?.chip.ok()))
 }
 
 /// A device by id or path.

@@ -14,6 +14,7 @@ mod dump;
 mod error;
 mod estimate;
 mod explain;
+mod fidelity;
 mod files;
 mod given;
 mod golden;
@@ -59,7 +60,7 @@ enum Command {
     /// Price scenarios on devices: CSV, rooflines, an index page
     Sweep(sweep::SweepArgs),
     /// Price one request on one device
-    Estimate(estimate::EstimateArgs),
+    Estimate(Box<estimate::EstimateArgs>),
     /// Compare a distilled student with its teacher at equal service
     Distill(distill::DistillArgs),
     /// Show where the time goes, operator by operator

@@ -4,6 +4,7 @@ use super::bound::{Bound, BoundSet, Resource};
 use super::exchange::{ExchangeTime, NoLink, Peers};
 use super::host::{HostTime, NoHost};
 use super::kernel::KernelCost;
+use super::mapped::{Parameters, Silicon};
 use crate::hardware::{Engine, EngineClass, LinkRate, Machine, MissingEngine, OriginId, Rate};
 use crate::mapping::{Plan, PlanKernel, PlanNode};
 use crate::op::{MeshAxis, Op, Pattern, Work};
@@ -33,7 +34,9 @@ pub struct Estimator<'a> {
     /// Seconds per matrix operation, node by node, and whether the vector engine runs it.
     matrix: Vec<(f64, bool)>,
     /// The exchanges among the nodes, node by node; empty where there are none.
-    exchanges: Vec<Option<ExchangeTime>>,
+    pub(super) exchanges: Vec<Option<ExchangeTime>>,
+    /// What kernels are mapped with; `None` where they take the roofline's time.
+    pub(super) parameters: Option<Parameters>,
     /// The host link, where something lies in host memory.
     host: Option<HostTime>,
     /// Seconds per vector and per special operation; 0 where the rate is not modelled (A17).
@@ -76,6 +79,7 @@ impl<'a> Estimator<'a> {
             machine,
             matrix: runs.iter().map(per_op).collect(),
             exchanges: exchanges(plan, machine)?,
+            parameters: None,
             host: plan.placement.offload.any().then(|| HostTime::new(machine)).transpose()?,
             vector: inverse(&machine.vector),
             special: inverse(&machine.special),
@@ -84,6 +88,17 @@ impl<'a> Estimator<'a> {
             launch: machine.kernel_launch.value.get(),
             engines: in_use(plan, &runs),
         })
+    }
+
+    /// The same with kernels mapped onto a device's units, caches and DRAM under a software stack.
+    #[must_use]
+    pub fn on(self, silicon: &Silicon) -> Self {
+        Self { parameters: Some(Parameters::new(silicon)), ..self }
+    }
+
+    /// Peak of the matrix engine that runs a node, operations per second.
+    pub(super) fn engine_peak(&self, node: &PlanNode) -> Option<f64> {
+        engine(self.machine, node).ok().map(|e| e.rate.peak.get())
     }
 
     /// The inputs behind a bound: basis and origin of each.
@@ -107,10 +122,15 @@ impl<'a> Estimator<'a> {
     }
 
     /// The weakest basis among the inputs that the times of a request depend on: the rates that
-    /// bound a kernel of it, and the launch, which every kernel pays.
+    /// bound a kernel of it, and the launch, which every kernel pays; that of the calibrations where kernels
+    /// are mapped.
     pub fn basis(&self, bounds: BoundSet) -> Basis {
         let used = Bound::ALL.into_iter().filter(|b| bounds.contains(*b) || *b == Bound::Overhead);
-        used.flat_map(|b| self.inputs(b)).map(|(b, _)| b).max().unwrap_or(Basis::Datasheet)
+        let inputs = used.flat_map(|b| self.inputs(b)).map(|(b, _)| b);
+        match &self.parameters {
+            Some(parameters) => parameters.basis(),
+            None => inputs.max().unwrap_or(Basis::Datasheet),
+        }
     }
 
     /// [`Self::basis`] with the inputs that cause it.
@@ -123,6 +143,9 @@ impl<'a> Estimator<'a> {
             if !because.contains(path) {
                 because.push(path.clone());
             }
+        }
+        if let Some(parameters) = &self.parameters {
+            because = parameters.origins();
         }
         Provenance { basis, because }
     }
@@ -148,6 +171,9 @@ impl<'a> Estimator<'a> {
 
     /// Named fallbacks in use, those of the links in use included.
     pub fn fallbacks(&self) -> Vec<String> {
+        if let Some(parameters) = &self.parameters {
+            return parameters.fallbacks().to_vec();
+        }
         let links: BTreeSet<&String> =
             self.exchanges.iter().flatten().flat_map(|e| &e.fallbacks).collect();
         let host = self.host.iter().filter_map(|h| h.fallback.as_ref());

@@ -3,6 +3,7 @@
 use super::bound::{Bound, BoundSet};
 use super::estimator::Estimator;
 use super::kernel::KernelCost;
+use super::mapped::Timed;
 use super::request::{DecodeSpan, Request, RequestError, Steps};
 use super::span;
 use crate::graph::shard::Parallel;
@@ -50,6 +51,17 @@ pub struct Summary {
     pub decode_bound: Option<Bound>,
     /// Everything that bounds some kernel: the inputs that the times depend on.
     pub bounds: BoundSet,
+    /// What 80 % of measurements lie between, where kernels are mapped.
+    pub ranges: Option<Ranges>,
+}
+
+/// Low and high times that 80 % of measurements of the kernels lie between, as if all kernels erred alike.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Ranges {
+    /// Of the time to the first token.
+    pub prefill: Option<[Seconds; 2]>,
+    /// Of the mean decode step.
+    pub decode_step: Option<[Seconds; 2]>,
 }
 
 /// Seconds of each stage of a pipeline.
@@ -65,13 +77,24 @@ pub(super) struct PhaseTime {
     pub(super) together: f64,
     pub(super) most: Bound,
     pub(super) seen: BoundSet,
+    /// Factors of the time that 80 % of measurements lie between.
+    pub(super) factors: [f64; 2],
 }
 
 impl PhaseTime {
+    /// The low and the high time.
+    fn range(&self) -> [Seconds; 2] {
+        self.factors.map(|factor| Seconds::new(self.time * factor))
+    }
+
     /// This step and another behind it; most of their time goes where the longer one's does.
     fn before(&self, next: Self) -> Self {
         let most = if self.time > next.time { self.most } else { next.most };
-        Self { time: self.time + next.time, most, seen: self.seen.union(next.seen), ..next }
+        let time = self.time + next.time;
+        let factors = std::array::from_fn(|i| {
+            (self.time * self.factors[i] + next.time * next.factors[i]) / time
+        });
+        Self { time, most, seen: self.seen.union(next.seen), factors, ..next }
     }
 
     /// The time until so many micro-batches have passed all stages.
@@ -124,6 +147,10 @@ impl Estimator<'_> {
             prefill_bound: prefill_time.as_ref().map(|p| p.most),
             decode_bound: decode_time.as_ref().map(|p| p.most),
             bounds: seen(&prefill_time).union(seen(&decode_time)),
+            ranges: self.parameters.as_ref().map(|_| Ranges {
+                prefill: prefill_time.as_ref().map(PhaseTime::range),
+                decode_step: decode_time.as_ref().map(PhaseTime::range),
+            }),
         })
     }
 
@@ -140,7 +167,7 @@ impl Estimator<'_> {
     pub(super) fn step_time(&self, phase: Phase, step: &Step) -> PhaseTime {
         self.total(phase, |kernel| {
             let cost = self.kernel(kernel, step);
-            (self.time(&cost), self.bound(&cost))
+            (self.timed(kernel, step, &cost), self.bound(&cost))
         })
     }
 
@@ -153,7 +180,7 @@ impl Estimator<'_> {
                 let (mean, time) = self.span_mean(kernel, span);
                 (time, self.bound(&mean))
             } else {
-                (self.time(&cost), self.bound(&cost))
+                (self.timed(kernel, &first, &cost), self.bound(&cost))
             }
         })
     }
@@ -175,7 +202,7 @@ impl Estimator<'_> {
     }
 
     /// Mean demand of a kernel over a span, and the mean of its time.
-    pub(super) fn span_mean(&self, kernel: &PlanKernel, span: &DecodeSpan) -> (KernelCost, f64) {
+    pub(super) fn span_mean(&self, kernel: &PlanKernel, span: &DecodeSpan) -> (KernelCost, Timed) {
         self.mean(kernel, span, &self.plan.windows, |context| span.step(context))
     }
 
@@ -186,28 +213,46 @@ impl Estimator<'_> {
         span: &DecodeSpan,
         cuts: &[u64],
         step: impl Fn(u64) -> Step,
-    ) -> (KernelCost, f64) {
+    ) -> (KernelCost, Timed) {
         let mut mean = KernelCost::default();
         let mut longest = 0.0;
+        let mut mapped = Timed::certain(0.0);
         for piece in span::pieces(span.first..=span.last, cuts) {
             let first = self.kernel(kernel, &step(*piece.start()));
             let last = self.kernel(kernel, &step(*piece.end()));
             let steps = (piece.end() - piece.start() + 1) as f64;
             mean = mean + (first + last) * (steps / 2.0);
-            longest += span::sum_of_longest(&first, &last, piece);
+            if self.parameters.is_some() {
+                // Simpson's rule: times of mapped kernels are close to lines over a piece.
+                let middle = step(piece.start() + (piece.end() - piece.start()) / 2);
+                let between = self.kernel(kernel, &middle);
+                let ends = (step(*piece.start()), step(*piece.end()));
+                mapped = mapped.add(self.timed(kernel, &ends.0, &first), steps / 6.0);
+                mapped = mapped.add(self.timed(kernel, &middle, &between), steps * 4.0 / 6.0);
+                mapped = mapped.add(self.timed(kernel, &ends.1, &last), steps / 6.0);
+            } else {
+                longest += span::sum_of_longest(&first, &last, piece);
+            }
         }
         let steps = span.steps() as f64;
-        (mean * (1.0 / steps), longest / steps + self.launch)
+        let time = match self.parameters {
+            Some(_) => Timed::certain(0.0).add(mapped, 1.0 / steps),
+            None => Timed::certain(longest / steps + self.launch),
+        };
+        (mean * (1.0 / steps), time)
     }
 
-    fn total(&self, phase: Phase, cost: impl Fn(&PlanKernel) -> (f64, Bound)) -> PhaseTime {
+    fn total(&self, phase: Phase, cost: impl Fn(&PlanKernel) -> (Timed, Bound)) -> PhaseTime {
         let mut by_bound = [0.0; Bound::ALL.len()];
         let mut stages = Stages::from_elem(0.0, self.plan.parallel.pipeline as usize);
         let mut together = stages.clone();
         let mut seen = BoundSet::default();
+        let mut all = Timed::certain(0.0);
         for kernel in self.plan.kernels.iter().filter(|k| k.phases.contains(phase)) {
-            let (time, bound) = cost(kernel);
-            let time = time * kernel.count as f64;
+            let (timed, bound) = cost(kernel);
+            let count = kernel.count as f64;
+            all = all.add(timed, count);
+            let time = timed.seconds * count;
             by_bound[bound.index()] += time;
             seen.insert(bound);
             let turn = match kernel.turn {
@@ -219,7 +264,9 @@ impl Estimator<'_> {
         let most = (0..by_bound.len()).rev().max_by(|&a, &b| by_bound[a].total_cmp(&by_bound[b]));
         let together = together.into_iter().fold(0.0, f64::max);
         let time = stages.iter().sum::<f64>() + together;
-        PhaseTime { time, stages, together, most: Bound::ALL[most.unwrap_or(0)], seen }
+        let factors =
+            all.range.map(|edge| if all.seconds > 0.0 { edge / all.seconds } else { 1.0 });
+        PhaseTime { time, stages, together, most: Bound::ALL[most.unwrap_or(0)], seen, factors }
     }
 }
 

@@ -5,6 +5,7 @@ use super::capacity::Capacity;
 use super::estimator::Estimator;
 use super::generation::Summary;
 use super::kernel::KernelCost;
+use super::mapped::Timed;
 use super::request::{Request, RequestError, Steps};
 use crate::mapping::PlanKernel;
 use crate::tensor::{Phase, Step};
@@ -30,6 +31,8 @@ pub struct OperatorCost {
     pub hosted: Bytes,
     /// Time.
     pub time: Seconds,
+    /// What 80 % of measurements lie between; the time itself where kernels are not mapped.
+    pub range: [Seconds; 2],
     /// Times of the resources on their own, indexed by [`super::Resource`], and of the launches.
     pub resource_times: [Seconds; Resource::ALL.len()],
     /// Time of the launches.
@@ -85,6 +88,7 @@ impl OperatorCost {
         self.exchanged += other.exchanged;
         self.hosted += other.hosted;
         self.time += other.time;
+        self.range = std::array::from_fn(|i| self.range[i] + other.range[i]);
         self.resource_times =
             std::array::from_fn(|i| self.resource_times[i] + other.resource_times[i]);
         self.launch_time += other.launch_time;
@@ -134,7 +138,7 @@ impl Estimator<'_> {
     pub fn step(&self, phase: Phase, step: &Step) -> PhaseCost {
         self.phase(phase, (1, 1), |kernel| {
             let cost = self.kernel(kernel, step);
-            (cost, self.time(&cost))
+            (cost, self.timed(kernel, step, &cost))
         })
     }
 
@@ -142,7 +146,7 @@ impl Estimator<'_> {
         &self,
         phase: Phase,
         (steps, micro_batches): (u64, u64),
-        cost: impl Fn(&PlanKernel) -> (KernelCost, f64),
+        cost: impl Fn(&PlanKernel) -> (KernelCost, Timed),
     ) -> PhaseCost {
         let mut operators: Vec<OperatorCost> = vec![];
         let kernels = self.plan.kernels.iter().enumerate();
@@ -159,7 +163,8 @@ impl Estimator<'_> {
                 bytes: Bytes::new(all.bytes),
                 exchanged: Bytes::new(all.exchanged),
                 hosted: Bytes::new(all.hosted),
-                time: Seconds::new(time * count),
+                time: Seconds::new(time.seconds * count),
+                range: time.range.map(|edge| Seconds::new(edge * count)),
                 resource_times: all.times.map(Seconds::new),
                 launch_time: Seconds::new(self.launch * count),
                 share: 0.0,

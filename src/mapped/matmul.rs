@@ -131,8 +131,11 @@ impl Matmul {
     }
 
     /// Whether a tile is not mostly padding, its sums fit the registers, and two steps of it fit the
-    /// software-managed memory.
+    /// software-managed memory. The smallest tile is always there.
     fn fits(&self, chip: &Chip, (rows, columns): (f64, f64)) -> bool {
+        if TILES.last() == Some(&(rows, columns)) {
+            return true;
+        }
         let padding = (rows > 16.0 && rows >= 2.0 * self.m) || columns >= 2.0 * self.n;
         let sums = rows * columns <= ACCUMULATORS * chip.cluster.min(2.0);
         !padding && sums && self.stages(chip, (rows, columns)) >= 2.0
@@ -144,7 +147,7 @@ impl Matmul {
     }
 
     fn stages(&self, chip: &Chip, tile: (f64, f64)) -> f64 {
-        (chip.shared / self.operands(tile)).floor().min(STAGES)
+        (chip.shared / self.operands(tile)).floor().clamp(1.0, STAGES)
     }
 
     /// Seconds of one step of a tile: multiplying, or what it is fed, or waiting for it.

@@ -7,7 +7,7 @@ use crate::cost::{
 use crate::graph::shard::Parallel;
 use crate::model::BuildOptions;
 use crate::tensor::Placement;
-use crate::units::Bytes;
+use crate::units::{Bytes, Seconds};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -80,6 +80,8 @@ struct EstimateJson<'a> {
     context: Option<u64>,
     ttft_s: Option<f64>,
     tpot_s: Option<f64>,
+    #[serde(flatten)]
+    ranges: Option<RangesJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     encode_s: Option<f64>,
     prefill_s: Option<f64>,
@@ -103,6 +105,15 @@ struct EstimateJson<'a> {
     fallbacks: &'a [String],
     warnings: &'a [String],
     operators: Vec<OperatorJson<'a>>,
+}
+
+/// What 80 % of measurements lie between, where kernels are mapped.
+#[derive(Debug, Serialize)]
+struct RangesJson {
+    ttft_s_low: Option<f64>,
+    ttft_s_high: Option<f64>,
+    tpot_s_low: Option<f64>,
+    tpot_s_high: Option<f64>,
 }
 
 /// One sequence of the request at the API and on the device.
@@ -226,6 +237,10 @@ struct OperatorJson<'a> {
     host_bytes: f64,
     intensity: Option<f64>,
     time_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_s_low: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_s_high: Option<f64>,
     share: Option<f64>,
     bound: Option<&'a str>,
 }
@@ -279,6 +294,15 @@ pub fn estimate_json(
         context: length,
         ttft_s: shown(prefill),
         tpot_s: shown(step),
+        ranges: summary.ranges.map(|ranges| {
+            let edge = |range: Option<[Seconds; 2]>, i: usize| shown(range.map(|r| r[i].get()));
+            RangesJson {
+                ttft_s_low: edge(ranges.prefill, 0),
+                ttft_s_high: edge(ranges.prefill, 1),
+                tpot_s_low: edge(ranges.decode_step, 0),
+                tpot_s_high: edge(ranges.decode_step, 1),
+            }
+        }),
         encode_s: shown(encode),
         prefill_s: shown(prefill.map(|t| t - encode.unwrap_or(0.0))),
         decode_tok_s: shown(step.map(|t| batch / t)),
@@ -298,7 +322,11 @@ pub fn estimate_json(
         not_modelled: context.not_modelled,
         fallbacks: &context.fallbacks,
         warnings: &context.warnings,
-        operators: report.phases.iter().flat_map(|p| operators(p, context)).collect(),
+        operators: report
+            .phases
+            .iter()
+            .flat_map(|p| operators(p, context, summary.ranges.is_some()))
+            .collect(),
     };
     serde_json::to_string_pretty(&json).map(|text| text + "\n")
 }
@@ -333,6 +361,7 @@ fn memory(report: &CostReport, context: &EstimateContext<'_>) -> MemoryJson {
 fn operators<'a>(
     phase: &'a PhaseCost,
     context: &'a EstimateContext<'_>,
+    mapped: bool,
 ) -> impl Iterator<Item = OperatorJson<'a>> {
     let shown = context.shows_times;
     phase.operators.iter().map(move |o| OperatorJson {
@@ -349,6 +378,8 @@ fn operators<'a>(
         host_bytes: o.hosted.get(),
         intensity: o.intensity().map(|i| i.get()),
         time_s: shown.then_some(o.time.get()),
+        time_s_low: (shown && mapped).then_some(o.range[0].get()),
+        time_s_high: (shown && mapped).then_some(o.range[1].get()),
         share: shown.then_some(o.share),
         bound: shown.then(|| o.bound_name(context.slowest_level)),
     })

@@ -19,6 +19,7 @@ mod kv_sharing;
 mod latent;
 mod laws;
 mod layers;
+mod mapped_estimates;
 mod models;
 mod one_graph;
 #[cfg(feature = "online-tests")]
@@ -37,4 +38,5 @@ mod speculative_sampling;
 mod stretches;
 mod support;
 mod weights_as_needed;
+mod what_ifs;
 mod work_is_metered;

@@ -1,0 +1,151 @@
+//! `cosim estimate --fidelity mapped`: whole models with mapped kernels.
+
+use super::support::Desk;
+use serde_json::Value;
+
+const MAPPED: [&str; 4] = ["--json", "--allow-oom", "--fidelity", "mapped"];
+
+fn estimate(words: &str, more: &[&str]) -> Value {
+    let words = super::support::words(words);
+    Desk::new().json(&[&["estimate"][..], &words, more].concat())
+}
+
+fn number(value: &Value, key: &str) -> f64 {
+    value[key].as_f64().unwrap_or_else(|| panic!("{key} in {value:#}"))
+}
+
+/// Published output tokens per second of TensorRT-LLM 0.9.0 on one device (NVIDIA, docs/source/performance.md,
+/// static batches): model, device, scheme, batch, prompt, output, tokens per second.
+const TRTLLM: &[(&str, &str, &str, u32, u32, u32, f64)] = &[
+    ("gpt-j-6b", "h100-sxm", "fp8-kvfp8", 1024, 128, 128, 25_860.0),
+    ("gpt-j-6b", "h100-sxm", "fp8-kvfp8", 120, 128, 2048, 7350.0),
+    ("gpt-j-6b", "h100-sxm", "fp8-kvfp8", 64, 2048, 128, 2570.0),
+    ("gpt-j-6b", "h100-sxm", "fp8-kvfp8", 64, 2048, 2048, 3212.0),
+    ("llama-2-7b", "h100-sxm", "fp8-kvfp8", 896, 128, 128, 19_854.0),
+    ("llama-2-7b", "h100-sxm", "fp8-kvfp8", 120, 128, 2048, 6944.0),
+    ("llama-2-7b", "h100-sxm", "fp8-kvfp8", 84, 2048, 128, 2163.0),
+    ("llama-2-7b", "h100-sxm", "fp8-kvfp8", 56, 2048, 2048, 2826.0),
+    ("gpt-j-6b", "a100-sxm-80gb", "16bit", 512, 128, 128, 5876.0),
+    ("gpt-j-6b", "a100-sxm-80gb", "16bit", 32, 128, 2048, 1549.0),
+    ("gpt-j-6b", "a100-sxm-80gb", "16bit", 32, 2048, 128, 545.0),
+    ("gpt-j-6b", "a100-sxm-80gb", "16bit", 32, 2048, 2048, 815.0),
+    ("llama-2-7b", "a100-sxm-80gb", "16bit", 256, 128, 128, 5390.0),
+    ("llama-2-7b", "a100-sxm-80gb", "16bit", 32, 128, 2048, 1484.0),
+    ("llama-2-7b", "a100-sxm-80gb", "16bit", 32, 2048, 128, 533.0),
+    ("llama-2-7b", "a100-sxm-80gb", "16bit", 16, 2048, 2048, 603.0),
+];
+
+#[test]
+fn published_throughputs_come_out_that_no_parameter_was_fitted_to() {
+    let error = |row: &(&str, &str, &str, u32, u32, u32, f64)| {
+        let (model, device, scheme, batch, prompt, output, published) = *row;
+        let words = format!(
+            "--model {model} --hardware {device} --quant {scheme} --batch {batch} --prompt {prompt} --output {output}"
+        );
+        let more = [&MAPPED[..], &["--stack", "trtllm"]].concat();
+        let found = number(&estimate(&words, &more), "throughput_tok_s") / published - 1.0;
+        assert!(found.abs() < 0.2, "{row:?}: {:+.1} %", 100.0 * found);
+        found.abs()
+    };
+    let mean = TRTLLM.iter().map(error).sum::<f64>() / TRTLLM.len() as f64;
+    assert!(mean < 0.10, "{:.1} %", 100.0 * mean);
+}
+
+#[test]
+fn intervals_hold_the_times_and_add_up() {
+    let words = "--model llama-3-8b --hardware h100-sxm --batch 8 --prompt 1155 --output 211";
+    let found = estimate(words, &MAPPED);
+    for time in ["ttft_s", "tpot_s"] {
+        let [low, high] = ["low", "high"].map(|edge| number(&found, &format!("{time}_{edge}")));
+        assert!(low < number(&found, time) && number(&found, time) < high, "{found:#}");
+    }
+    let operators = found["operators"].as_array().expect("a list");
+    let sum = |phase: &str, key: &str| -> f64 {
+        operators.iter().filter(|o| o["phase"] == phase).map(|o| number(o, key)).sum()
+    };
+    let near = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-9, "{a} {b}");
+    near(sum("prefill", "time_s"), number(&found, "ttft_s"));
+    near(sum("decode", "time_s"), number(&found, "tpot_s"));
+    near(sum("decode", "time_s_low"), number(&found, "tpot_s_low"));
+    near(sum("prefill", "time_s_high"), number(&found, "ttft_s_high"));
+    let plain = estimate(words, &["--json"]);
+    assert!(plain.get("ttft_s_low").is_none() && plain["operators"][0].get("time_s_low").is_none());
+}
+
+#[test]
+fn mapped_kernels_are_never_faster_than_the_roofline_s_bound() {
+    let cases = [
+        "--model llama-3-8b --hardware h100-sxm --batch 1 --phase decode --context 2048",
+        "--model llama-3-8b --hardware a100-sxm-80gb --batch 64 --phase prefill --context 512",
+        "--model mixtral-8x7b --hardware h100-sxm --batch 16 --phase decode --context 1024",
+        "--model whisper-large-v3 --hardware rtx4090 --batch 4 --phase decode --context 64",
+        "--model llama-3-70b --hardware h100-sxm --tp 8 --batch 16 --phase decode --context 4096",
+        "--model deepseek-v2-lite --hardware h100-sxm --batch 8 --phase prefill --context 1024",
+        "--model gemma-2-9b --hardware gb200 --quant fp8 --batch 8 --phase prefill --context 8192",
+    ];
+    for case in cases {
+        let ideal = estimate(case, &["--json", "--allow-oom", "--ideal"]);
+        let mapped = estimate(case, &MAPPED);
+        let time = |e: &Value| e["tpot_s"].as_f64().or(e["ttft_s"].as_f64()).expect("a time");
+        // Weights, cache and activations that the second-level cache may hold aside.
+        assert!(time(&mapped) > 0.9 * time(&ideal), "{case}: {} {}", time(&mapped), time(&ideal));
+        assert!(time(&mapped) < 60.0 * time(&ideal), "{case}: {} {}", time(&mapped), time(&ideal));
+    }
+}
+
+#[test]
+fn the_mean_of_a_span_is_the_mean_of_its_steps() {
+    let at = |what: &str| {
+        let words = format!("--model llama-3-8b --hardware h100-sxm --batch 16 {what}");
+        number(&estimate(&words, &MAPPED), "tpot_s")
+    };
+    let contexts = (1001..=1400).step_by(57);
+    let steps: Vec<f64> = contexts.map(|c| at(&format!("--phase decode --context {c}"))).collect();
+    let mean = steps.iter().sum::<f64>() / steps.len() as f64;
+    let span = at("--prompt 1000 --output 401");
+    assert!((span / mean - 1.0).abs() < 0.02, "{span} {mean}");
+}
+
+#[test]
+fn a_device_says_what_its_times_are_known_from() {
+    let words = |device: &str| {
+        format!("--model llama-3-8b --hardware {device} --batch 1 --phase decode --context 512")
+    };
+    let own = estimate(&words("h100-sxm"), &[&MAPPED[..], &["--stack", "trtllm"]].concat());
+    assert_eq!(own["basis"], "calibrated");
+    assert_eq!(own["basis_inputs"][0], "calibration: h100-sxm under trtllm");
+    let kin = estimate(&words("h200-sxm"), &MAPPED);
+    assert_eq!(kin["basis"], "derived");
+    let origin = kin["basis_inputs"][0].as_str().expect("text");
+    assert!(origin.contains("h100-sxm under trtllm"), "{origin}");
+    let width = |e: &Value| number(e, "tpot_s_high") / number(e, "tpot_s_low");
+    assert!(width(&kin) > width(&own), "a device that was never measured is less certain");
+    let wide = estimate(&words("rtx4090"), &MAPPED);
+    assert!(wide["fallbacks"][0].as_str().expect("text").contains("47.4 B per clock"), "{wide:#}");
+}
+
+#[test]
+fn what_mapped_kernels_do_not_price_is_refused() {
+    let desk = Desk::new();
+    let base = "estimate --model llama-3-8b --hardware h100-sxm --batch 1 --prompt 8 --output 8";
+    desk.refuses(
+        &format!("{base} --stack trtllm"),
+        "--stack and --calibration are of mapped kernels",
+    );
+    desk.refuses(&format!("{base} --fidelity mapped --stack trt"), "unknown stack `trt`");
+    desk.refuses(&format!("{base} --fidelity mapped --ideal"), "--ideal is a roofline");
+    desk.refuses(&format!("{base} --fidelity mappd"), "possible values: roofline, mapped");
+    desk.refuses(
+        &format!("{base} --fidelity mapped --devices 8 --optimize latency"),
+        "--devices searches plans",
+    );
+    let tpu = base.replace("h100-sxm", "tpu-v5e");
+    desk.refuses(&format!("{tpu} --fidelity mapped"), "which mapping kernels needs");
+    let draft = format!("{base} --fidelity mapped --draft llama-3-8b --gamma 4 --acceptance 0.8");
+    desk.refuses(&draft, "mapped kernels do not price speculative decoding");
+    desk.write(
+        "a40.yaml",
+        cosim::mapped::calibration::bundled::all().expect("check")[1].to_yaml().as_bytes(),
+    );
+    desk.refuses(&format!("{base} --fidelity mapped --calibration a40.yaml"), "not of h100-sxm");
+}
