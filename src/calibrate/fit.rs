@@ -107,16 +107,8 @@ pub fn fit_all(
         let outcome = fit(&with, &group);
         if let (Ok(outcome), Kind::Stream) = (&outcome, group.kind) {
             kernels.insert((group.kind, group.format.clone()), outcome.fitted.clone());
-            tuning = predictor.tuning.clone().with(
-                predictor.chip.clone(),
-                Calibration {
-                    hardware: predictor.hardware.to_owned(),
-                    stack: predictor.stack.to_owned(),
-                    date: String::new(),
-                    data: vec![],
-                    kernels: kernels.clone(),
-                },
-            );
+            let own = Calibration::of(predictor.hardware, predictor.stack, kernels.clone());
+            tuning = predictor.tuning.clone().with(predictor.chip.clone(), own);
         }
         tick(&group);
         outcomes.push((group.kind, group.format.clone(), outcome));

@@ -52,24 +52,8 @@ pub fn leave_one_out(
         let tuning = predictor.tuning.without(&[predictor.hardware]);
         let tuning = tuning.sharing(Kernels::from([(key, shared)]));
         let unseen = Predictor { tuning: &tuning, ..predictor.clone() };
-        let scored: Vec<Scored> = group
-            .rows
-            .iter()
-            .filter_map(|row| {
-                let predicted = unseen.predict(row)?;
-                let measured = row.time.get();
-                Some(Scored {
-                    op: group.kind.name().to_owned(),
-                    device: name.clone(),
-                    dtype: group.format.clone(),
-                    line: row.line,
-                    shape: String::new(),
-                    measured,
-                    predicted: predicted.seconds,
-                    covered: false,
-                })
-            })
-            .collect();
+        let scored: Vec<Scored> =
+            group.rows.iter().filter_map(|row| unseen.scored(group.kind.name(), row)).collect();
         let score = score((group.kind.name(), name, &group.format), &scored)?;
         let ratios = scored.iter().map(|s| s.measured / s.predicted).collect();
         Some(LeftOut { kind: group.kind, format: group.format.clone(), score, ratios })

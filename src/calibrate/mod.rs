@@ -10,6 +10,7 @@ mod protocol;
 mod score;
 mod split;
 mod table;
+mod unseen;
 
 pub use case::{Attention, Case, Storage};
 pub use fit::{FitError, Group, Outcome, fit, fit_all, groups};
@@ -17,6 +18,7 @@ pub use left_out::{LeftOut, leave_one_out, ticks};
 pub use names::hardware_of;
 pub use predict::{Prediction, Predictor, roof};
 pub use protocol::Protocol;
-pub use score::{Score, Scored, score};
+pub use score::{Score, Scored, median, score};
 pub use split::{Half, half};
 pub use table::{Measured, Row, Warning, read};
+pub use unseen::{fitted, unseen};

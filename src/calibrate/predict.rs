@@ -2,11 +2,12 @@
 
 use super::case::{Attention, Case, Method, Storage};
 use super::protocol::Protocol;
+use super::score::Scored;
 use super::table::Row;
 use crate::dtype::Format;
 use crate::mapped::calibration::{Interval, Tuning, Wanted};
 use crate::mapped::{
-    AllReduce, Chip, Decode, Kind, Mapped, Matmul, Operand, Prefill, Stream, Unfused,
+    AllReduce, Attended, Chip, Decode, Kind, Mapped, Matmul, Operand, Prefill, Stream, Unfused,
 };
 use crate::provenance::Basis;
 
@@ -47,6 +48,22 @@ impl Predictor<'_> {
         let mapped = map(self.chip, row, &tuned.values)?;
         let seconds = mapped.seconds + self.beside(row);
         Some(Prediction { seconds, mapped, interval: tuned.interval, basis: tuned.basis })
+    }
+
+    /// A row with its predicted time; `None` as [`Self::predict`].
+    pub fn scored(&self, op: &str, row: &Row) -> Option<Scored> {
+        let prediction = self.predict(row)?;
+        let measured = row.time.get();
+        Some(Scored {
+            op: op.to_owned(),
+            device: row.device.to_string(),
+            dtype: row.dtype.clone(),
+            line: row.line,
+            shape: row.case.words(),
+            measured,
+            predicted: prediction.seconds,
+            covered: prediction.interval.holds(prediction.seconds, measured),
+        })
     }
 
     /// Seconds that a row's time holds beside its kernel.
@@ -127,38 +144,34 @@ fn rotated(a: &Attention) -> f64 {
     elements * (a.heads * a.format.bytes + 2.0 * a.kv_heads * a.kv.bytes)
 }
 
-fn prefill(chip: &Chip, a: &Attention, how: Protocol) -> Option<Prefill> {
-    // Kernels multiply in the cache's format where units multicast, else in the queries'.
-    let narrow = a.kv.bytes < a.format.bytes && chip.cluster > 1.0;
-    let engine = if narrow { a.kv.engine } else { a.format.engine };
-    Some(Prefill {
+fn over(a: &Attention, element: f64, beside: f64) -> Attended {
+    Attended {
         batch: a.batch,
         queries: a.queries,
         keys: a.keys,
         heads: a.heads,
         kv_heads: a.kv_heads,
         head_dim: a.head_dim,
-        element: a.format.bytes,
+        element,
         kv_element: a.kv.bytes,
+        beside,
+    }
+}
+
+fn prefill(chip: &Chip, a: &Attention, how: Protocol) -> Option<Prefill> {
+    // Kernels multiply in the cache's format where units multicast, else in the queries'.
+    let narrow = a.kv.bytes < a.format.bytes && chip.cluster > 1.0;
+    let engine = if narrow { a.kv.engine } else { a.format.engine };
+    Some(Prefill {
+        over: over(a, a.format.bytes, if how.rotates { packed(a) } else { 0.0 }),
         peak: peak(chip, engine)?,
-        beside: if how.rotates { packed(a) } else { 0.0 },
         causal: a.causal,
         before: if how.rotates { packed(a) + rotated(a) } else { 0.0 },
     })
 }
 
 fn decode(a: &Attention, how: Protocol) -> Decode {
-    Decode {
-        batch: a.batch,
-        queries: a.queries,
-        keys: a.keys,
-        heads: a.heads,
-        kv_heads: a.kv_heads,
-        head_dim: a.head_dim,
-        element: 2.0,
-        kv_element: a.kv.bytes,
-        beside: if how.warm { 0.0 } else { f64::INFINITY },
-    }
+    Decode { over: over(a, 2.0, if how.warm { 0.0 } else { f64::INFINITY }) }
 }
 
 /// The least time that the datasheet allows a row: its matrix operations over the quoted peak, and, where
@@ -169,8 +182,8 @@ pub fn roof(chip: &Chip, row: &Row) -> f64 {
         Case::Gemm { m, n, k, format } => gemm(chip, [*m, *n, *k], format, row.protocol)
             .map_or(0.0, |g| (g.flops() / g.peak).max(of_bytes(g.total_bytes()))),
         Case::Prefill(a) => prefill(chip, a, row.protocol)
-            .map_or(0.0, |p| (p.flops() / p.peak).max(of_bytes(p.bytes()))),
-        Case::Decode(a) => of_bytes(decode(a, row.protocol).bytes()),
+            .map_or(0.0, |p| (p.flops() / p.peak).max(of_bytes(p.over.bytes()))),
+        Case::Decode(a) => of_bytes(decode(a, row.protocol).over.bytes()),
         Case::Elementwise { bytes, elements, .. } => of_bytes(bytes * elements),
         Case::AllReduce { .. } => 0.0,
     }

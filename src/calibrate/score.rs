@@ -76,6 +76,11 @@ pub fn score<'a>(
     })
 }
 
+/// The median of values.
+pub fn median(values: Vec<f64>) -> f64 {
+    Data::new(values).median()
+}
+
 /// The quantile of values.
 pub(super) fn quantile(values: Vec<f64>, at: f64) -> f64 {
     Data::new(values).quantile(at)

@@ -143,21 +143,11 @@ fn fate(args: &AccuracyArgs, op: &str, row: &Row, device: &Device, tuning: &Tuni
     };
     let stack = args.stack.as_deref().or(row.stack.as_deref()).unwrap_or("");
     let predictor = Predictor { chip, hardware: &device.id, stack, tuning };
-    let Some(prediction) = predictor.predict(row) else {
-        return Fate::Left(format!("{} has no figure for {}", device.id, row.dtype));
-    };
-    let measured = row.time.get();
-    let scored = Scored {
-        op: op.to_owned(),
-        device: row.device.to_string(),
-        dtype: row.dtype.clone(),
-        line: row.line,
-        shape: row.case.words(),
-        measured,
-        predicted: prediction.seconds,
-        covered: prediction.interval.holds(prediction.seconds, measured),
-    };
-    if measured < roof(chip, row) { Fate::Faster(scored) } else { Fate::Scored(scored) }
+    match predictor.scored(op, row) {
+        None => Fate::Left(format!("{} has no figure for {}", device.id, row.dtype)),
+        Some(scored) if scored.measured < roof(chip, row) => Fate::Faster(scored),
+        Some(scored) => Fate::Scored(scored),
+    }
 }
 
 fn remarks(judged: &Judged) -> String {

@@ -6,13 +6,13 @@ use super::files;
 use super::measured::{Device, MeasuredArgs, device, not_mapped};
 use super::terminal;
 use crate::calibrate::{
-    FitError, Half, LeftOut, Measured, Outcome, Predictor, Row, Score, Scored, fit_all, groups,
-    half, leave_one_out, score, ticks,
+    FitError, LeftOut, Measured, Outcome, Predictor, Row, Score, fit_all, fitted, groups,
+    leave_one_out, median, ticks, unseen,
 };
 use crate::diagnostic::Diagnostic;
 use crate::mapped::Kind;
+use crate::mapped::calibration::Calibration;
 use crate::mapped::calibration::bundled::LEFT_OUT;
-use crate::mapped::calibration::{Calibration, Kernels, Tuning};
 use crate::report::accuracy::scores_table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -86,8 +86,8 @@ impl CalibrateArgs {
         let bar = terminal::steps(groups(&rows).len() as u64);
         let outcomes = fit_all(&predictor, &rows, &|_| bar.inc(1));
         bar.finish_and_clear();
-        let mut text = table(&predictor, &rows, &outcomes).0;
-        let kernels = kept(&outcomes, |o| &o.fitted);
+        let mut text = table(&predictor, &rows, &outcomes);
+        let kernels = fitted(&outcomes);
         if kernels.is_empty() {
             let why: Vec<String> = failures(&outcomes).collect();
             let message = format!("nothing could be fitted: {}", why.join("; "));
@@ -173,16 +173,6 @@ fn origin(table: &Measured) -> String {
 
 type Outcomes = [(Kind, String, Result<Outcome, FitError>)];
 
-fn kept<'a>(
-    outcomes: &'a Outcomes,
-    pick: impl Fn(&'a Outcome) -> &'a crate::mapped::calibration::Fitted,
-) -> Kernels {
-    let fitted = outcomes.iter().filter_map(|(kind, format, outcome)| {
-        Some(((*kind, format.clone()), pick(outcome.as_ref().ok()?).clone()))
-    });
-    fitted.collect()
-}
-
 fn failures(outcomes: &Outcomes) -> impl Iterator<Item = String> {
     outcomes.iter().filter_map(|(kind, format, outcome)| {
         let error = outcome.as_ref().err()?;
@@ -191,55 +181,19 @@ fn failures(outcomes: &Outcomes) -> impl Iterator<Item = String> {
 }
 
 /// Scores of the half that the other half's fit has not seen, and the parameters of all rows.
-fn table(predictor: &Predictor<'_>, rows: &[Row], outcomes: &Outcomes) -> (String, Vec<Score>) {
-    let mut scores = vec![];
-    let mut parameters = String::from("\nparameters of all rows (relative standard error)\n");
-    let streams = kept(outcomes, |o| &o.fitted);
-    for (kind, format, outcome) in outcomes {
-        let Ok(outcome) = outcome else { continue };
-        let mut kernels = streams.clone();
-        kernels.insert((*kind, format.clone()), outcome.first.clone());
-        let tuning = own(predictor, kernels);
-        let half_fitted = Predictor { tuning: &tuning, ..predictor.clone() };
-        let of_group = |r: &&Row| {
-            r.case.kind() == *kind && r.case.format() == *format && r.case.unjudged().is_none()
-        };
-        let unseen = rows.iter().filter(of_group).filter(|r| half(&r.key) == Half::Second);
-        let scored: Vec<Scored> = unseen.filter_map(|row| scored(&half_fitted, row)).collect();
-        scores.extend(score((kind.name(), predictor.hardware, format), &scored));
-        let _ = writeln!(parameters, "  {} {format}: {}", kind.name(), described(*kind, outcome));
-    }
-    let text = format!(
-        "fitted to one half of the shapes, scored on the other\n{}",
+fn table(predictor: &Predictor<'_>, rows: &[Row], outcomes: &Outcomes) -> String {
+    let scores = unseen(predictor, rows, outcomes);
+    let mut text = format!(
+        "fitted to one half of the shapes, scored on the other\n{}\n\
+         parameters of all rows (relative standard error)\n",
         scores_table(&scores).to_terminal(terminal::shape())
     );
-    (text + &parameters, scores)
-}
-
-fn own(predictor: &Predictor<'_>, kernels: Kernels) -> Tuning {
-    let calibration = Calibration {
-        hardware: predictor.hardware.to_owned(),
-        stack: predictor.stack.to_owned(),
-        date: String::new(),
-        data: vec![],
-        kernels,
-    };
-    Tuning::default().with(predictor.chip.clone(), calibration)
-}
-
-fn scored(predictor: &Predictor<'_>, row: &Row) -> Option<Scored> {
-    let prediction = predictor.predict(row)?;
-    let measured = row.time.get();
-    Some(Scored {
-        op: String::new(),
-        device: row.device.to_string(),
-        dtype: row.dtype.clone(),
-        line: row.line,
-        shape: row.case.words(),
-        measured,
-        predicted: prediction.seconds,
-        covered: prediction.interval.holds(prediction.seconds, measured),
-    })
+    for (kind, format, outcome) in outcomes {
+        if let Ok(outcome) = outcome {
+            let _ = writeln!(text, "  {} {format}: {}", kind.name(), described(*kind, outcome));
+        }
+    }
+    text
 }
 
 fn described(kind: Kind, outcome: &Outcome) -> String {
@@ -266,16 +220,7 @@ fn medians(left: &[LeftOut]) -> String {
     }
     let mut text = String::from("\nmedian over the devices: median / mean APE\n");
     for ((kind, format), scores) in groups {
-        let median = |of: fn(&Score) -> f64| {
-            let mut values: Vec<f64> = scores.iter().map(|s| of(s)).collect();
-            values.sort_by(f64::total_cmp);
-            let middle = values.len() / 2;
-            if values.len() % 2 == 1 {
-                values[middle]
-            } else {
-                (values[middle - 1] + values[middle]) / 2.0
-            }
-        };
+        let median = |of: fn(&Score) -> f64| median(scores.iter().map(|s| of(s)).collect());
         let _ = writeln!(
             text,
             "  {} {format}: {:.1} / {:.1} % ({} devices)",

@@ -9,7 +9,7 @@ use super::estimator::Estimator;
 use super::kernel::KernelCost;
 use crate::dtype::{Compute, Format};
 use crate::mapped::calibration::{Interval, Tuned, Tuning, Wanted};
-use crate::mapped::{AllReduce, Chip, Decode, Kind, Matmul, Operand, Prefill, Stream};
+use crate::mapped::{AllReduce, Attended, Chip, Decode, Kind, Matmul, Operand, Prefill, Stream};
 use crate::mapping::{PlanKernel, PlanNode};
 use crate::op::{Exchange, Pattern};
 use crate::provenance::Basis;
@@ -187,15 +187,14 @@ impl Estimator<'_> {
             let (a, w) = (operand(a, b * m * (k * a + 2.0 * n)), operand(w, f64::INFINITY));
             all.push((Matmul { groups: b, m, n, k, a, b: w, out: 2.0, peak }, node));
         }
-        let mut sum: Option<Timed> = None;
+        let mut sum = Timed::certain(0.0);
         for (product, node) in all {
             let format = product_format(node.compute, product.b.bytes);
             let tuned = parameters.get(Kind::Matmul, &[format])?;
             let mapped = product.map(&parameters.chip, &tuned.values);
-            let timed = Timed::within(mapped.seconds, tuned.interval);
-            sum = Some(sum.map_or(timed, |s| s.add(timed, 1.0)));
+            sum = sum.add(Timed::within(mapped.seconds, tuned.interval), 1.0);
         }
-        sum
+        Some(sum)
     }
 
     fn attention(
@@ -211,56 +210,40 @@ impl Estimator<'_> {
         let peak = self.engine_peak(node)?;
         let total: f64 =
             step.groups().iter().map(|g| (g.count * g.new * (g.past + g.new)) as f64).sum();
-        let mut sum: Option<Timed> = None;
+        // What masks and encoders let a query see, of all keys.
+        let seen = pairs / total;
+        let mut sum = Timed::certain(0.0);
         for group in step.groups() {
             let [batch, queries, past] = [group.count, group.new, group.past].map(|n| n as f64);
-            // What masks and encoders let a query see, of all keys.
-            let seen = pairs / total;
             let keys = past + queries;
+            let over = Attended {
+                batch,
+                queries,
+                keys,
+                heads,
+                kv_heads,
+                head_dim,
+                element: 2.0,
+                kv_element,
+                beside: 0.0,
+            };
             let timed = if queries <= FEW {
                 let tuned = parameters.get(Kind::Decode, &[format, "bf16"])?;
                 let keys = (seen * keys).max(1.0);
-                let (element, beside) = (2.0, f64::INFINITY);
-                let kernel = Decode {
-                    batch,
-                    queries,
-                    keys,
-                    heads,
-                    kv_heads,
-                    head_dim,
-                    element,
-                    kv_element,
-                    beside,
-                };
+                let kernel = Decode { over: Attended { keys, beside: f64::INFINITY, ..over } };
                 Timed::within(kernel.map(&parameters.chip, &tuned.values).seconds, tuned.interval)
             } else {
                 let tuned = parameters.get(Kind::Prefill, &[format, "bf16"])?;
-                let causal = seen < 0.99;
-                let all = Prefill {
-                    batch,
-                    queries,
-                    keys,
-                    heads,
-                    kv_heads,
-                    head_dim,
-                    element: 2.0,
-                    kv_element,
-                    peak,
-                    beside: 0.0,
-                    causal,
-                    before: 0.0,
-                };
+                let all = Prefill { over, peak, causal: seen < 0.99, before: 0.0 };
                 let mapped = all.map(&parameters.chip, &tuned.values);
                 // A window leaves a part of what causal attention sees.
-                let part = (pairs / total * batch * queries * keys * 4.0 * head_dim * heads
-                    / all.flops())
-                .min(1.0);
-                let launch = tuned.values[4];
+                let flops = 4.0 * head_dim * heads * batch * queries * keys * seen;
+                let (part, launch) = ((flops / all.flops()).min(1.0), tuned.values[4]);
                 Timed::within((mapped.seconds - launch) * part + launch, tuned.interval)
             };
-            sum = Some(sum.map_or(timed, |s| s.add(timed, 1.0)));
+            sum = sum.add(timed, 1.0);
         }
-        sum
+        Some(sum)
     }
 
     fn all_reduce(

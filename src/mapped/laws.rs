@@ -1,7 +1,8 @@
 //! Laws that hold for every kernel on every chip.
 
 use super::{
-    AllReduce, Chip, Decode, Kind, Mapped, Matmul, Operand, Parameter, Prefill, Stream, Unit,
+    AllReduce, Attended, Chip, Decode, Kind, Mapped, Matmul, Operand, Parameter, Prefill, Stream,
+    Unit,
 };
 use crate::hardware::{Fidelity, Machine, bundled, load};
 use proptest::prelude::*;
@@ -63,8 +64,8 @@ impl Kernel {
     fn demand(&self) -> (f64, f64, f64) {
         match self {
             Self::Matmul(k) => (k.flops(), k.peak, k.total_bytes()),
-            Self::Prefill(k) => (k.flops(), k.peak, k.bytes()),
-            Self::Decode(k) => (0.0, 1.0, k.bytes()),
+            Self::Prefill(k) => (k.flops(), k.peak, k.over.bytes()),
+            Self::Decode(k) => (0.0, 1.0, k.over.bytes()),
             Self::Stream(k) => (0.0, 1.0, k.bytes),
         }
     }
@@ -87,36 +88,24 @@ fn attentions() -> impl Strategy<Value = Kernel> {
         let [batch, queries, past, kv_heads, head_dim] =
             [batch, queries, past, kv, d].map(f64::from);
         let heads = kv_heads * f64::from(1 << group);
+        let keys = past + if prompt { queries } else { 1.0 };
+        let queries = if prompt { queries } else { 1.0 };
         let (element, kv_element, beside) = (2.0, 2.0, 0.0);
-        if prompt {
-            let keys = past + queries;
-            let (peak, before) = (3e14, 0.0);
-            return Kernel::Prefill(Prefill {
-                batch,
-                queries,
-                keys,
-                heads,
-                kv_heads,
-                head_dim,
-                element,
-                kv_element,
-                peak,
-                beside,
-                before,
-                causal: true,
-            });
-        }
-        Kernel::Decode(Decode {
+        let over = Attended {
             batch,
-            queries: 1.0,
-            keys: past + 1.0,
+            queries,
+            keys,
             heads,
             kv_heads,
             head_dim,
             element,
             kv_element,
             beside,
-        })
+        };
+        if prompt {
+            return Kernel::Prefill(Prefill { over, peak: 3e14, causal: true, before: 0.0 });
+        }
+        Kernel::Decode(Decode { over })
     })
 }
 

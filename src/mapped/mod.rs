@@ -7,6 +7,7 @@
 //! No time lies below the floor of the device: operations over the quoted peak, bytes that miss the
 //! cache over the DRAM's bandwidth, all bytes over the cache's where that is known.
 
+mod attended;
 pub mod calibration;
 mod chip;
 mod collective;
@@ -21,6 +22,7 @@ mod residency;
 mod stream;
 mod unfused;
 
+pub use attended::Attended;
 pub use chip::{Chip, NotMapped};
 pub use collective::AllReduce;
 pub use decode::Decode;

@@ -2,7 +2,7 @@
 
 use super::parameter::Parameter;
 use super::residency::hit;
-use super::{Chip, Mapped, overlapped};
+use super::{Attended, Chip, Mapped, overlapped};
 
 /// Keys in a tile.
 const KEYS: f64 = 64.0;
@@ -18,30 +18,13 @@ const ROW_BYTES: f64 = 128.0 * 128.0 * 2.0;
 /// How far the units' and the DRAM's times overlap.
 const OVERLAP: f64 = 3.5;
 
-/// Attention of `batch` sequences whose last `queries` positions ask.
+/// Attention of sequences whose last positions ask.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Prefill {
-    /// Sequences.
-    pub batch: f64,
-    /// Queries per sequence.
-    pub queries: f64,
-    /// Keys per sequence, those of the queries included.
-    pub keys: f64,
-    /// Query heads.
-    pub heads: f64,
-    /// Heads of keys and values.
-    pub kv_heads: f64,
-    /// Elements of a head.
-    pub head_dim: f64,
-    /// Bytes per element of queries and results.
-    pub element: f64,
-    /// Bytes per element of keys and values.
-    pub kv_element: f64,
+    /// What it is over.
+    pub over: Attended,
     /// Peak of the matrix engine, operations per second.
     pub peak: f64,
-    /// Bytes in use between two launches on the same ones beside the operands; infinite where all are
-    /// new each time.
-    pub beside: f64,
     /// Whether a query sees the keys up to its own position only, or all.
     pub causal: bool,
     /// Bytes that a kernel before it moves and whose time counts here: the rotation and the write to the
@@ -60,19 +43,12 @@ impl Prefill {
         Parameter::time("launch", 9e-6),
     ];
 
-    /// Bytes of queries, keys, values and results.
-    pub fn bytes(&self) -> f64 {
-        let queries = 2.0 * self.batch * self.queries * self.heads * self.head_dim * self.element;
-        let keys = 2.0 * self.batch * self.keys * self.kv_heads * self.head_dim * self.kv_element;
-        queries + keys
-    }
-
     /// Matrix operations: two products over visible pairs.
     pub fn flops(&self) -> f64 {
-        let past = self.keys - self.queries;
-        let seen = self.queries * past + self.queries * (self.queries + 1.0) / 2.0;
-        let pairs = if self.causal { seen } else { self.queries * self.keys };
-        4.0 * self.head_dim * self.batch * self.heads * pairs
+        let past = self.over.keys - self.over.queries;
+        let seen = self.over.queries * past + self.over.queries * (self.over.queries + 1.0) / 2.0;
+        let pairs = if self.causal { seen } else { self.over.queries * self.over.keys };
+        4.0 * self.over.head_dim * self.over.batch * self.over.heads * pairs
     }
 
     /// Every unit takes CTAs of one tile of queries until none is left; the longest ends last.
@@ -81,20 +57,21 @@ impl Prefill {
         let rows = if chip.cluster > 1.0 { 128.0 } else { 64.0 };
         let rate = self.peak / chip.units * compute;
         let pairs = rows * KEYS;
-        let per_tile = 4.0 * pairs * self.head_dim / rate + pairs / (EXPONENTIALS * chip.clock);
-        let filled = self.queries.min(rows) * self.head_dim * self.element;
+        let per_tile =
+            4.0 * pairs * self.over.head_dim / rate + pairs / (EXPONENTIALS * chip.clock);
+        let filled = self.over.queries.min(rows) * self.over.head_dim * self.over.element;
         let block = block * (FIXED + (1.0 - FIXED) * filled / ROW_BYTES);
-        let tiles = (self.queries / rows).ceil();
-        let ctas = self.batch * self.heads * tiles;
+        let tiles = (self.over.queries / rows).ceil();
+        let ctas = self.over.batch * self.over.heads * tiles;
         let (visited, longest) = self.visited(rows, tiles);
-        let total = (visited * per_tile + tiles * block) * self.batch * self.heads;
+        let total = (visited * per_tile + tiles * block) * self.over.batch * self.over.heads;
         let last = longest * per_tile + block;
         let waves = (ctas / chip.units).ceil();
         let units = (total / chip.units + last).min(waves * last).max(last);
         let units = if waves <= 1.0 { last } else { units };
         let units = units.max(self.flops() / (self.peak * sustained));
-        let bytes = self.bytes();
-        let resident = hit(bytes + self.beside, chip.cache);
+        let bytes = self.over.bytes();
+        let resident = hit(bytes + self.over.beside, chip.cache);
         let missed = bytes * (1.0 - resident);
         let dram = missed / (chip.dram * memory);
         let stream = |bytes: f64| {
@@ -117,15 +94,15 @@ impl Prefill {
     /// Tiles of keys that all tiles of queries of one head visit together, and the last of them alone:
     /// tile `i` sees `past + min((i + 1) rows, queries)` keys.
     fn visited(&self, rows: f64, tiles: f64) -> (f64, f64) {
-        let past = self.keys - self.queries;
-        let last = (self.keys / KEYS).ceil();
+        let past = self.over.keys - self.over.queries;
+        let last = (self.over.keys / KEYS).ceil();
         if !self.causal {
             return (tiles * last, last);
         }
         let whole = tiles - 1.0;
         // The whole tiles in a line: their ends lie `rows` apart, half a tile of keys is rounded up to.
         let up = |keys: f64| (keys / KEYS).ceil();
-        let (first, end) = (up(past + rows.min(self.queries)), up(past + whole * rows));
+        let (first, end) = (up(past + rows.min(self.over.queries)), up(past + whole * rows));
         let sum = if whole > 0.0 { whole * (first + end) / 2.0 } else { 0.0 };
         (sum + last, last)
     }

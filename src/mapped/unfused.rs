@@ -23,20 +23,12 @@ impl Unfused {
     /// `Q K^T`, mask and softmax, `P V`, one after the other.
     pub fn map(&self, chip: &Chip, p: &[f64]) -> Mapped {
         let [compute, memory, launch] = [p[0], p[1], p[2]];
-        let a = &self.attention;
+        let (a, peak) = (&self.attention.over, self.attention.peak);
         let product = [compute, 1.0, memory, 1.0, 0.0];
         let cold = Operand { bytes: a.element, set: f64::INFINITY };
         let (groups, out) = (a.batch * a.heads, a.element);
-        let scores = Matmul {
-            groups,
-            m: a.queries,
-            n: a.keys,
-            k: a.head_dim,
-            a: cold,
-            b: cold,
-            out,
-            peak: a.peak,
-        };
+        let scores =
+            Matmul { groups, m: a.queries, n: a.keys, k: a.head_dim, a: cold, b: cold, out, peak };
         let values = Matmul { n: a.head_dim, k: a.keys, ..scores };
         let (first, last) = (scores.map(chip, &product), values.map(chip, &product));
         let square = groups * a.queries * a.keys * a.element;

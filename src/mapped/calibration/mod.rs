@@ -63,3 +63,11 @@ pub struct Calibration {
     /// The parameters.
     pub kernels: Kernels,
 }
+
+impl Calibration {
+    /// Parameters that are on the way: of no file and no day.
+    pub fn of(hardware: &str, stack: &str, kernels: Kernels) -> Self {
+        let (hardware, stack) = (hardware.to_owned(), stack.to_owned());
+        Self { hardware, stack, date: String::new(), data: vec![], kernels }
+    }
+}
