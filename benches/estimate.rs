@@ -7,9 +7,11 @@
 #[path = "../tests/it/support/models.rs"]
 mod models;
 
-use cosim::cost::{Estimator, Request};
+use cosim::cost::{Estimator, Request, Silicon};
 use cosim::dtype::Scheme;
 use cosim::hardware::{Fidelity, Machine, bundled, load};
+use cosim::mapped::Chip;
+use cosim::mapped::calibration::{self, Tuning};
 use cosim::mapping::Plan;
 use cosim::model::{Architecture, BuildOptions};
 use cosim::sweep::{Grid, Variant};
@@ -17,6 +19,7 @@ use cosim::workload::Scenario;
 use cosim::yaml::Source;
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
+use std::cell::Cell;
 
 fn main() {
     divan::main();
@@ -71,6 +74,39 @@ fn estimates(bencher: Bencher<'_, '_>, fidelity: Fidelity, requests: &[Request])
 #[divan::bench(args = [Fidelity::Realistic, Fidelity::Ideal])]
 fn generation(bencher: Bencher<'_, '_>, fidelity: Fidelity) {
     estimates(bencher, fidelity, &generations());
+}
+
+/// Kernels mapped under a stack, on the same grid: every sample binds its plans anew, so that products are
+/// searched for within the sample; the share of them that a bound plan had searched for before is printed.
+#[divan::bench]
+#[expect(clippy::print_stdout, reason = "a figure of the benchmark")]
+fn generation_mapped(bencher: Bencher<'_, '_>) {
+    let machines = DEVICES.map(|id| machine(id, Fidelity::Realistic));
+    let chip = |m: &Machine| Chip::new(m).expect("all figures");
+    let known = |id: &str| Some(chip(&machine(id, Fidelity::Realistic)));
+    let tuning = Tuning::new(calibration::bundled::all().expect("bundled"), known);
+    let silicon = machines.each_ref().map(|m| Silicon::new(&m.id, "trtllm", chip(m), &tuning));
+    let (plans, requests) = (plans(), generations());
+    let points = machines.len() * plans.len() * requests.len();
+    let lookups = Cell::new((0, 0));
+    bencher.counter(ItemsCount::new(points)).bench_local(|| {
+        for (machine, silicon) in machines.iter().zip(&silicon) {
+            for plan in &plans {
+                let estimator = Estimator::new(plan, machine).expect("16-bit").on(silicon);
+                for request in &requests {
+                    let summary = estimator.summary(black_box(request)).expect("valid");
+                    let capacity = estimator.capacity(request, &summary.memory);
+                    black_box((summary, capacity));
+                }
+                let seen = estimator.lookups().expect("mapped");
+                let (hits, misses) = lookups.get();
+                lookups.set((hits + seen.hits, misses + seen.misses));
+            }
+        }
+    });
+    let (hits, misses) = lookups.get();
+    let rate = 100.0 * hits as f64 / (hits + misses).max(1) as f64;
+    println!("{rate:.1} % of products had been searched for before by their plan");
 }
 
 #[divan::bench]
@@ -135,6 +171,7 @@ fn sweep_rows(bencher: Bencher<'_, '_>) {
         vendor: "NVIDIA".to_owned(),
         settings: vec![],
         machine,
+        silicon: None,
         power,
         price,
     };

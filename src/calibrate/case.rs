@@ -40,6 +40,29 @@ pub enum Method {
     },
 }
 
+/// A layer of experts as tables give it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Experts {
+    /// Tokens.
+    pub tokens: f64,
+    /// Width of the model.
+    pub hidden: f64,
+    /// Inner width of an expert.
+    pub inner: f64,
+    /// Experts that a token goes to.
+    pub chosen: f64,
+    /// Experts of all ranks.
+    pub experts: f64,
+    /// Ranks that cut an expert's inner width.
+    pub tp: f64,
+    /// Ranks that the experts are dealt to.
+    pub ep: f64,
+    /// Format of the weights.
+    pub format: Storage,
+    /// Whether all experts get as many tokens.
+    pub balanced: bool,
+}
+
 /// How a number lies in memory, and what multiplies it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Storage {
@@ -70,6 +93,8 @@ const STORAGES: &[Storage] = &[
     storage("int8", 1.0, Format::Int8, 1.0),
     storage("nvfp4", 0.5 + 1.0 / 16.0, Format::Fp4E2m1, 0.5 + 1.0 / 16.0),
     storage("w8a16", 1.0, Format::Bf16, 2.0),
+    storage("w4a8_mxfp4_mxfp8", 0.5 + 1.0 / 32.0, Format::Fp8E4m3, 1.0 + 1.0 / 32.0),
+    storage("w4a16_mxfp4", 0.5 + 1.0 / 32.0, Format::Bf16, 2.0),
     storage("w4a16", 0.5 + 2.5 / 128.0, Format::Bf16, 2.0),
 ];
 
@@ -122,6 +147,17 @@ pub enum Case {
         /// Elements of the result.
         elements: f64,
     },
+    /// A layer of experts.
+    Experts(Experts),
+    /// Another exchange over devices.
+    Exchange {
+        /// Devices.
+        devices: f64,
+        /// Bytes of the whole buffer.
+        bytes: f64,
+        /// Which.
+        op: &'static str,
+    },
     /// A sum over devices.
     AllReduce {
         /// Devices.
@@ -167,6 +203,8 @@ impl Case {
             Self::Decode(_) => Kind::Decode,
             Self::Elementwise { .. } => Kind::Stream,
             Self::AllReduce { .. } => Kind::AllReduce,
+            Self::Exchange { .. } => Kind::Exchange,
+            Self::Experts(_) => Kind::Grouped,
         }
     }
 
@@ -182,6 +220,8 @@ impl Case {
             }
             Self::Elementwise { op, .. } => op.clone(),
             Self::AllReduce { algorithm, .. } => (*algorithm).to_owned(),
+            Self::Exchange { op, .. } => (*op).to_owned(),
+            Self::Experts(layer) => layer.format.group().to_owned(),
         }
     }
 
@@ -198,6 +238,15 @@ impl Case {
             Self::AllReduce { devices, bytes, algorithm } => {
                 format!("{devices} devices, {bytes} bytes, {algorithm}")
             }
+            Self::Exchange { devices, bytes, op } => {
+                format!("{devices} devices, {bytes} bytes, {op}")
+            }
+            Self::Experts(layer) => {
+                let Experts { tokens, hidden, inner, chosen, experts, tp, ep, .. } = layer;
+                format!(
+                    "{tokens} tokens, {chosen} of {experts} x {hidden} x {inner}, tp {tp}, ep {ep}"
+                )
+            }
         }
     }
 
@@ -209,6 +258,9 @@ impl Case {
             Self::Prefill(a) if a.queries < 16.0 => Some("fewer than 16 queries"),
             Self::Decode(a) if a.heads / a.kv_heads > 32.0 => {
                 Some("more than 32 heads to a KV head")
+            }
+            Self::Experts(layer) if !layer.balanced => {
+                Some("experts whose loads differ, which the row does not tell")
             }
             _ => None,
         }

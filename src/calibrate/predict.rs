@@ -1,13 +1,14 @@
 //! The predicted time of a measured row.
 
-use super::case::{Attention, Case, Method, Storage};
+use super::case::{Attention, Case, Experts, Method, Storage};
 use super::protocol::Protocol;
 use super::score::Scored;
 use super::table::Row;
 use crate::dtype::Format;
 use crate::mapped::calibration::{Interval, Tuning, Wanted};
 use crate::mapped::{
-    AllReduce, Attended, Chip, Decode, Kind, Mapped, Matmul, Operand, Prefill, Stream, Unfused,
+    AllReduce, Attended, Chip, Decode, Exchange, Grouped, Kind, Mapped, Matmul, Operand, Prefill,
+    Shape, Stream, Unfused,
 };
 use crate::provenance::Basis;
 
@@ -63,6 +64,7 @@ impl Predictor<'_> {
             measured,
             predicted: prediction.seconds,
             covered: prediction.interval.holds(prediction.seconds, measured),
+            rate: false,
         })
     }
 
@@ -81,28 +83,35 @@ impl Predictor<'_> {
 
 /// The kernel of a row on a chip with given parameters.
 pub(super) fn map(chip: &Chip, row: &Row, p: &[f64]) -> Option<Mapped> {
+    Some(shape(chip, row)?.map(chip, p))
+}
+
+/// The shape of a row's kernel; `None` where the chip has no engine for its format, or no link.
+fn shape(chip: &Chip, row: &Row) -> Option<Shape> {
     Some(match &row.case {
         Case::Gemm { m, n, k, format } => {
-            gemm(chip, [*m, *n, *k], format, row.protocol)?.map(chip, p)
+            Shape::Matmul(gemm(chip, [*m, *n, *k], format, row.protocol)?)
         }
         Case::Prefill(a) => {
             let attention = prefill(chip, a, row.protocol)?;
             match a.method {
-                Method::Fused => attention.map(chip, p),
+                Method::Fused => Shape::Prefill(attention),
                 Method::Unfused { masked } => {
-                    Unfused { attention, passes: if masked { 2.0 } else { 0.0 } }.map(chip, p)
+                    Shape::Unfused(Unfused { attention, passes: if masked { 2.0 } else { 0.0 } })
                 }
             }
         }
-        Case::Decode(a) => decode(a, row.protocol).map(chip, p),
+        Case::Decode(a) => Shape::Decode(decode(a, row.protocol)),
         Case::Elementwise { bytes, elements, .. } => {
-            Stream { bytes: bytes * elements, set: bytes * elements }.map(chip, p)
+            Shape::Stream(Stream { bytes: bytes * elements, set: bytes * elements })
         }
+        Case::AllReduce { .. } | Case::Exchange { .. } if chip.link <= 0.0 => return None,
+        Case::Exchange { devices, bytes, .. } => {
+            Shape::Exchange(Exchange { devices: *devices, bytes: *bytes })
+        }
+        Case::Experts(layer) => Shape::Grouped(experts(chip, layer)?),
         Case::AllReduce { devices, bytes, .. } => {
-            if chip.link <= 0.0 {
-                return None;
-            }
-            AllReduce { devices: *devices, bytes: *bytes }.map(chip, p)
+            Shape::AllReduce(AllReduce { devices: *devices, bytes: *bytes })
         }
     })
 }
@@ -131,6 +140,30 @@ fn gemm(chip: &Chip, [m, n, k]: [f64; 3], format: &Storage, how: Protocol) -> Op
         out: if format.activation > 2.0 { format.activation } else { 2.0 },
         peak: peak(chip, format.engine)?,
     })
+}
+
+/// The products of a layer of experts on one rank, every expert with as many tokens as any other.
+fn experts(chip: &Chip, layer: &Experts) -> Option<Grouped> {
+    let Experts { tokens, hidden, inner, chosen, experts, format, .. } = layer;
+    let rows = tokens * chosen / layer.ep;
+    let groups = (experts.min(tokens * chosen) / layer.ep).max(1.0);
+    let inner = inner / layer.tp;
+    let cold = |bytes: f64| Operand { bytes, set: f64::INFINITY };
+    let product = |n: f64, k: f64| -> Option<Matmul> {
+        Some(Matmul {
+            groups,
+            m: rows / groups,
+            n,
+            k,
+            a: Operand { bytes: format.activation, set: rows * (k * format.activation + 2.0 * n) },
+            b: cold(format.bytes),
+            out: 2.0,
+            peak: peak(chip, format.engine)?,
+        })
+    };
+    // Tokens go to their experts and come back, and the activation reads two and writes one.
+    let beside = rows * (4.0 * hidden + 3.0 * inner) * 2.0;
+    Some(Grouped { up: product(2.0 * inner, *hidden)?, down: product(*hidden, inner)?, beside })
 }
 
 /// Bytes of the projections' packed result, which the rotation reads.
@@ -166,26 +199,31 @@ fn prefill(chip: &Chip, a: &Attention, how: Protocol) -> Option<Prefill> {
         over: over(a, a.format.bytes, if how.rotates { packed(a) } else { 0.0 }),
         peak: peak(chip, engine)?,
         causal: a.causal,
+        share: 1.0,
         before: if how.rotates { packed(a) + rotated(a) } else { 0.0 },
     })
 }
 
 fn decode(a: &Attention, how: Protocol) -> Decode {
-    Decode { over: over(a, 2.0, if how.warm { 0.0 } else { f64::INFINITY }) }
+    Decode { over: over(a, 2.0, if how.warm { 0.0 } else { f64::INFINITY }), apart: None }
 }
 
 /// The least time that the datasheet allows a row: its matrix operations over the quoted peak, and, where
 /// its bytes are twice what the cache holds and cannot come from it, those over the DRAM's bandwidth.
 pub fn roof(chip: &Chip, row: &Row) -> f64 {
     let of_bytes = |bytes: f64| if bytes > 2.0 * chip.cache { bytes / chip.dram } else { 0.0 };
-    match &row.case {
-        Case::Gemm { m, n, k, format } => gemm(chip, [*m, *n, *k], format, row.protocol)
-            .map_or(0.0, |g| (g.flops() / g.peak).max(of_bytes(g.total_bytes()))),
-        Case::Prefill(a) => prefill(chip, a, row.protocol)
-            .map_or(0.0, |p| (p.flops() / p.peak).max(of_bytes(p.over.bytes()))),
-        Case::Decode(a) => of_bytes(decode(a, row.protocol).over.bytes()),
-        Case::Elementwise { bytes, elements, .. } => of_bytes(bytes * elements),
-        Case::AllReduce { .. } => 0.0,
+    match shape(chip, row) {
+        Some(Shape::Matmul(g)) => (g.flops() / g.peak).max(of_bytes(g.total_bytes())),
+        Some(Shape::Prefill(p) | Shape::Unfused(Unfused { attention: p, .. })) => {
+            (p.flops() / p.peak).max(of_bytes(p.over.bytes()))
+        }
+        Some(Shape::Decode(d)) => of_bytes(d.over.bytes()),
+        Some(Shape::Stream(s)) => of_bytes(s.bytes),
+        Some(Shape::Grouped(layer)) => {
+            let of = |g: Matmul| (g.flops() / g.peak).max(of_bytes(g.total_bytes()));
+            of(layer.up) + of(layer.down)
+        }
+        Some(Shape::AllReduce(_) | Shape::Exchange(_) | Shape::Whole(_)) | None => 0.0,
     }
 }
 

@@ -22,12 +22,19 @@ pub struct Scored {
     pub predicted: f64,
     /// Whether the measurement lies in the 80 % interval.
     pub covered: bool,
+    /// Whether what was published is a rate, whose error counts: predicted over measured rate.
+    pub rate: bool,
 }
 
 impl Scored {
     /// `(predicted - measured) / measured`, in percent.
     pub fn error(&self) -> f64 {
-        100.0 * (self.predicted - self.measured) / self.measured
+        let (more, less) = if self.rate {
+            (self.measured, self.predicted)
+        } else {
+            (self.predicted, self.measured)
+        };
+        100.0 * (more - less) / less
     }
 }
 

@@ -1,7 +1,8 @@
 //! Measured tables: CSV in, rows with their line numbers out.
 
-use super::case::{Attention, Case, Method, Storage};
+use super::case::{Attention, Case, Experts, Method, Storage};
 use super::protocol::Protocol;
+use super::request::{self, RequestRow};
 use crate::diagnostic::{Diagnostic, Place, clip};
 use crate::units::Seconds;
 use csv::StringRecord;
@@ -38,8 +39,10 @@ pub struct Measured {
     pub op: String,
     /// The file.
     pub file: String,
-    /// Its rows.
+    /// Its rows of kernels.
     pub rows: Vec<Row>,
+    /// Its rows of whole requests.
+    pub requests: Vec<RequestRow>,
     /// What a person should know of it.
     pub warnings: Vec<Warning>,
 }
@@ -98,6 +101,21 @@ const SCHEMAS: &[Schema] = &[
         case: elementwise,
     },
     Schema {
+        own: &["topk", "num_experts"],
+        needs: &[
+            "device",
+            "dtype",
+            "tokens",
+            "hidden",
+            "inter",
+            "tp",
+            "ep",
+            "distribution",
+            "time_us",
+        ],
+        case: experts,
+    },
+    Schema {
         own: &["n_devices", "bytes"],
         needs: &["device", "op", "dtype", "interconnect", "time_us"],
         case: collective,
@@ -112,9 +130,15 @@ const SCHEMAS: &[Schema] = &[
 pub fn read(op: &str, file: &str, text: &str) -> Result<Measured, Diagnostic> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| malformed(file, &e))?.clone();
-    let schema = schema(file, &header)?;
-    let mut table =
-        Measured { op: op.to_owned(), file: file.to_owned(), rows: vec![], warnings: vec![] };
+    let of_requests = request::is_of(&header);
+    let schema = if of_requests { None } else { Some(schema(file, &header)?) };
+    let mut table = Measured {
+        op: op.to_owned(),
+        file: file.to_owned(),
+        rows: vec![],
+        requests: vec![],
+        warnings: vec![],
+    };
     let mut skipped: BTreeMap<&'static str, Vec<u64>> = BTreeMap::new();
     let lines: Vec<&str> = text.lines().collect();
     for record in reader.records() {
@@ -122,17 +146,23 @@ pub fn read(op: &str, file: &str, text: &str) -> Result<Measured, Diagnostic> {
         let line = record.position().map_or(0, csv::Position::line);
         let text = line.checked_sub(1).and_then(|l| lines.get(l as usize)).copied().unwrap_or("");
         let fields = Fields { file, header: &header, record: &record, line, text };
+        let Some(schema) = &schema else {
+            table.requests.push(request::read(&fields)?);
+            continue;
+        };
         match (schema.case)(&fields)? {
             Ok(case) => table.rows.push(fields.row(op, case)?),
             Err(why) => skipped.entry(why).or_default().push(line),
         }
     }
-    if table.rows.is_empty() && skipped.is_empty() {
+    if table.rows.is_empty() && table.requests.is_empty() && skipped.is_empty() {
         return Err(
             Diagnostic::new(format!("{file} has no rows")).hint("a header and rows below it")
         );
     }
-    let repeated = repeated(&table.rows);
+    let kernels = table.rows.iter().map(|r| (r.key.as_str(), r.line));
+    let requests = table.requests.iter().map(|r| (r.key.as_str(), r.line));
+    let repeated = repeated(kernels.chain(requests));
     let warn = |(message, lines): (&str, Vec<u64>)| Warning {
         message: message.to_owned(),
         rows: lines.len(),
@@ -166,7 +196,8 @@ fn schema(file: &str, header: &StringRecord) -> Result<Schema, Diagnostic> {
         Diagnostic::new(message).at(Some(place))
     };
     let Some(schema) = SCHEMAS.iter().find(|s| s.own.iter().all(&has)) else {
-        let kinds: Vec<String> = SCHEMAS.iter().map(|s| s.own.join(", ")).collect();
+        let kinds = SCHEMAS.iter().map(|s| s.own.join(", "));
+        let kinds: Vec<String> = kinds.chain([request::OWN.join(", ")]).collect();
         let message = "the columns are of no kind of table that is known".to_owned();
         return Err(first(message).hint(format!("one of: {}", kinds.join("; or "))));
     };
@@ -187,22 +218,22 @@ fn schema(file: &str, header: &StringRecord) -> Result<Schema, Diagnostic> {
 }
 
 /// Lines whose shape an earlier row has.
-fn repeated(rows: &[Row]) -> Vec<u64> {
+fn repeated<'a>(rows: impl Iterator<Item = (&'a str, u64)>) -> Vec<u64> {
     let mut seen = std::collections::HashSet::new();
-    rows.iter().filter(|r| !seen.insert(&r.key)).map(|r| r.line).collect()
+    rows.filter(|(key, _)| !seen.insert(*key)).map(|(_, line)| line).collect()
 }
 
 /// One record with its columns.
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     file: &'a str,
     header: &'a StringRecord,
     record: &'a StringRecord,
-    line: u64,
+    pub(super) line: u64,
     text: &'a str,
 }
 
 impl Fields<'_> {
-    fn refuse(&self, message: String) -> Diagnostic {
+    pub(super) fn refuse(&self, message: String) -> Diagnostic {
         let place = Place {
             file: self.file.into(),
             line: self.line as usize,
@@ -213,12 +244,12 @@ impl Fields<'_> {
     }
 
     /// A column's text; empty where there is no such column.
-    fn optional(&self, name: &str) -> &str {
+    pub(super) fn optional(&self, name: &str) -> &str {
         let at = self.header.iter().position(|h| h == name);
         at.and_then(|i| self.record.get(i)).unwrap_or("")
     }
 
-    fn text(&self, name: &str) -> Result<&str, Diagnostic> {
+    pub(super) fn text(&self, name: &str) -> Result<&str, Diagnostic> {
         match self.optional(name) {
             "" => Err(self.refuse(format!("{name} is empty"))),
             text => Ok(text),
@@ -226,7 +257,7 @@ impl Fields<'_> {
     }
 
     /// A number above zero.
-    fn number(&self, name: &str) -> Result<f64, Diagnostic> {
+    pub(super) fn number(&self, name: &str) -> Result<f64, Diagnostic> {
         let text = self.text(name)?;
         let value: f64 = text
             .parse()
@@ -236,6 +267,16 @@ impl Fields<'_> {
         }
         let message = format!("{name} is {}; expected a number above zero", clip(text));
         Err(self.refuse(message))
+    }
+
+    /// That the table has columns.
+    pub(super) fn needs(&self, needed: &[&str], own: &[&str]) -> Result<(), Diagnostic> {
+        let missing = needed.iter().find(|name| !self.header.iter().any(|h| h == **name));
+        let Some(column) = missing else { return Ok(()) };
+        let text = self.header.iter().collect::<Vec<_>>().join(",");
+        let place = Place { file: self.file.into(), line: 1, column: 1, text };
+        let hint = format!("this kind of table has {}, {}", own.join(", "), needed.join(", "));
+        Err(Diagnostic::new(format!("no column `{column}`")).at(Some(place)).hint(hint))
     }
 
     fn storage(&self, name: &str) -> Result<Storage, Diagnostic> {
@@ -275,7 +316,7 @@ impl Fields<'_> {
             software: software.into(),
             key: format!("{device} {op} {case:?}"),
             dtype: match &case {
-                Case::Elementwise { .. } | Case::AllReduce { .. } => {
+                Case::Elementwise { .. } | Case::AllReduce { .. } | Case::Exchange { .. } => {
                     self.storage("dtype")?.group().to_owned()
                 }
                 _ => case.format(),
@@ -337,15 +378,45 @@ fn elementwise(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic>
     Ok(Ok(Case::Elementwise { op: op.to_owned(), bytes, elements }))
 }
 
+/// Exchanges other than sums.
+const EXCHANGES: [&str; 3] = ["all_gather", "reduce_scatter", "all_to_all"];
+
+fn experts(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
+    let layer = Experts {
+        tokens: f.number("tokens")?,
+        hidden: f.number("hidden")?,
+        inner: f.number("inter")?,
+        chosen: f.number("topk")?,
+        experts: f.number("num_experts")?,
+        tp: f.number("tp")?,
+        ep: f.number("ep")?,
+        format: f.storage("dtype")?,
+        balanced: f.text("distribution")? == "balanced",
+    };
+    if layer.chosen > layer.experts {
+        let (chosen, experts) = (layer.chosen, layer.experts);
+        return Err(f.refuse(format!("topk is {chosen}, above num_experts {experts}")));
+    }
+    Ok(Ok(Case::Experts(layer)))
+}
+
 fn collective(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
     let (devices, bytes) = (f.number("n_devices")?, f.number("bytes")?);
-    if f.text("op")? != "all_reduce" {
-        return Ok(Err(
-            "are of other exchanges than all_reduce, whose mid-size times are not modelled",
-        ));
-    }
+    let exchange = EXCHANGES.iter().copied().find(|name| f.optional("op") == *name);
     if devices < 2.0 {
         return Err(f.refuse(format!("n_devices is {devices}; an exchange needs two")));
+    }
+    match (f.text("op")?, exchange) {
+        (_, Some(op)) => return Ok(Ok(Case::Exchange { devices, bytes, op })),
+        ("all_reduce", _) => {}
+        ("p2p", _) => {
+            return Ok(Err("are of one device sending to one, which nothing is fitted to"));
+        }
+        (other, _) => {
+            let known = EXCHANGES.iter().copied().chain(["all_reduce", "p2p"]);
+            let unknown = Diagnostic::unknown("exchange", other, known);
+            return Err(unknown.at(f.refuse(String::new()).place));
+        }
     }
     let custom = f.optional("source").contains("custom");
     let algorithm = if custom { "custom" } else { "nccl" };

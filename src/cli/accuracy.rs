@@ -4,10 +4,12 @@ use super::error::Error;
 use super::files;
 use super::measured::{Device, MeasuredArgs};
 use super::terminal;
-use crate::calibrate::{Measured, Predictor, Row, Score, Scored, roof, score};
+use crate::calibrate::{Measured, Predictor, Priced, RequestRow, Row, Score, Scored, roof, score};
+use crate::cost::Silicon;
 use crate::mapped::calibration::Tuning;
 use crate::par;
 use crate::report::accuracy::{AccuracyChart, rows_csv, scores_csv, scores_table};
+use crate::units::Seconds;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -61,7 +63,7 @@ enum Fate {
 
 pub fn run(args: &AccuracyArgs) -> Result<(), Error> {
     let tables = args.measured.read()?;
-    let devices = args.measured.devices(tables.iter().flat_map(|t| &t.rows))?;
+    let devices = args.measured.devices(&tables)?;
     let tuning = args.measured.tuning()?;
     if let Some(stack) = &args.stack {
         known_stack(stack, &tuning)?;
@@ -94,7 +96,39 @@ pub fn known_stack(stack: &str, tuning: &Tuning) -> Result<(), Error> {
     Err(crate::diagnostic::Diagnostic::unknown("stack", stack, stacks).into())
 }
 
+/// Devices with the stacks that requests ran under.
+struct Silicons(BTreeMap<(String, String), Silicon>);
+
+impl Silicons {
+    fn new(
+        args: &AccuracyArgs,
+        rows: &[(&str, &RequestRow)],
+        devices: &BTreeMap<String, Device>,
+        tuning: &Tuning,
+    ) -> Self {
+        let mut known = BTreeMap::new();
+        for (_, row) in rows {
+            let (device, stack) =
+                (&devices[row.device.as_ref()], args.stack_of(row.stack.as_deref()));
+            let Ok(chip) = &device.chip else { continue };
+            known
+                .entry((device.id.clone(), stack.to_owned()))
+                .or_insert_with(|| Silicon::new(&device.id, stack, chip.clone(), tuning));
+        }
+        Self(known)
+    }
+
+    fn get(&self, device: &str, stack: &str) -> Option<&Silicon> {
+        self.0.get(&(device.to_owned(), stack.to_owned()))
+    }
+}
+
 impl AccuracyArgs {
+    /// The stack that rows are predicted as; any where it is empty.
+    fn stack_of<'a>(&'a self, named: Option<&'a str>) -> &'a str {
+        self.stack.as_deref().or(named).unwrap_or("")
+    }
+
     fn scores(&self, rows: &[Scored]) -> Vec<Score> {
         let part = |by: By, text: &str| {
             if self.by.contains(&by) { text.to_owned() } else { "all".to_owned() }
@@ -122,8 +156,20 @@ fn judge(
         tables.iter().flat_map(|t| t.rows.iter().map(|r| (t.op.as_str(), r))).collect();
     let fates =
         par::map(&rows, |(op, row)| fate(args, op, row, &devices[row.device.as_ref()], tuning));
+    let requests: Vec<(&str, &RequestRow)> =
+        tables.iter().flat_map(|t| t.requests.iter().map(|r| (t.op.as_str(), r))).collect();
+    let silicon = Silicons::new(args, &requests, devices, tuning);
+    let of_requests = par::map(&requests, |(op, row)| {
+        let device = &devices[row.device.as_ref()];
+        let silicon = silicon.get(&device.id, args.stack_of(row.stack.as_deref()));
+        let predicted = Priced::new(row, &device.machine).and_then(|p| p.predict(silicon));
+        match predicted {
+            Ok((time, range)) => Fate::Scored(row.scored(op, time, range)),
+            Err(why) => Fate::Left(format!("{}: {why}", row.device)),
+        }
+    });
     let mut judged = Judged::default();
-    for fate in fates {
+    for fate in fates.into_iter().chain(of_requests) {
         match fate {
             Fate::Scored(row) => judged.scored.push(row),
             Fate::Faster(row) => judged.faster.push(row),
@@ -141,7 +187,7 @@ fn fate(args: &AccuracyArgs, op: &str, row: &Row, device: &Device, tuning: &Tuni
         Ok(chip) => chip,
         Err(error) => return Fate::Left(error.to_string()),
     };
-    let stack = args.stack.as_deref().or(row.stack.as_deref()).unwrap_or("");
+    let stack = args.stack_of(row.stack.as_deref());
     let predictor = Predictor { chip, hardware: &device.id, stack, tuning };
     match predictor.scored(op, row) {
         None => Fate::Left(format!("{} has no figure for {}", device.id, row.dtype)),
@@ -161,16 +207,15 @@ fn remarks(judged: &Judged) -> String {
         text += "\nworst rows\n";
     }
     for row in worst.iter().take(WORST) {
+        let [measured, predicted] = [row.measured, row.predicted].map(Seconds::new);
         let _ = writeln!(
             text,
-            "  {} line {}: {} {} {}: {:.1} us measured, {:.1} us predicted ({:+.0} %)",
+            "  {} line {}: {} {} {}: {measured} measured, {predicted} predicted ({:+.0} %)",
             row.op,
             row.line,
             row.device,
             row.dtype,
             row.shape,
-            row.measured * 1e6,
-            row.predicted * 1e6,
             row.error()
         );
     }

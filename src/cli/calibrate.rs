@@ -1,6 +1,7 @@
 //! `cosim calibrate`: parameters of a device under a stack from measurements.
 
 use super::accuracy::known_stack;
+use super::calibrate_requests as requests;
 use super::error::Error;
 use super::files;
 use super::measured::{Device, MeasuredArgs, device, not_mapped};
@@ -11,8 +12,8 @@ use crate::calibrate::{
 };
 use crate::diagnostic::Diagnostic;
 use crate::mapped::Kind;
-use crate::mapped::calibration::Calibration;
 use crate::mapped::calibration::bundled::LEFT_OUT;
+use crate::mapped::calibration::{Calibration, Kernels, Tuning};
 use crate::report::accuracy::scores_table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -23,15 +24,23 @@ use std::path::PathBuf;
 pub struct CalibrateArgs {
     #[command(flatten)]
     measured: MeasuredArgs,
-    /// Device that the rows were measured on: id or profile YAML
-    #[arg(long, required_unless_present = "leave_one_out")]
-    hardware: Option<String>,
+    /// Device that the rows were measured on: id or profile YAML; of requests also several, which share what
+    /// the host takes
+    #[arg(long, required_unless_present = "leave_one_out", value_delimiter = ',')]
+    hardware: Vec<String>,
     /// Name of the software stack
     #[arg(long, required_unless_present = "leave_one_out")]
     stack: Option<String>,
     /// Only rows of these devices of the tables; all unless stated
     #[arg(long, value_name = "NAME")]
     device: Vec<String>,
+    /// The stack whose kernels this one has where the tables time none
+    #[arg(long, value_name = "STACK", conflicts_with = "leave_one_out")]
+    like: Option<String>,
+    /// Fit how fast query heads read keys that they do not share: a stack whose decode kernels have a CTA for
+    /// every query head
+    #[arg(long, conflicts_with = "leave_one_out")]
+    apart: bool,
     /// Score every device with what the others tell, as if it had never been measured
     #[arg(long, conflicts_with_all = ["hardware", "stack"])]
     leave_one_out: bool,
@@ -45,8 +54,9 @@ pub struct CalibrateArgs {
 
 pub fn run(args: &CalibrateArgs) -> Result<(), Error> {
     let mut tables = args.measured.read()?;
-    let names: BTreeSet<String> =
-        tables.iter().flat_map(|t| &t.rows).map(|r| r.device.to_string()).collect();
+    let kernels = tables.iter().flat_map(|t| &t.rows).map(|r| r.device.to_string());
+    let requests = tables.iter().flat_map(|t| &t.requests).map(|r| r.device.to_string());
+    let names: BTreeSet<String> = kernels.chain(requests).collect();
     for wanted in &args.device {
         if !names.contains(wanted) {
             let names = names.iter().map(String::as_str);
@@ -54,8 +64,11 @@ pub fn run(args: &CalibrateArgs) -> Result<(), Error> {
         }
     }
     if !args.device.is_empty() {
-        let wanted = |row: &Row| args.device.iter().any(|d| *d == *row.device);
-        tables.iter_mut().for_each(|t| t.rows.retain(wanted));
+        let wanted = |name: &str| args.device.iter().any(|d| d == name);
+        for table in &mut tables {
+            table.rows.retain(|row| wanted(&row.device));
+            table.requests.retain(|row| wanted(&row.device));
+        }
     }
     if args.leave_one_out { args.left_out(&tables) } else { args.fit(&tables) }
 }
@@ -67,13 +80,65 @@ impl CalibrateArgs {
     }
 
     fn fit(&self, tables: &[Measured]) -> Result<(), Error> {
-        let (hardware, stack) =
-            (self.hardware.as_deref().unwrap_or(""), self.stack.as_deref().unwrap_or(""));
+        let stack = self.stack.as_deref().unwrap_or("");
         if stack == LEFT_OUT || stack.trim().is_empty() {
             return Err(Diagnostic::new(format!("`{stack}` is no name of a stack")).into());
         }
-        let Device { id, chip } = device(hardware)?;
-        let chip = chip.map_err(not_mapped)?;
+        let devices: Vec<Device> =
+            self.hardware.iter().map(|name| device(name)).collect::<Result<_, _>>()?;
+        let tuning = self.measured.tuning()?;
+        let mut text = String::new();
+        let mut found: Vec<Kernels> = vec![Kernels::new(); devices.len()];
+        let mut tuned = tuning.clone();
+        if tables.iter().any(|t| !t.rows.is_empty()) {
+            let [only] = devices.as_slice() else {
+                let message = "kernels' rows are fitted to one device at a time";
+                return Err(Diagnostic::new(message).hint("name one with --hardware").into());
+            };
+            found[0] = self.fit_kernels(tables, only, &tuning, &mut text)?;
+            let own = Calibration::of(&only.id, stack, found[0].clone());
+            tuned = tuning.with(only.chip.clone().map_err(not_mapped)?, own);
+        }
+        if let Some(like) = &self.like {
+            known_stack(like, &tuned)?;
+            for device in &devices {
+                let known = found.iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+                let mut own = Calibration::of(&device.id, stack, known);
+                own.like = Some(like.clone());
+                tuned = tuned.with(device.chip.clone().map_err(not_mapped)?, own);
+            }
+        }
+        let of_requests = requests::fit(tables, &devices, (stack, &tuned), self.apart, &mut text)?;
+        for (all, more) in found.iter_mut().zip(of_requests) {
+            all.extend(more);
+        }
+        for warning in tables.iter().flat_map(|t| t.warnings.iter().map(|w| (&t.file, w))) {
+            let _ = writeln!(text, "{}: {}", warning.0, warning.1);
+        }
+        let read = tables.iter().filter(|t| !t.rows.is_empty() || !t.requests.is_empty());
+        let data: Vec<String> = read.map(origin).collect();
+        let calibrations = devices.iter().zip(found).map(|(device, kernels)| Calibration {
+            hardware: device.id.clone(),
+            stack: stack.to_owned(),
+            like: self.like.clone(),
+            date: self.date(),
+            data: data.clone(),
+            kernels,
+        });
+        self.write(&calibrations.collect::<Vec<_>>(), &mut text)?;
+        files::print(&text)
+    }
+
+    /// Parameters of the kernels that were timed one by one.
+    fn fit_kernels(
+        &self,
+        tables: &[Measured],
+        device: &Device,
+        tuning: &Tuning,
+        text: &mut String,
+    ) -> Result<Kernels, Error> {
+        let stack = self.stack.as_deref().unwrap_or("");
+        let chip = device.chip.as_ref().map_err(|e| not_mapped(e.clone()))?;
         let rows: Vec<Row> = tables.iter().flat_map(|t| t.rows.iter().cloned()).collect();
         let names: BTreeSet<&str> = rows.iter().map(|r| r.device.as_ref()).collect();
         if names.len() > 1 {
@@ -81,45 +146,35 @@ impl CalibrateArgs {
             let message = format!("the tables hold {} devices: {}", names.len(), names.join(", "));
             return Err(Diagnostic::new(message).hint("choose with --device NAME").into());
         }
-        let tuning = self.measured.tuning()?;
-        let predictor = Predictor { chip: &chip, hardware: &id, stack, tuning: &tuning };
+        let predictor = Predictor { chip, hardware: &device.id, stack, tuning };
         let bar = terminal::steps(groups(&rows).len() as u64);
         let outcomes = fit_all(&predictor, &rows, &|_| bar.inc(1));
         bar.finish_and_clear();
-        let mut text = table(&predictor, &rows, &outcomes);
+        *text += &table(&predictor, &rows, &outcomes);
         let kernels = fitted(&outcomes);
         if kernels.is_empty() {
             let why: Vec<String> = failures(&outcomes).collect();
             let message = format!("nothing could be fitted: {}", why.join("; "));
             return Err(Diagnostic::new(message).into());
         }
-        for table in tables {
-            for warning in &table.warnings {
-                let _ = writeln!(text, "{}: {warning}", table.file);
-            }
-        }
         for why in failures(&outcomes) {
             let _ = writeln!(text, "not fitted: {why}");
         }
-        let data = tables.iter().filter(|t| !t.rows.is_empty()).map(origin).collect();
-        let calibration = Calibration {
-            hardware: id.clone(),
-            stack: stack.to_owned(),
-            date: self.date(),
-            data,
-            kernels,
-        };
-        self.write(&calibration, &mut text)?;
-        files::print(&text)
+        Ok(kernels)
     }
 
-    fn write(&self, calibration: &Calibration, said: &mut String) -> Result<(), Error> {
-        let files = self.output.iter().map(|path| (path.clone(), calibration.to_yaml()));
+    /// One file; of several devices one each in a folder.
+    fn write(&self, calibrations: &[Calibration], said: &mut String) -> Result<(), Error> {
+        let Some(path) = &self.output else { return Ok(()) };
+        let files = calibrations.iter().map(|c| match calibrations.len() {
+            1 => (path.clone(), c.to_yaml()),
+            _ => (path.join(format!("{}.{}.yaml", c.hardware, c.stack)), c.to_yaml()),
+        });
         files::write_each(files.collect::<Vec<_>>(), said)
     }
 
     fn left_out(&self, tables: &[Measured]) -> Result<(), Error> {
-        let devices = self.measured.devices(tables.iter().flat_map(|t| &t.rows))?;
+        let devices = self.measured.devices(tables)?;
         let tuning = self.measured.tuning()?;
         let mut rows: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
         for row in tables.iter().flat_map(|t| &t.rows) {
@@ -138,7 +193,7 @@ impl CalibrateArgs {
         }
         let mut measured = vec![];
         for (name, rows) in &rows {
-            let Device { id, chip } = &devices[*name];
+            let Device { id, chip, .. } = &devices[*name];
             let chip = chip.as_ref().map_err(|e| not_mapped(e.clone()))?;
             let predictor = Predictor { chip, hardware: id, stack: &stacks[name], tuning: &tuning };
             measured.push((predictor, rows.as_slice(), (*name).to_owned()));
@@ -151,24 +206,28 @@ impl CalibrateArgs {
         let calibration = Calibration {
             hardware: "any".to_owned(),
             stack: LEFT_OUT.to_owned(),
+            like: None,
             date: self.date(),
             data: tables.iter().map(origin).collect(),
             kernels: shared,
         };
-        self.write(&calibration, &mut text)?;
+        self.write(std::slice::from_ref(&calibration), &mut text)?;
         files::print(&text)
     }
 }
 
 /// Where a table's rows come from, in one line.
 fn origin(table: &Measured) -> String {
-    let of = |pick: fn(&Row) -> &str| -> String {
-        let names: BTreeSet<&str> = table.rows.iter().map(pick).collect();
-        let names: Vec<&str> = names.into_iter().filter(|n| !n.is_empty()).take(6).collect();
+    let rows = table.rows.iter().map(|r| (&r.device, &r.software));
+    let requests = table.requests.iter().map(|r| (&r.device, &r.software));
+    let all: Vec<(&str, &str)> = rows.chain(requests).map(|(d, s)| (&**d, &**s)).collect();
+    let of = |pick: fn(&(&str, &str)) -> String| -> String {
+        let names: BTreeSet<String> = all.iter().map(pick).collect();
+        let names: Vec<String> = names.into_iter().filter(|n| !n.is_empty()).take(6).collect();
         names.join(", ")
     };
-    let (devices, software) = (of(|r| &r.device), of(|r| &r.software));
-    format!("{}: {} rows of {devices} ({software})", table.op, table.rows.len())
+    let (devices, software) = (of(|r| r.0.to_owned()), of(|r| r.1.to_owned()));
+    format!("{}: {} rows of {devices} ({software})", table.op, all.len())
 }
 
 type Outcomes = [(Kind, String, Result<Outcome, FitError>)];

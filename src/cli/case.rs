@@ -3,10 +3,11 @@
 use super::cache::CacheArgs;
 use super::catalog;
 use super::error::Error;
+use super::fidelity::{FidelityArgs, Times};
 use super::files;
 use super::parallel::ParallelArgs;
 use crate::cost::speculative::Speculated;
-use crate::cost::{Estimator, Memory, Request, Silicon};
+use crate::cost::{Estimator, Memory, Request};
 use crate::diagnostic::{Diagnostic, clip};
 use crate::dtype::Scheme;
 use crate::graph::shard::Parallel;
@@ -98,6 +99,8 @@ pub struct CaseArgs {
     pub parallel: ParallelArgs,
     #[command(flatten)]
     pub cache: CacheArgs,
+    #[command(flatten)]
+    pub fidelity: FidelityArgs,
     /// Efficiencies 1, overheads 0
     #[arg(long)]
     pub ideal: bool,
@@ -124,8 +127,8 @@ pub struct Case {
     pub options: BuildOptions,
     pub allow_oom: bool,
     pub speculated: Option<Speculated>,
-    /// What kernels are mapped with; `None` where they take the roofline's time.
-    pub silicon: Option<Silicon>,
+    /// What kernels are mapped with, or why they take the roofline's times.
+    pub times: Times,
 }
 
 impl ModelArgs {
@@ -204,6 +207,7 @@ impl CaseArgs {
         let price = named_price(&machine, self.price.as_deref())?;
         let request = self.request(&plan)?.with_batch(batch);
         let allow_oom = self.allow_oom;
+        let times = self.fidelity.times(&machine)?;
         Ok(Case {
             architecture,
             hardware,
@@ -215,7 +219,7 @@ impl CaseArgs {
             options: self.model.options(),
             allow_oom,
             speculated: None,
-            silicon: None,
+            times,
         })
     }
 
@@ -264,7 +268,7 @@ impl Case {
     /// The plan bound to the machine.
     pub fn estimator(&self) -> Result<Estimator<'_>, Error> {
         let estimator = Estimator::new(&self.plan, &self.machine)?;
-        Ok(match &self.silicon {
+        Ok(match self.times.silicon() {
             Some(silicon) => estimator.on(silicon),
             None => estimator,
         })

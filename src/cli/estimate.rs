@@ -3,7 +3,6 @@
 use super::case::{Case, CaseArgs};
 use super::deploy::{DeployArgs, Search};
 use super::error::Error;
-use super::fidelity::FidelityArgs;
 use super::files;
 use super::speculate::{self, SpeculateArgs};
 use super::surface;
@@ -27,8 +26,6 @@ pub struct EstimateArgs {
     speculate: SpeculateArgs,
     #[command(flatten)]
     deploy: DeployArgs,
-    #[command(flatten)]
-    fidelity: FidelityArgs,
     /// API price to compare with, $ per 1000 input and output tokens: 0.03,0.06
     #[arg(long, value_parser = api_price, value_name = "IN,OUT")]
     api_price: Option<ApiPrice>,
@@ -57,13 +54,6 @@ pub fn run(args: &EstimateArgs) -> Result<(), Error> {
         return Err(Diagnostic::new(message).hint("give --prompt and --output").into());
     }
     case.speculated = args.speculate.load(&case, &args.case.model.options())?;
-    case.silicon = args.fidelity.silicon(&case)?;
-    if let (Some(_), Some(_)) = (&case.silicon, &search) {
-        let message = "--devices searches plans by the roofline's times";
-        return Err(Diagnostic::new(message)
-            .hint("give a plan, such as --tp 8, with --fidelity mapped")
-            .into());
-    }
     let (report, mut context) = evaluate(&case)?;
     context.api = args.api_price.and_then(|p| p.compare(&case.request, &context.economics));
     let surface = surface::write(&args.speculate.surface, &case, &context)?;
@@ -108,7 +98,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         economics: Economics::new(&case.request, &report.summary, devices, power, price),
         provenance: estimator.provenance(report.summary.bounds),
         not_modelled: &case.machine.not_modelled,
-        fallbacks: estimator.fallbacks(),
+        fallbacks: estimator.fallbacks().into_iter().chain(case.times.fallback()).collect(),
         placement: case.plan.placement,
         kv_slots: kv_slots(case),
         parallel: case.plan.parallel,
@@ -121,6 +111,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
         cross_kv: case.cross_kv(&stages),
         stages,
         speculation,
+        fidelity: estimator.fidelity(),
         shows_times: report.capacity.fits || case.allow_oom,
     };
     Ok((report, context))
@@ -210,12 +201,7 @@ fn table(case: &Case, report: &CostReport, context: &EstimateContext<'_>) -> Str
 /// What was asked, in one line.
 pub fn heading(case: &Case) -> String {
     let what = describe(&case.request);
-    let fidelity = match (case.machine.fidelity, &case.silicon) {
-        (crate::hardware::Fidelity::Ideal, _) => " (ideal: efficiencies 1, overheads 0)".to_owned(),
-        (_, Some(silicon)) if silicon.stack.is_empty() => " (mapped kernels)".to_owned(),
-        (_, Some(silicon)) => format!(" (mapped kernels of {})", silicon.stack),
-        _ => String::new(),
-    };
+    let fidelity = case.times.said(&case.machine);
     let (model, devices) = (&case.architecture.name, case.devices());
     format!("{model}, {}, on {devices}: {what}{fidelity}\n", case.plan.scheme.name())
 }

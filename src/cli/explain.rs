@@ -8,7 +8,9 @@ use super::terminal;
 use crate::cost::{CostReport, Estimator, OperatorCost, PhaseCost};
 use crate::diagnostic::Diagnostic;
 use crate::hardware::{Fidelity, Machine};
-use crate::report::{Column, EstimateContext, Table, estimate_json, formula, share_bar};
+use crate::report::{
+    Column, EstimateContext, Table, estimate_json, formula, mapping_table, share_bar,
+};
 use crate::tensor::Phase;
 use std::fmt::Write;
 
@@ -65,10 +67,18 @@ fn all_operators(
         };
         let _ = writeln!(text, "\n{}: {}{steps}", phase.phase.name(), phase.step_time);
         text += &phase_table(phase, light, context).to_terminal(terminal::shape());
+        if let Some(table) = mapping_table(phase) {
+            let when = if phase.steps > 1 { ", in the middle step" } else { "" };
+            let _ = writeln!(text, "\nhow its kernels are mapped{when}");
+            text += &table.to_terminal(terminal::shape());
+        }
     }
     text += "\nbytes pass every level: ";
     text += &context.levels.join(", ");
     text += "; % light = ideal time / time (efficiencies 1, overheads 0)\n";
+    for fallback in &context.fallbacks {
+        let _ = writeln!(text, "fallback: {fallback}");
+    }
     Ok(text)
 }
 
@@ -85,7 +95,8 @@ fn phase_table(phase: &PhaseCost, ideal: &PhaseCost, context: &EstimateContext<'
         Column::text("bound"),
         Column::number("% light", ""),
     ]);
-    for (operator, light) in phase.operators.iter().zip(&ideal.operators) {
+    for (i, operator) in phase.operators.iter().enumerate() {
+        let light = ideal.operators.get(i).map_or(0.0, |light| light.time / operator.time);
         table.rows.push(vec![
             operator.name.clone(),
             operator.count.to_string(),
@@ -96,7 +107,7 @@ fn phase_table(phase: &PhaseCost, ideal: &PhaseCost, context: &EstimateContext<'
             format!("{:.1} %", operator.share * 100.0),
             share_bar(operator.share, 12),
             operator.bound_name(context.slowest_level).to_owned(),
-            format!("{:.0}", light.time / operator.time * 100.0),
+            format!("{:.0}", light * 100.0),
         ]);
     }
     table
@@ -120,17 +131,13 @@ fn one_operator(
             Phase::Decode => steps.decode.map(|span| span.middle()),
         };
         let Some(step) = step else { continue };
-        let matching = |o: &&OperatorCost| o.name == name || case.plan.has_node(o.kernel, name);
-        for operator in phase.operators.iter().filter(matching) {
+        let kernels = phase.operators.iter().filter_map(|o| Some((o, o.kernel?)));
+        let matching = |(o, kernel): &(&OperatorCost, usize)| {
+            o.name == name || case.plan.has_node(*kernel, name)
+        };
+        for (_, kernel) in kernels.filter(matching) {
             found = true;
-            text += &formula(
-                &case.plan,
-                &case.machine,
-                &estimator,
-                phase.phase,
-                operator.kernel,
-                &step,
-            );
+            text += &formula(&case.plan, &case.machine, &estimator, phase.phase, kernel, &step);
         }
     }
     let names = report.phases.iter().flat_map(|p| &p.operators).map(|o| o.name.as_str());

@@ -3,7 +3,7 @@
 use super::catalog;
 use super::error::Error;
 use super::files;
-use crate::calibrate::{self, Measured, Row, hardware_of};
+use crate::calibrate::{self, Measured, hardware_of};
 use crate::diagnostic::Diagnostic;
 use crate::hardware::Machine;
 use crate::hardware::{Fidelity, bundled};
@@ -11,6 +11,7 @@ use crate::mapped::calibration::{self, Calibration, Tuning};
 use crate::mapped::{Chip, NotMapped};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Largest table that is read, bytes: some millions of rows.
 const LARGEST: usize = 256 << 20;
@@ -44,6 +45,8 @@ pub struct Device {
     pub id: String,
     /// Its figures.
     pub chip: Result<Chip, NotMapped>,
+    /// The device.
+    pub machine: Machine,
 }
 
 impl MeasuredArgs {
@@ -58,14 +61,13 @@ impl MeasuredArgs {
     }
 
     /// The devices of rows by their names in the tables.
-    pub fn devices<'a>(
-        &self,
-        rows: impl IntoIterator<Item = &'a Row>,
-    ) -> Result<BTreeMap<String, Device>, Error> {
+    pub fn devices(&self, tables: &[Measured]) -> Result<BTreeMap<String, Device>, Error> {
+        let kernels = tables.iter().flat_map(|t| &t.rows).map(|r| (&r.device, r.line));
+        let requests = tables.iter().flat_map(|t| &t.requests).map(|r| (&r.device, r.line));
         let mut found = BTreeMap::new();
-        for row in rows {
-            if !found.contains_key(row.device.as_ref()) {
-                found.insert(row.device.to_string(), self.device(&row.device, row.line)?);
+        for (name, line) in kernels.chain(requests) {
+            if !found.contains_key(name.as_ref()) {
+                found.insert(name.to_string(), self.device(name, line)?);
             }
         }
         Ok(found)
@@ -107,16 +109,21 @@ impl MeasuredArgs {
     }
 }
 
-/// The bundled calibrations.
+/// The bundled calibrations, read once.
 pub fn bundled_tuning() -> Result<Tuning, Error> {
-    Ok(Tuning::new(calibration::bundled::all()?, |id| device(id).ok()?.chip.ok()))
+    static READ: OnceLock<Tuning> = OnceLock::new();
+    if let Some(tuning) = READ.get() {
+        return Ok(tuning.clone());
+    }
+    let tuning = Tuning::new(calibration::bundled::all()?, |id| device(id).ok()?.chip.ok());
+    Ok(READ.get_or_init(|| tuning).clone())
 }
 
 /// A device by id or path.
 pub fn device(hardware: &str) -> Result<Device, Error> {
     let profile = catalog::hardware(hardware)?;
     let machine = Machine::compile(&profile, Fidelity::Realistic);
-    Ok(Device { id: profile.id.to_string(), chip: Chip::new(&machine) })
+    Ok(Device { id: profile.id.to_string(), chip: Chip::new(&machine), machine })
 }
 
 /// What is said of a device that kernels cannot be mapped onto.

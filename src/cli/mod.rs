@@ -4,6 +4,7 @@ mod accuracy;
 mod arrays;
 mod cache;
 mod calibrate;
+mod calibrate_requests;
 mod calibration;
 mod case;
 mod catalog;

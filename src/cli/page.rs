@@ -73,7 +73,7 @@ fn page(
     cards: Vec<Card>,
 ) -> SweepPage {
     let mut notes = vec![
-        "Rates are dense datasheet peaks times stated efficiencies; each device lists its own and what is not modelled. TTFT has no queueing; TPOT is the mean of the decode steps.".to_owned(),
+        "Times are of kernels mapped onto a device's units, caches and DRAM where its profile has what that needs, with what software stacks were measured to reach on it or on devices like it; elsewhere of the roofline, with dense datasheet peaks times stated efficiencies. Each device lists which, and what is not modelled. TTFT has no queueing; TPOT is the mean of the decode steps.".to_owned(),
         "Energy is TDP x time; money is the profile's hourly price x time, one device fully used. Blank: no figure.".to_owned(),
         "Charts show the first technique and the first traffic point of each device.".to_owned(),
     ];
@@ -109,7 +109,7 @@ fn without_constants(
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 ) -> (Vec<Column>, Vec<Vec<Cell>>, String) {
-    let asked = ["model", "quant", "parallel", "speculative", "batch", "prompt", "output"];
+    let asked = ["model", "quant", "parallel", "speculative", "batch", "prompt", "output", "times"];
     let constant = |i: usize| {
         asked.contains(&columns[i].name.as_str())
             && rows.iter().all(|r| r[i].text == rows[0][i].text)
@@ -149,6 +149,7 @@ fn columns(grid: &Grid) -> Vec<Column> {
         Column::number("TPOT", "ms"),
         Column::number("throughput", "tok/s"),
         Column::text("decode bound"),
+        Column::text("times"),
         Column::number("memory", "GiB"),
         Column::number("of", "GiB"),
         Column::number("max batch", ""),
@@ -178,6 +179,7 @@ fn cells(row: &Row<'_>) -> Vec<Cell> {
     let tokens = row.traffic.batch as f64 * row.traffic.output as f64;
     cells.push(number(times.map(|s| tokens / s.total.get())));
     cells.push(Cell::text(times.and_then(|s| s.decode_bound).map_or("", |b| row.bound_name(b))));
+    cells.push(Cell::text(timed.map_or("", |f| f.fidelity)));
     let gib = |b: crate::units::Bytes| b.get() / f64::from(1 << 30);
     cells.push(number(figures.map(|f| gib(f.summary.memory.total()))));
     cells.push(number(figures.map(|f| gib(f.capacity.capacity))));

@@ -8,7 +8,7 @@ use crate::report::html::{Card, Figure};
 use crate::report::memory::{MemoryChart, MemoryStack};
 use crate::report::{Axis, Better, CaseCharts, EstimateContext, Prefixes, describe};
 use crate::sweep::{Grid, Row, Variant};
-use crate::units::Bytes;
+use crate::units::{Bytes, Seconds};
 use crate::workload::Scenario;
 use std::collections::BTreeSet;
 
@@ -20,6 +20,7 @@ struct Contender<'a> {
     variant: &'a Variant,
     throughput: Option<f64>,
     tpot: Option<f64>,
+    tpot_range: Option<[f64; 2]>,
     memory: Option<(Memory, Bytes)>,
     status: String,
 }
@@ -72,7 +73,9 @@ fn contenders(grid: &Grid) -> Vec<Contender<'_>> {
         let variant = &grid.variants[device as usize];
         let status = row.status.text().to_owned();
         let memory = row.figures.map(|f| (f.summary.memory, f.capacity.capacity));
-        Contender { label: label(variant), variant, throughput, tpot, memory, status }
+        let tpot_range = row.figures.and_then(|f| f.summary.ranges?.decode_step);
+        let tpot_range = tpot_range.map(|range| range.map(|t| t.get()));
+        Contender { label: label(variant), variant, throughput, tpot, tpot_range, memory, status }
     });
     first.collect()
 }
@@ -118,6 +121,7 @@ fn ranking(subtitle: &str, contenders: &[Contender<'_>]) -> BarsChart {
     let bar = |c: &Contender<'_>| Bar {
         label: c.label.clone(),
         outcome: c.tpot.map_or_else(|| Outcome::Status(c.status.clone()), Outcome::Value),
+        range: c.tpot_range.filter(|_| c.tpot.is_some()),
         detail: c.throughput.map_or_else(String::new, |t| format!("{t:.1} tok/s")),
     };
     BarsChart {
@@ -125,7 +129,12 @@ fn ranking(subtitle: &str, contenders: &[Contender<'_>]) -> BarsChart {
         subtitle: subtitle.to_owned(),
         axis: Axis::new("TPOT", "s", Prefixes::Si, Better::Lower),
         bars: contenders.iter().map(bar).collect(),
-        notes: vec![],
+        notes: contenders
+            .iter()
+            .any(|c| c.tpot_range.is_some())
+            .then(|| "Lines: what 80 % of measurements lie between; without one a device takes the roofline's times.".to_owned())
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -195,10 +204,12 @@ pub fn device_charts(
     let block = grid.block(index);
     let row = grid.row(&block, 0);
     let stem = stem(grid, device);
+    let of_machine = || variant.machine.fallbacks.clone();
+    let fallbacks = block.estimator().map_or_else(of_machine, |e| e.fallbacks());
     let mut card = Card {
         title: variant.name.clone(),
         anchor: variant.id.to_string(),
-        facts: facts(variant, &row),
+        facts: facts(variant, &row, &fallbacks),
         figures: vec![],
     };
     let Some(estimator) = block.estimator().filter(|_| row.status.shows_times()) else {
@@ -235,6 +246,7 @@ pub fn device_charts(
         cross_kv: None,
         speculation: None,
         warnings: vec![],
+        fidelity: estimator.fidelity(),
         shows_times: true,
     };
     let charts = CaseCharts {
@@ -260,7 +272,7 @@ pub fn device_charts(
     Ok((card, names.into_iter().zip(svgs).collect()))
 }
 
-fn facts(variant: &Variant, row: &Row<'_>) -> Vec<(String, String)> {
+fn facts(variant: &Variant, row: &Row<'_>, fallbacks: &[String]) -> Vec<(String, String)> {
     let fact = |name: &str, value: String| (name.to_owned(), value);
     let mut facts = vec![];
     if !variant.settings.is_empty() {
@@ -271,8 +283,14 @@ fn facts(variant: &Variant, row: &Row<'_>) -> Vec<(String, String)> {
     }
     if let Some(figures) = row.figures.as_ref().filter(|_| row.status.shows_times()) {
         let summary = &figures.summary;
-        facts.extend(summary.prefill.map(|t| fact("TTFT", t.to_string())));
-        facts.extend(summary.decode_step.map(|t| fact("TPOT", t.to_string())));
+        let ranges = summary.ranges.unwrap_or_default();
+        let within = |time: Seconds, range: Option<[Seconds; 2]>| match range {
+            Some([low, high]) => format!("{time} (80 %: {low} to {high})"),
+            None => time.to_string(),
+        };
+        facts.push(fact("times", figures.fidelity.to_owned()));
+        facts.extend(summary.prefill.map(|t| fact("TTFT", within(t, ranges.prefill))));
+        facts.extend(summary.decode_step.map(|t| fact("TPOT", within(t, ranges.decode_step))));
         facts.push(fact(
             "memory",
             format!("{} of {}", summary.memory.total(), figures.capacity.capacity),
@@ -280,8 +298,8 @@ fn facts(variant: &Variant, row: &Row<'_>) -> Vec<(String, String)> {
         facts.push(fact("largest batch", figures.capacity.max_batch.to_string()));
     }
     facts.extend(row.figures.map(|f| fact("basis", f.basis.to_string())));
-    if !variant.machine.fallbacks.is_empty() {
-        facts.push(fact("fallbacks", variant.machine.fallbacks.join("; ")));
+    if !fallbacks.is_empty() {
+        facts.push(fact("fallbacks", fallbacks.join("; ")));
     }
     if !variant.machine.not_modelled.is_empty() {
         facts.push(fact("not modelled", variant.machine.not_modelled.join("; ")));

@@ -2,6 +2,7 @@
 
 use super::checkpoint::Loaded;
 use super::error::Error;
+use super::fidelity::{self, Times};
 use super::run::{RunArgs, session};
 use super::{catalog, quality, terminal};
 use crate::cost::{Estimator, OperatorCost, PhaseCost};
@@ -60,6 +61,7 @@ pub struct Pricing {
     scheme: Scheme,
     plan: Plan,
     machine: Machine,
+    times: Times,
 }
 
 impl Pricing {
@@ -74,7 +76,8 @@ impl Pricing {
         check_overrides(loaded.graphs.parts().map(|(_, graph)| graph), &scheme)?;
         let plan = Plan::of(loaded.graphs.parts(), &scheme);
         Estimator::new(&plan, &machine)?;
-        Ok(Some(Self { scheme, plan, machine }))
+        let times = fidelity::by_default(&machine)?;
+        Ok(Some(Self { scheme, plan, machine, times }))
     }
 
     /// Runs the steps again over the counting scalar, and prices them.
@@ -89,6 +92,10 @@ impl Pricing {
         tokens: (&[Vec<u64>], &[Vec<u64>]),
     ) -> Result<RunCost, Error> {
         let estimator = Estimator::new(&self.plan, &self.machine)?;
+        let estimator = match self.times.silicon() {
+            Some(silicon) => estimator.on(silicon),
+            None => estimator,
+        };
         let mut phases: Vec<PhaseCounts> = vec![];
         for (phase, step) in metered(args, model, weights, tokens)? {
             let cost = estimator.step(phase, &step.step);
@@ -98,7 +105,11 @@ impl Pricing {
             }
         }
         let level = self.machine.levels[estimator.slowest_index()].name.to_string();
-        Ok(RunCost { title: title(model.0, &self.scheme, &self.machine), level, phases })
+        Ok(RunCost {
+            title: title(model.0, &self.scheme, &self.machine) + &self.times.said(&self.machine),
+            level,
+            phases,
+        })
     }
 }
 
@@ -153,7 +164,7 @@ impl PhaseCounts {
             others.push(new);
             rows = others;
         }
-        rows.sort_by_key(|row| row.cost.kernel);
+        rows.sort_by_key(|row| row.cost.kernel.unwrap_or(usize::MAX));
         let mut phase = Self { cost, rows };
         phase.count(counts);
         phase
@@ -192,7 +203,10 @@ impl Row {
 }
 
 fn nodes(plan: &Plan, operator: &OperatorCost) -> BTreeSet<String> {
-    let kernel = &plan.kernels[operator.kernel];
+    // What the host takes has no nodes: its own name stands for it.
+    let Some(kernel) = operator.kernel.map(|i| &plan.kernels[i]) else {
+        return BTreeSet::from([operator.name.clone()]);
+    };
     plan.nodes[kernel.nodes.clone()].iter().map(|node| node.name.clone()).collect()
 }
 

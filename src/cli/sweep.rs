@@ -3,6 +3,7 @@
 use super::case::named_price;
 use super::catalog;
 use super::error::Error;
+use super::fidelity::{FidelityArgs, Times};
 use super::files::{self, Pending};
 use super::page;
 use super::terminal;
@@ -35,6 +36,8 @@ pub struct SweepArgs {
     /// Efficiencies 1, overheads 0
     #[arg(long)]
     ideal: bool,
+    #[command(flatten)]
+    fidelity: FidelityArgs,
     /// Named price of the profiles [default: cloud-low, else cloud-hyperscaler]
     #[arg(long)]
     price: Option<String>,
@@ -114,15 +117,16 @@ fn variant(
     let inner = paths.iter().map(|p| p.trim_start_matches("hardware.").to_owned());
     let changes: Vec<(String, String)> = inner.zip(texts.iter().cloned()).collect();
     let (hardware, machine) = catalog::machine(id, &changes, fidelity)?;
+    let times = args.fidelity.times(&machine)?;
     // A device without the named price has blank costs; `grid` refuses a name that none has.
     let price = named_price(&machine, args.price.as_deref()).ok().and_then(Result::ok);
-    Ok(device(&hardware, machine, texts, price.map(|(_, price)| price)))
+    Ok(device(&hardware, (machine, times), texts, price.map(|(_, price)| price)))
 }
 
 /// A machine as a block of a sweep sees it, with the texts of its hardware settings.
 pub fn device(
     hardware: &Hardware,
-    machine: Machine,
+    (machine, times): (Machine, Times),
     settings: Vec<String>,
     price: Option<DollarsPerHour>,
 ) -> Variant {
@@ -134,6 +138,7 @@ pub fn device(
         power: machine.tdp.map(|p| p.value),
         price,
         machine,
+        silicon: times.into_silicon(),
     }
 }
 
@@ -195,6 +200,7 @@ fn command(args: &SweepArgs) -> String {
     }
     words.extend(args.settings.iter().map(|s| format!("--set {s}")));
     words.extend(args.price.iter().map(|p| format!("--price {p}")));
+    words.extend(args.fidelity.words());
     words.extend(args.ideal.then(|| "--ideal".to_owned()));
     words.extend(args.allow_oom.then(|| "--allow-oom".to_owned()));
     words.join(" ")

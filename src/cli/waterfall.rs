@@ -3,6 +3,7 @@
 use super::case::named_price;
 use super::catalog;
 use super::error::Error;
+use super::fidelity::FidelityArgs;
 use super::files::{self, Pending, svg_path};
 use super::sweep::device;
 use super::terminal;
@@ -35,6 +36,8 @@ pub struct WaterfallArgs {
     /// Efficiencies 1, overheads 0
     #[arg(long)]
     ideal: bool,
+    #[command(flatten)]
+    fidelity: FidelityArgs,
     /// Named price of the profile [default: cloud-low, else cloud-hyperscaler]
     #[arg(long)]
     price: Option<String>,
@@ -109,7 +112,8 @@ fn point(
     let fidelity = if args.ideal { Fidelity::Ideal } else { Fidelity::Realistic };
     let (profile, machine) = catalog::machine(&args.hardware, hardware, fidelity)?;
     let price = named_price(&machine, args.price.as_deref())?.ok().map(|(_, price)| price);
-    let variants = vec![device(&profile, machine, vec![], price)];
+    let times = args.fidelity.times(&machine)?;
+    let variants = vec![device(&profile, (machine, times), vec![], price)];
     let grid = Grid::new(scenario, variants, &catalog::architecture, true)?;
     let mut outcome = None;
     grid.for_each(0..1, |_, row| outcome = Some(Outcome::of(row)));

@@ -4,12 +4,15 @@ use super::bound::{Bound, BoundSet, Resource};
 use super::exchange::{ExchangeTime, NoLink, Peers};
 use super::host::{HostTime, NoHost};
 use super::kernel::KernelCost;
-use super::mapped::{Parameters, Silicon};
-use crate::hardware::{Engine, EngineClass, LinkRate, Machine, MissingEngine, OriginId, Rate};
+use super::mapped::{Binding, Timed};
+use crate::hardware::{
+    Engine, EngineClass, Fidelity, LinkRate, Machine, MissingEngine, OriginId, Rate,
+};
 use crate::mapping::{Plan, PlanKernel, PlanNode};
 use crate::op::{MeshAxis, Op, Pattern, Work};
 use crate::provenance::Basis;
 use crate::tensor::{KvLayout, Step};
+use crate::units::Seconds;
 use std::collections::BTreeSet;
 
 /// A plan that a machine cannot run.
@@ -36,7 +39,9 @@ pub struct Estimator<'a> {
     /// The exchanges among the nodes, node by node; empty where there are none.
     pub(super) exchanges: Vec<Option<ExchangeTime>>,
     /// What kernels are mapped with; `None` where they take the roofline's time.
-    pub(super) parameters: Option<Parameters>,
+    pub(super) binding: Option<Binding<'a>>,
+    /// Peak of the matrix engine that runs each node, operations per second.
+    peaks: Vec<f64>,
     /// The host link, where something lies in host memory.
     host: Option<HostTime>,
     /// Seconds per vector and per special operation; 0 where the rate is not modelled (A17).
@@ -79,7 +84,8 @@ impl<'a> Estimator<'a> {
             machine,
             matrix: runs.iter().map(per_op).collect(),
             exchanges: exchanges(plan, machine)?,
-            parameters: None,
+            binding: None,
+            peaks: runs.iter().map(|e| e.rate.peak.get()).collect(),
             host: plan.placement.offload.any().then(|| HostTime::new(machine)).transpose()?,
             vector: inverse(&machine.vector),
             special: inverse(&machine.special),
@@ -90,15 +96,21 @@ impl<'a> Estimator<'a> {
         })
     }
 
-    /// The same with kernels mapped onto a device's units, caches and DRAM under a software stack.
-    #[must_use]
-    pub fn on(self, silicon: &Silicon) -> Self {
-        Self { parameters: Some(Parameters::new(silicon)), ..self }
+    /// Another plan on the same machine, with its kernels' times found alike.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(super) fn beside(&self, plan: &'a Plan) -> Result<Self, EstimateError> {
+        let other = Self::new(plan, self.machine)?;
+        Ok(match &self.binding {
+            Some(binding) => other.on(binding.silicon()),
+            None => other,
+        })
     }
 
     /// Peak of the matrix engine that runs a node, operations per second.
-    pub(super) fn engine_peak(&self, node: &PlanNode) -> Option<f64> {
-        engine(self.machine, node).ok().map(|e| e.rate.peak.get())
+    pub(super) fn engine_peak(&self, node: usize) -> f64 {
+        self.peaks[node]
     }
 
     /// The inputs behind a bound: basis and origin of each.
@@ -127,8 +139,8 @@ impl<'a> Estimator<'a> {
     pub fn basis(&self, bounds: BoundSet) -> Basis {
         let used = Bound::ALL.into_iter().filter(|b| bounds.contains(*b) || *b == Bound::Overhead);
         let inputs = used.flat_map(|b| self.inputs(b)).map(|(b, _)| b);
-        match &self.parameters {
-            Some(parameters) => parameters.basis(),
+        match &self.binding {
+            Some(binding) => binding.basis,
             None => inputs.max().unwrap_or(Basis::Datasheet),
         }
     }
@@ -144,8 +156,8 @@ impl<'a> Estimator<'a> {
                 because.push(path.clone());
             }
         }
-        if let Some(parameters) = &self.parameters {
-            because = parameters.origins();
+        if let Some(binding) = &self.binding {
+            because.clone_from(&binding.origins);
         }
         Provenance { basis, because }
     }
@@ -171,14 +183,31 @@ impl<'a> Estimator<'a> {
 
     /// Named fallbacks in use, those of the links in use included.
     pub fn fallbacks(&self) -> Vec<String> {
-        if let Some(parameters) = &self.parameters {
-            return parameters.fallbacks().to_vec();
-        }
         let links: BTreeSet<&String> =
             self.exchanges.iter().flatten().flat_map(|e| &e.fallbacks).collect();
         let host = self.host.iter().filter_map(|h| h.fallback.as_ref());
         let sparse = self.dense_rates();
+        if let Some(binding) = &self.binding {
+            let links = links.into_iter().filter(|_| binding.keeps_roofline);
+            return binding
+                .fallbacks
+                .iter()
+                .chain(links)
+                .chain(host)
+                .chain(&sparse)
+                .cloned()
+                .collect();
+        }
         self.machine.fallbacks.iter().chain(links).chain(host).chain(&sparse).cloned().collect()
+    }
+
+    /// How times are found: `ideal`, `mapped` or `roofline`.
+    pub fn fidelity(&self) -> &'static str {
+        match (self.machine.fidelity, &self.binding) {
+            (Fidelity::Ideal, _) => "ideal",
+            (_, Some(_)) => "mapped",
+            (_, None) => "roofline",
+        }
     }
 
     /// Devices that share the work.
@@ -245,14 +274,19 @@ impl<'a> Estimator<'a> {
         cost
     }
 
-    /// Time of one launch.
+    /// Time of one launch, mapped where kernels are.
+    pub fn launch_time(&self, kernel: &PlanKernel, step: &Step) -> Seconds {
+        Seconds::new(self.timed(kernel, step, &self.kernel(kernel, step)).seconds)
+    }
+
+    /// Time of one launch by the roofline.
     pub(super) fn time(&self, cost: &KernelCost) -> f64 {
         cost.longest() + self.launch
     }
 
-    /// What limits one launch.
-    pub(super) fn bound(&self, cost: &KernelCost) -> Bound {
-        Bound::of(&cost.times, self.launch)
+    /// What limits one launch: of its resources the one that takes longest, or its start.
+    pub(super) fn bound(cost: &KernelCost, time: &Timed) -> Bound {
+        Bound::of(&cost.times, time.launch)
     }
 }
 

@@ -79,6 +79,8 @@ pub(super) struct PhaseTime {
     pub(super) seen: BoundSet,
     /// Factors of the time that 80 % of measurements lie between.
     pub(super) factors: [f64; 2],
+    /// What the stack's host adds once, whatever the number of micro-batches.
+    pub(super) host: f64,
 }
 
 impl PhaseTime {
@@ -99,15 +101,15 @@ impl PhaseTime {
 
     /// The time until so many micro-batches have passed all stages.
     pub(super) fn flow(mut self, micro_batches: u64) -> Self {
-        self.time =
-            Parallel::flow(&self.stages, micro_batches) + micro_batches as f64 * self.together;
+        let flow = Parallel::flow(&self.stages, micro_batches);
+        self.time = flow + micro_batches as f64 * self.together + self.host;
         self
     }
 
     /// The time of one round of so many micro-batches that go through the stages in a ring.
     pub(super) fn round(mut self, micro_batches: u64) -> Self {
-        self.time =
-            Parallel::round(&self.stages, micro_batches) + micro_batches as f64 * self.together;
+        let round = Parallel::round(&self.stages, micro_batches);
+        self.time = round + micro_batches as f64 * self.together + self.host;
         self
     }
 }
@@ -147,7 +149,7 @@ impl Estimator<'_> {
             prefill_bound: prefill_time.as_ref().map(|p| p.most),
             decode_bound: decode_time.as_ref().map(|p| p.most),
             bounds: seen(&prefill_time).union(seen(&decode_time)),
-            ranges: self.parameters.as_ref().map(|_| Ranges {
+            ranges: self.binding.as_ref().map(|_| Ranges {
                 prefill: prefill_time.as_ref().map(PhaseTime::range),
                 decode_step: decode_time.as_ref().map(PhaseTime::range),
             }),
@@ -167,7 +169,8 @@ impl Estimator<'_> {
     pub(super) fn step_time(&self, phase: Phase, step: &Step) -> PhaseTime {
         self.total(phase, |kernel| {
             let cost = self.kernel(kernel, step);
-            (self.timed(kernel, step, &cost), self.bound(&cost))
+            let time = self.timed(kernel, step, &cost);
+            (time, Self::bound(&cost, &time))
         })
     }
 
@@ -178,9 +181,10 @@ impl Estimator<'_> {
             let cost = self.kernel(kernel, &first);
             if kernel.sees_context && span.last > span.first {
                 let (mean, time) = self.span_mean(kernel, span);
-                (time, self.bound(&mean))
+                (time, Self::bound(&mean, &time))
             } else {
-                (self.timed(kernel, &first, &cost), self.bound(&cost))
+                let time = self.timed(kernel, &first, &cost);
+                (time, Self::bound(&cost, &time))
             }
         })
     }
@@ -197,7 +201,7 @@ impl Estimator<'_> {
         let step = |context| span.verify(context, tokens);
         self.total(Phase::Decode, |kernel| {
             let (mean, time) = self.mean(kernel, span, &cuts, step);
-            (time, self.bound(&mean))
+            (time, Self::bound(&mean, &time))
         })
     }
 
@@ -216,13 +220,13 @@ impl Estimator<'_> {
     ) -> (KernelCost, Timed) {
         let mut mean = KernelCost::default();
         let mut longest = 0.0;
-        let mut mapped = Timed::certain(0.0);
+        let mut mapped = Timed::default();
         for piece in span::pieces(span.first..=span.last, cuts) {
             let first = self.kernel(kernel, &step(*piece.start()));
             let last = self.kernel(kernel, &step(*piece.end()));
             let steps = (piece.end() - piece.start() + 1) as f64;
             mean = mean + (first + last) * (steps / 2.0);
-            if self.parameters.is_some() {
+            if self.binding.is_some() {
                 // Simpson's rule: times of mapped kernels are close to lines over a piece.
                 let middle = step(piece.start() + (piece.end() - piece.start()) / 2);
                 let between = self.kernel(kernel, &middle);
@@ -235,9 +239,9 @@ impl Estimator<'_> {
             }
         }
         let steps = span.steps() as f64;
-        let time = match self.parameters {
-            Some(_) => Timed::certain(0.0).add(mapped, 1.0 / steps),
-            None => Timed::certain(longest / steps + self.launch),
+        let time = match self.binding {
+            Some(_) => Timed::default().add(mapped, 1.0 / steps),
+            None => Timed::certain(longest / steps + self.launch, self.launch),
         };
         (mean * (1.0 / steps), time)
     }
@@ -247,7 +251,7 @@ impl Estimator<'_> {
         let mut stages = Stages::from_elem(0.0, self.plan.parallel.pipeline as usize);
         let mut together = stages.clone();
         let mut seen = BoundSet::default();
-        let mut all = Timed::certain(0.0);
+        let mut all = Timed::default();
         for kernel in self.plan.kernels.iter().filter(|k| k.phases.contains(phase)) {
             let (timed, bound) = cost(kernel);
             let count = kernel.count as f64;
@@ -261,12 +265,16 @@ impl Estimator<'_> {
             };
             turn[kernel.stage as usize] += time;
         }
-        let most = (0..by_bound.len()).rev().max_by(|&a, &b| by_bound[a].total_cmp(&by_bound[b]));
         let together = together.into_iter().fold(0.0, f64::max);
-        let time = stages.iter().sum::<f64>() + together;
-        let factors =
-            all.range.map(|edge| if all.seconds > 0.0 { edge / all.seconds } else { 1.0 });
-        PhaseTime { time, stages, together, most: Bound::ALL[most.unwrap_or(0)], seen, factors }
+        let (host, range) = self.binding.as_ref().map_or((0.0, [0.0; 2]), |b| b.host(phase));
+        by_bound[Bound::Overhead.index()] += host;
+        let most = (0..by_bound.len()).rev().max_by(|&a, &b| by_bound[a].total_cmp(&by_bound[b]));
+        let time = stages.iter().sum::<f64>() + together + host;
+        let seconds = all.seconds + host;
+        let edge = |i: usize| all.range[i] + range[i];
+        let factor = |i: usize| if seconds > 0.0 { edge(i) / seconds } else { 1.0 };
+        let (factors, most) = (std::array::from_fn(factor), Bound::ALL[most.unwrap_or(0)]);
+        PhaseTime { time, stages, together, most, seen, factors, host }
     }
 }
 

@@ -27,6 +27,6 @@ pub use exchange::{ExchangeTime, NoLink, Peers};
 pub use generation::{Memory, Ranges, Summary};
 pub use host::{HostTime, NoHost};
 pub use kernel::KernelCost;
-pub use mapped::Silicon;
+pub use mapped::{Lookups, MappedPart, Silicon};
 pub use report::{CostReport, OperatorCost, PhaseCost};
 pub use request::{DecodeSpan, Request, RequestError, Steps};

@@ -5,7 +5,7 @@ use super::capacity::Capacity;
 use super::estimator::Estimator;
 use super::generation::Summary;
 use super::kernel::KernelCost;
-use super::mapped::Timed;
+use super::mapped::{MappedPart, Timed};
 use super::request::{Request, RequestError, Steps};
 use crate::mapping::PlanKernel;
 use crate::tensor::{Phase, Step};
@@ -41,8 +41,11 @@ pub struct OperatorCost {
     pub share: f64,
     /// What limits it.
     pub bound: Bound,
-    /// Index of the kernel in the plan.
-    pub kernel: usize,
+    /// Index of the kernel in the plan; `None` for what the stack's host takes.
+    pub kernel: Option<usize>,
+    /// How a launch of it is mapped, in a decode span in its middle step; empty where it takes the roofline's
+    /// time.
+    pub mapping: Vec<MappedPart>,
 }
 
 /// One phase.
@@ -72,6 +75,9 @@ pub struct CostReport {
     /// The phases of the request.
     pub phases: Vec<PhaseCost>,
 }
+
+/// Name of what the stack's host takes, among the kernels of a phase.
+pub const HOST: &str = "host";
 
 impl OperatorCost {
     /// All operations of the operators.
@@ -126,7 +132,8 @@ impl Estimator<'_> {
         }
         if let Some(span) = decode {
             let steps = (span.steps(), rounds);
-            let mut phase = self.phase(Phase::Decode, steps, |k| self.span_mean(k, &span));
+            let mean = |k: &PlanKernel| self.span_mean(k, &span);
+            let mut phase = self.phase(Phase::Decode, steps, &span.middle(), mean);
             phase.step_time = summary.decode_step.unwrap_or(phase.step_time);
             phases.push(phase);
         }
@@ -136,7 +143,7 @@ impl Estimator<'_> {
 
     /// The itemised cost of one given step of a phase, in one micro-batch.
     pub fn step(&self, phase: Phase, step: &Step) -> PhaseCost {
-        self.phase(phase, (1, 1), |kernel| {
+        self.phase(phase, (1, 1), step, |kernel| {
             let cost = self.kernel(kernel, step);
             (cost, self.timed(kernel, step, &cost))
         })
@@ -146,6 +153,7 @@ impl Estimator<'_> {
         &self,
         phase: Phase,
         (steps, micro_batches): (u64, u64),
+        shown: &Step,
         cost: impl Fn(&PlanKernel) -> (KernelCost, Timed),
     ) -> PhaseCost {
         let mut operators: Vec<OperatorCost> = vec![];
@@ -166,20 +174,48 @@ impl Estimator<'_> {
                 time: Seconds::new(time.seconds * count),
                 range: time.range.map(|edge| Seconds::new(edge * count)),
                 resource_times: all.times.map(Seconds::new),
-                launch_time: Seconds::new(self.launch * count),
+                launch_time: Seconds::new(time.launch * count),
                 share: 0.0,
-                bound: self.bound(&one),
-                kernel: index,
+                bound: Self::bound(&one, &time),
+                kernel: Some(index),
+                mapping: vec![],
             };
             match earlier {
                 Some(earlier) => earlier.add(&operator),
-                None => operators.push(operator),
+                None => {
+                    let mapping = self.mapping(kernel, shown);
+                    operators.push(OperatorCost { mapping, ..operator });
+                }
             }
         }
+        operators.extend(self.host(phase));
         let step_time: Seconds = operators.iter().map(|o| o.time).sum();
         for operator in &mut operators {
             operator.share = operator.time / step_time;
         }
         PhaseCost { phase, steps, micro_batches, step_time, operators }
+    }
+
+    /// What the stack's host takes, as an operator without work; `None` where it takes nothing that is known.
+    fn host(&self, phase: Phase) -> Option<OperatorCost> {
+        let (seconds, range) = self.binding.as_ref()?.host(phase);
+        let time = Some(Seconds::new(seconds)).filter(|t| *t > Seconds::ZERO)?;
+        Some(OperatorCost {
+            name: HOST.to_owned(),
+            count: 1,
+            operations: [Flops::ZERO; 3],
+            conversions: Flops::ZERO,
+            bytes: Bytes::ZERO,
+            exchanged: Bytes::ZERO,
+            hosted: Bytes::ZERO,
+            time,
+            range: range.map(Seconds::new),
+            resource_times: [Seconds::ZERO; Resource::ALL.len()],
+            launch_time: time,
+            share: 0.0,
+            bound: Bound::Overhead,
+            kernel: None,
+            mapping: vec![],
+        })
     }
 }

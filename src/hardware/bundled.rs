@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn all_profiles_load_and_are_named_like_their_files() {
-        assert_eq!(ids().len(), 56);
+        assert_eq!(ids().len(), 60);
         for id in ids() {
             let hardware = hardware(id);
             assert_eq!(hardware.id.as_ref(), id);

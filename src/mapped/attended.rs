@@ -25,10 +25,18 @@ pub struct Attended {
 }
 
 impl Attended {
+    /// Bytes of queries and results.
+    pub fn query_bytes(&self) -> f64 {
+        2.0 * self.batch * self.queries * self.heads * self.head_dim * self.element
+    }
+
+    /// Bytes of keys and values.
+    pub fn kv_bytes(&self) -> f64 {
+        2.0 * self.batch * self.keys * self.kv_heads * self.head_dim * self.kv_element
+    }
+
     /// Bytes of queries, results, keys and values.
     pub fn bytes(&self) -> f64 {
-        let queries = 2.0 * self.batch * self.queries * self.heads * self.head_dim * self.element;
-        let keys = 2.0 * self.batch * self.keys * self.kv_heads * self.head_dim * self.kv_element;
-        queries + keys
+        self.query_bytes() + self.kv_bytes()
     }
 }

@@ -8,6 +8,11 @@ use crate::units::FlopsPerSecond;
 /// over 108 units (NVIDIA A100 Tensor Core GPU Architecture whitepaper, 2020) (A142).
 const CACHE_BYTES_PER_CLOCK: f64 = 5120.0 / 108.0;
 
+/// Matrix operations per clock of a unit, at most: eight times those of the SM of a B200.
+const MOST_PER_CLOCK: f64 = 65_536.0;
+/// What a device of larger units lacks.
+const ARRAYS: &str = "units that tiles fill (65,536 operations per clock at most)";
+
 /// A device without a figure that mapping kernels onto it needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{machine} has no {}, which mapping kernels needs", .missing.join(", no "))]
@@ -49,7 +54,8 @@ impl Chip {
     /// The figures of a machine.
     ///
     /// # Errors
-    /// No count of units, no clock, no software-managed memory, or no cache that all units share.
+    /// No count of units, no clock, no software-managed memory, no cache that all units share, or units so large
+    /// that kernels of tiles do not describe them (A142).
     pub fn new(machine: &Machine) -> Result<Self, NotMapped> {
         let dram = &machine.levels[machine.dram];
         let inner = &machine.levels[..machine.dram];
@@ -63,8 +69,17 @@ impl Chip {
             ("memory.l1.shared", shared.is_some()),
             ("memory.l2.capacity", cache.is_some()),
         ];
-        let missing = figures.iter().filter(|(_, there)| !there).map(|(path, _)| *path).collect();
+        let missing: Vec<&'static str> =
+            figures.iter().filter(|(_, there)| !there).map(|(path, _)| *path).collect();
+        let tiled = machine.units.zip(clock).is_none_or(|(units, clock)| {
+            let peak = machine.matrix_rate(Format::Bf16).map_or(0.0, |r| r.peak.get());
+            peak / f64::from(units) / clock <= MOST_PER_CLOCK
+        });
+        let missing = if tiled { missing } else { vec![ARRAYS] };
         let missing = NotMapped { machine: machine.id.to_string(), missing };
+        if !tiled {
+            return Err(missing);
+        }
         let (Some(units), Some(clock), Some(shared), Some(cache)) =
             (machine.units, clock, shared, cache)
         else {

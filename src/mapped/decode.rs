@@ -26,6 +26,9 @@ const OVERLAP: f64 = 2.2;
 pub struct Decode {
     /// What it is over.
     pub over: Attended,
+    /// Bytes per second at which a unit reads keys and values once for each query head of a group; `None` where
+    /// the heads of a group share what is read.
+    pub apart: Option<f64>,
 }
 
 impl Decode {
@@ -39,6 +42,9 @@ impl Decode {
         Parameter::time("launch", 8e-6),
         Parameter::time("join", 3e-6),
     ];
+
+    /// Bytes per second that a unit takes where query heads do not share what they read (A150).
+    pub const APART: &[Parameter] = &[Parameter::bandwidth("rate", 2.5e10)];
 
     /// Sequences are cut into as many parts as fill the units, each of at least 256 keys.
     pub fn map(&self, chip: &Chip, p: &[f64]) -> Mapped {
@@ -61,7 +67,8 @@ impl Decode {
         let missed = bytes * (1.0 - resident);
         let dram = missed / (chip.dram * memory);
         let through = chip.cache_bandwidth * CACHE;
-        let moved = dram.max(bytes / through);
+        let again = |rate: f64| group * over.kv_bytes() / (chip.units * rate);
+        let moved = dram.max(bytes / through).max(self.apart.map_or(0.0, again));
         let partial = 8.0 * over.batch * over.queries * over.heads * over.head_dim * split;
         let joined = if split > 1.0 { join + partial / through } else { 0.0 };
         let trips = TRIPS * LATENCY * (over.keys.min(TILE) / TILE);

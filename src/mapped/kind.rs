@@ -1,7 +1,7 @@
 //! The kinds of kernels, each with its parameters.
 
 use super::parameter::Parameter;
-use super::{AllReduce, Decode, Matmul, Prefill, Stream, Unfused};
+use super::{AllReduce, Decode, Exchange, Grouped, Host, Matmul, Prefill, Stream, Unfused, Whole};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $parameters:expr;)*) => {
@@ -39,4 +39,21 @@ kinds! {
     Unfused = "unfused_attention", Unfused::PARAMETERS;
     /// Sums over devices.
     AllReduce = "all_reduce", AllReduce::PARAMETERS;
+    /// Other exchanges over devices.
+    Exchange = "exchange", Exchange::PARAMETERS;
+    /// Products of experts.
+    Grouped = "grouped_matmul", Grouped::PARAMETERS;
+    /// Keys that every query head of a group reads for itself, in a stack whose kernels do not share them.
+    Apart = "heads_apart", Decode::APART;
+    /// Kernels that are not told apart.
+    Whole = "whole_step", Whole::PARAMETERS;
+    /// What the host takes beside kernels.
+    Host = "host", Host::PARAMETERS;
+}
+
+impl Kind {
+    /// Whether it is a stack's way of running things, which no other stack's figures tell.
+    pub const fn is_of_stack(self) -> bool {
+        matches!(self, Self::Apart | Self::Whole | Self::Host)
+    }
 }

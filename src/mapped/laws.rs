@@ -1,8 +1,8 @@
 //! Laws that hold for every kernel on every chip.
 
 use super::{
-    AllReduce, Attended, Chip, Decode, Kind, Mapped, Matmul, Operand, Parameter, Prefill, Stream,
-    Unit,
+    AllReduce, Attended, Chip, Decode, Exchange, Grouped, Kind, Lever, Mapped, Matmul, Operand,
+    Parameter, Prefill, Shape, Stream, Unit, Whole, gains,
 };
 use crate::hardware::{Fidelity, Machine, bundled, load};
 use proptest::prelude::*;
@@ -22,66 +22,44 @@ fn chips() -> impl Strategy<Value = Chip> {
 /// A change of a chip by a factor.
 type Edit = fn(&mut Chip, f64);
 
-/// A kernel of any kind.
-#[derive(Debug, Clone)]
-enum Kernel {
-    Matmul(Matmul),
-    Prefill(Prefill),
-    Decode(Decode),
-    Stream(Stream),
+fn parameters(shape: &Shape) -> Vec<f64> {
+    shape.kind().parameters().iter().map(|p| p.start).collect()
 }
 
-impl Kernel {
-    fn map(&self, chip: &Chip, p: &[f64]) -> Mapped {
-        match self {
-            Self::Matmul(k) => k.map(chip, p),
-            Self::Prefill(k) => k.map(chip, p),
-            Self::Decode(k) => k.map(chip, p),
-            Self::Stream(k) => k.map(chip, p),
+/// The best that any stack may reach: all of every rate, and no fixed time to speak of.
+fn best(shape: &Shape) -> Vec<f64> {
+    let best = |p: &Parameter| if p.unit == Unit::Time { p.range.0 } else { p.range.1 };
+    shape.kind().parameters().iter().map(best).collect()
+}
+
+/// Seconds of matrix operations at the peak; all bytes.
+fn demand(shape: &Shape) -> (f64, f64) {
+    match shape {
+        Shape::Matmul(k) => (k.flops() / k.peak, k.total_bytes()),
+        Shape::Prefill(k) => (k.flops() / k.peak, k.over.bytes()),
+        Shape::Decode(k) => (0.0, k.over.bytes()),
+        Shape::Stream(k) => (0.0, k.bytes),
+        Shape::Whole(k) => (k.flops / k.peak, k.bytes),
+        Shape::Grouped(k) => {
+            let flops = k.up.flops() / k.up.peak + k.down.flops() / k.down.peak;
+            (flops, k.up.total_bytes() + k.down.total_bytes())
         }
-    }
-
-    fn parameters(&self) -> Vec<f64> {
-        self.kind().parameters().iter().map(|p| p.start).collect()
-    }
-
-    /// The best that any stack may reach: all of every rate, and no fixed time to speak of.
-    fn best(&self) -> Vec<f64> {
-        let best = |p: &Parameter| if p.unit == Unit::Time { p.range.0 } else { p.range.1 };
-        self.kind().parameters().iter().map(best).collect()
-    }
-
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Matmul(_) => Kind::Matmul,
-            Self::Prefill(_) => Kind::Prefill,
-            Self::Decode(_) => Kind::Decode,
-            Self::Stream(_) => Kind::Stream,
-        }
-    }
-
-    /// Matrix operations, peak, all bytes.
-    fn demand(&self) -> (f64, f64, f64) {
-        match self {
-            Self::Matmul(k) => (k.flops(), k.peak, k.total_bytes()),
-            Self::Prefill(k) => (k.flops(), k.peak, k.over.bytes()),
-            Self::Decode(k) => (0.0, 1.0, k.over.bytes()),
-            Self::Stream(k) => (0.0, 1.0, k.bytes),
-        }
+        Shape::Unfused(k) => (k.attention.flops() / k.attention.peak, k.attention.over.bytes()),
+        Shape::AllReduce(_) | Shape::Exchange(_) => (0.0, 0.0),
     }
 }
 
-fn matmuls() -> impl Strategy<Value = Kernel> {
+fn matmuls() -> impl Strategy<Value = Shape> {
     let sizes = (1..9000u32, 1..20_000u32, 1..20_000u32);
     let sets = prop::sample::select(&[1e3, 2e7, 6e7, f64::INFINITY][..]);
     (sizes, sets, prop::sample::select(&[0.5, 1.0, 2.0][..])).prop_map(|((m, n, k), set, bytes)| {
         let [m, n, k] = [m, n, k].map(f64::from);
         let (a, b) = (Operand { bytes: 2.0, set }, Operand { bytes, set });
-        Kernel::Matmul(Matmul { groups: 1.0, m, n, k, a, b, out: 2.0, peak: 3e14 })
+        Shape::Matmul(Matmul { groups: 1.0, m, n, k, a, b, out: 2.0, peak: 3e14 })
     })
 }
 
-fn attentions() -> impl Strategy<Value = Kernel> {
+fn attentions() -> impl Strategy<Value = Shape> {
     let sizes = (1..65u32, 1..4097u32, 0..8193u32);
     let heads = (0..4u32, 1..17u32, prop::sample::select(&[64u32, 128, 256][..]));
     (sizes, heads, any::<bool>()).prop_map(|((batch, queries, past), (group, kv, d), prompt)| {
@@ -103,15 +81,33 @@ fn attentions() -> impl Strategy<Value = Kernel> {
             beside,
         };
         if prompt {
-            return Kernel::Prefill(Prefill { over, peak: 3e14, causal: true, before: 0.0 });
+            return Shape::Prefill(Prefill {
+                over,
+                peak: 3e14,
+                causal: true,
+                share: 1.0,
+                before: 0.0,
+            });
         }
-        Kernel::Decode(Decode { over })
+        Shape::Decode(Decode { over, apart: None })
     })
 }
 
-fn kernels() -> impl Strategy<Value = Kernel> {
-    let streams = (1.0..1e9f64).prop_map(|bytes| Kernel::Stream(Stream { bytes, set: bytes }));
-    prop_oneof![matmuls(), attentions(), streams]
+fn layers() -> impl Strategy<Value = Shape> {
+    (1..65u32, 1..500u32, 1..9000u32, 1..9000u32).prop_map(|(groups, m, hidden, inner)| {
+        let [groups, m, hidden, inner] = [groups, m, hidden, inner].map(f64::from);
+        let a = Operand { bytes: 2.0, set: f64::INFINITY };
+        let product = |n, k| Matmul { groups, m, n, k, a, b: a, out: 2.0, peak: 3e14 };
+        let beside = 4.0 * groups * m * hidden;
+        Shape::Grouped(Grouped { up: product(inner, hidden), down: product(hidden, inner), beside })
+    })
+}
+
+fn shapes() -> impl Strategy<Value = Shape> {
+    let streams = (1.0..1e9f64).prop_map(|bytes| Shape::Stream(Stream { bytes, set: bytes }));
+    let steps = (1.0..1e13f64, 1.0..1e10f64)
+        .prop_map(|(flops, bytes)| Shape::Whole(Whole { flops, peak: 3e14, bytes }));
+    prop_oneof![matmuls(), attentions(), streams, layers(), steps]
 }
 
 /// Slower by more than rounding.
@@ -123,22 +119,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn nothing_is_faster_than_the_device(kernel in kernels(), chip in chips()) {
-        let mapped = kernel.map(&chip, &kernel.best());
-        let (flops, peak, bytes) = kernel.demand();
+    fn nothing_is_faster_than_the_device(shape in shapes(), chip in chips()) {
+        let mapped = shape.map(&chip, &best(&shape));
+        let (operations, bytes) = demand(&shape);
         let missed = bytes * (1.0 - mapped.resident) / chip.dram;
         prop_assert!(mapped.seconds.is_finite());
-        prop_assert!(mapped.seconds >= flops / peak * (1.0 - 1e-9));
+        prop_assert!(mapped.seconds >= operations * (1.0 - 1e-9), "{mapped:?} {operations}");
         prop_assert!(mapped.seconds >= missed * (1.0 - 1e-6), "{mapped:?} {missed}");
-        if chip.cache_known && matches!(kernel, Kernel::Matmul(_)) {
+        if chip.cache_known && matches!(shape, Shape::Matmul(_)) {
             prop_assert!(mapped.seconds >= bytes / chip.cache_bandwidth * (1.0 - 1e-9));
         }
     }
 
     #[test]
-    fn more_of_anything_is_never_slower(kernel in kernels(), chip in chips(), more in 1.0..4.0f64) {
-        let p = kernel.parameters();
-        let now = kernel.map(&chip, &p);
+    fn more_of_anything_is_never_slower(shape in shapes(), chip in chips(), more in 1.0..4.0f64) {
+        let p = parameters(&shape);
+        let now = shape.map(&chip, &p);
         let edits: [(&str, Edit); 4] = [
             ("dram", |c, k| c.dram *= k),
             ("cache bandwidth", |c, k| c.cache_bandwidth *= k),
@@ -148,21 +144,60 @@ proptest! {
         for (what, edit) in edits {
             let mut better = chip.clone();
             edit(&mut better, more);
-            prop_assert!(!slower(&kernel.map(&better, &p), &now), "{what}");
+            prop_assert!(!slower(&shape.map(&better, &p), &now), "{what}");
         }
     }
 
     #[test]
-    fn a_higher_peak_and_better_kernels_are_never_slower(kernel in kernels(), chip in chips()) {
-        let p = kernel.parameters();
-        let now = kernel.map(&chip, &p);
-        let faster = match kernel.clone() {
-            Kernel::Matmul(k) => Kernel::Matmul(Matmul { peak: 2.0 * k.peak, ..k }),
-            Kernel::Prefill(k) => Kernel::Prefill(Prefill { peak: 2.0 * k.peak, ..k }),
-            other => other,
-        };
-        prop_assert!(!slower(&faster.map(&chip, &p), &now));
+    fn no_lever_makes_a_kernel_slower_but_units_at_the_same_peak(
+        shape in shapes(), chip in chips(),
+    ) {
+        let found = gains(&shape, &chip, &parameters(&shape));
+        prop_assert_eq!(found.len(), Lever::ALL.len());
+        for (lever, gain) in found {
+            prop_assert!(gain > 1.0 - 1e-9 || lever == Lever::Units, "{lever:?}: {gain}");
+            // Twice as much of one thing is at most twice as fast; without a launch anything may be.
+            let most = if lever == Lever::Cache || lever == Lever::Launch { f64::INFINITY } else { 2.0 };
+            prop_assert!(gain < most * 1.5, "{lever:?}: {gain}");
+        }
     }
+}
+
+#[test]
+fn exchanges_grow_with_bytes_and_never_beat_the_link() {
+    let chip = chip("h100-sxm");
+    let time = |devices, bytes| {
+        let shape = Shape::Exchange(Exchange { devices, bytes });
+        shape.map(&chip, &parameters(&shape)).seconds
+    };
+    let sizes: Vec<f64> = (8..32).map(|i| f64::from(1u32 << i)).collect();
+    for pair in sizes.windows(2) {
+        assert!(time(8.0, pair[0]) < time(8.0, pair[1]) && time(2.0, pair[0]) < time(8.0, pair[0]));
+    }
+    assert!(time(8.0, 1e9) > 7.0 / 8.0 * 1e9 / chip.link);
+}
+
+#[test]
+fn query_heads_that_read_for_themselves_are_slower_where_heads_share_keys() {
+    let chip = chip("h100-sxm");
+    let p: Vec<f64> = Kind::Decode.parameters().iter().map(|p| p.start).collect();
+    let time = |heads: f64, apart: Option<f64>| {
+        let over = Attended {
+            batch: 64.0,
+            queries: 1.0,
+            keys: 4096.0,
+            heads,
+            kv_heads: 8.0,
+            head_dim: 128.0,
+            element: 2.0,
+            kv_element: 2.0,
+            beside: f64::INFINITY,
+        };
+        Decode { over, apart }.map(&chip, &p).seconds
+    };
+    assert!(time(64.0, Some(2.5e10)) > 1.5 * time(64.0, None));
+    assert!(time(8.0, Some(2.5e10)) < 1.01 * time(8.0, None));
+    assert!(time(64.0, Some(5e10)) < time(64.0, Some(2.5e10)));
 }
 
 #[test]

@@ -100,30 +100,34 @@ impl Matmul {
             rate: self.peak / chip.units * compute,
             feed: chip.cache_bandwidth / chip.units * cache,
         };
-        let mut best = Mapped { seconds: f64::INFINITY, ..Mapped::default() };
+        // Bytes of DRAM are the same for all: the fastest is the one whose units are done first.
+        let mut best = Mapped { units: f64::INFINITY, ..Mapped::default() };
         for &tile in TILES.iter().filter(|tile| self.fits(chip, **tile)) {
             let tiles = self.groups * (self.m / tile.0).ceil() * (self.n / tile.1).ceil();
             let padded = 2.0 * tiles * tile.0 * tile.1 * self.k;
             // Long products run at the clock that the device's power allows (A148).
             let throttled = padded / (self.peak * sustained);
+            if throttled >= best.units {
+                continue;
+            }
             let step = self.step(chip, &unit, tile);
             for &split in SPLITS {
-                let Some((waves, mut units)) = self.units(chip, &unit, (tile, tiles), split, step)
+                let Some((waves, units)) = self.units(chip, &unit, (tile, tiles), split, step)
                 else {
                     break;
                 };
-                units = units.max(throttled);
-                let seconds = overlapped(units, dram, OVERLAP);
-                if seconds < best.seconds {
-                    best = Mapped { seconds, tile, split, waves, units, ..best };
+                let units = units.max(throttled);
+                if units < best.units {
+                    best = Mapped { tile, split, waves, units, ..best };
                 }
             }
         }
+        let seconds = overlapped(best.units, dram, OVERLAP);
         let floor = (self.flops() / self.peak).max(missed / chip.dram);
         let floor =
             if chip.cache_known { floor.max((a + b + out) / chip.cache_bandwidth) } else { floor };
         Mapped {
-            seconds: (best.seconds + launch).max(floor),
+            seconds: (seconds + launch).max(floor),
             resident: 1.0 - missed / (a + b + out),
             dram,
             ..best

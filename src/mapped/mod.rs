@@ -12,27 +12,39 @@ pub mod calibration;
 mod chip;
 mod collective;
 mod decode;
+mod exchange;
+mod grouped;
+mod host;
 mod kind;
 #[cfg(test)]
 mod laws;
+mod lever;
 mod matmul;
 mod parameter;
 mod prefill;
 mod residency;
+mod shape;
 mod stream;
 mod unfused;
+mod whole;
 
 pub use attended::Attended;
 pub use chip::{Chip, NotMapped};
 pub use collective::AllReduce;
 pub use decode::Decode;
+pub use exchange::Exchange;
+pub use grouped::Grouped;
+pub use host::Host;
 pub use kind::Kind;
+pub use lever::{Lever, gains};
 pub use matmul::{Matmul, Operand};
 pub use parameter::{Parameter, Unit};
 pub use prefill::Prefill;
 pub use residency::hit;
+pub use shape::Shape;
 pub use stream::Stream;
 pub use unfused::Unfused;
+pub use whole::Whole;
 
 /// Seconds from asking for operands to having them, under load: about twice the 320 to 390 ns that
 /// idle DRAM of A40, A100 and H100 takes (their profiles) (A143).
@@ -57,8 +69,15 @@ pub struct Mapped {
     pub dram: f64,
 }
 
+/// Fraction of the longer time that a shorter one adds nothing to that a double would show, at any exponent in use.
+const NEGLIGIBLE: f64 = 1e-11;
+
 /// Times that overlap, but not wholly: the `p`-norm of both, between their largest and their sum.
 pub(crate) fn overlapped(a: f64, b: f64, p: f64) -> f64 {
     let (long, short) = if a > b { (a, b) } else { (b, a) };
-    if short <= 0.0 { long } else { long * (1.0 + (short / long).powf(p)).powf(1.0 / p) }
+    if short <= long * NEGLIGIBLE {
+        long
+    } else {
+        long * (1.0 + (short / long).powf(p)).powf(1.0 / p)
+    }
 }

@@ -20,23 +20,34 @@ pub struct Parameter {
     pub name: &'static str,
     /// What it counts.
     pub unit: Unit,
-    /// Where a fit begins, and what data that says nothing about it leaves it at; in SI.
+    /// Where a fit begins; in SI.
     pub start: f64,
+    /// What data that says nothing about it leaves it at; in SI. A fit keeps near where it begins if that is
+    /// the same.
+    pub rest: f64,
     /// Least and largest value that physics allows; in SI.
     pub range: (f64, f64),
 }
 
 impl Parameter {
+    /// Seconds of the host's that stand for none.
+    pub const NOTHING: f64 = 1e-7;
+
     pub(super) const fn fraction(name: &'static str, start: f64, most: f64) -> Self {
-        Self { name, unit: Unit::Fraction, start, range: (0.01, most) }
+        Self { name, unit: Unit::Fraction, start, rest: start, range: (0.01, most) }
     }
 
     pub(super) const fn time(name: &'static str, start: f64) -> Self {
-        Self { name, unit: Unit::Time, start, range: (1e-8, 1e-3) }
+        Self { name, unit: Unit::Time, start, rest: start, range: (1e-8, 1e-3) }
+    }
+
+    /// A time of the host's, which may be long, and is next to nothing where nothing is known of it.
+    pub(super) const fn of_host(name: &'static str) -> Self {
+        Self { name, unit: Unit::Time, start: 1e-3, rest: Self::NOTHING, range: (1e-8, 1.0) }
     }
 
     pub(super) const fn bandwidth(name: &'static str, start: f64) -> Self {
-        Self { name, unit: Unit::Bandwidth, start, range: (1e8, 1e13) }
+        Self { name, unit: Unit::Bandwidth, start, rest: start, range: (1e8, 1e13) }
     }
 
     /// A value of it as text with its unit, as calibration files hold it.

@@ -27,6 +27,8 @@ pub struct Prefill {
     pub peak: f64,
     /// Whether a query sees the keys up to its own position only, or all.
     pub causal: bool,
+    /// Fraction of those keys that a window leaves; 1 without one.
+    pub share: f64,
     /// Bytes that a kernel before it moves and whose time counts here: the rotation and the write to the
     /// cache, where a stack's launches hold them.
     pub before: f64,
@@ -48,7 +50,7 @@ impl Prefill {
         let past = self.over.keys - self.over.queries;
         let seen = self.over.queries * past + self.over.queries * (self.over.queries + 1.0) / 2.0;
         let pairs = if self.causal { seen } else { self.over.queries * self.over.keys };
-        4.0 * self.over.head_dim * self.over.batch * self.over.heads * pairs
+        4.0 * self.over.head_dim * self.over.batch * self.over.heads * pairs * self.share
     }
 
     /// Every unit takes CTAs of one tile of queries until none is left; the longest ends last.
@@ -64,6 +66,7 @@ impl Prefill {
         let tiles = (self.over.queries / rows).ceil();
         let ctas = self.over.batch * self.over.heads * tiles;
         let (visited, longest) = self.visited(rows, tiles);
+        let (visited, longest) = (visited * self.share, longest * self.share);
         let total = (visited * per_tile + tiles * block) * self.over.batch * self.over.heads;
         let last = longest * per_tile + block;
         let waves = (ctas / chip.units).ceil();

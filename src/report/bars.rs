@@ -28,6 +28,8 @@ pub struct Bar {
     pub label: String,
     /// What became of it.
     pub outcome: Outcome,
+    /// What 80 % of measurements lie between, in the axis' unit.
+    pub range: Option<[f64; 2]>,
     /// Further lines of the tooltip.
     pub detail: String,
 }
@@ -99,10 +101,11 @@ impl BarsChart {
             _ => None,
         });
         let values: Vec<f64> = values.collect();
+        let high = self.bars.iter().filter_map(|b| Some(b.range?[1])).filter(|v| v.is_finite());
         let text = |v: &f64| text_width(&self.axis.value(*v), size, Weight::Regular);
         let shown = widest(&mut values.iter().map(text));
         let left = MARGIN + names.min(MOST_LABEL) + 10.0;
-        let top_value = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+        let top_value = values.iter().copied().chain(high).fold(f64::MIN_POSITIVE, f64::max);
         Columns { left, room: WIDTH - MARGIN - left - shown - 10.0, top_value }
     }
 
@@ -116,10 +119,15 @@ impl BarsChart {
             Outcome::Value(value) => {
                 let width = (value / columns.top_value).clamp(0.0, 1.0) * columns.room;
                 let shown = self.axis.value(*value);
-                let tooltip = format!("{}\n{}: {shown}\n{}", bar.label, self.axis.name, bar.detail);
+                let within = bar.range.map_or(String::new(), |[low, high]| {
+                    format!("\n80 %: {} to {}", self.axis.value(low), self.axis.value(high))
+                });
+                let name = &self.axis.name;
+                let tooltip = format!("{}\n{name}: {shown}{within}\n{}", bar.label, bar.detail);
                 let mark = Mark { class: "bar", tooltip: tooltip.trim_end() };
                 canvas.rect(&Rect::new(columns.left, top, width, BAR), mark);
-                let at = Point::new(columns.left + width + 6.0, base);
+                let end = draw_range(canvas, top, bar, columns).max(columns.left + width);
+                let at = Point::new(end + 6.0, base);
                 canvas.text(at, &Text::new(&shown, Type::Small, "text"));
             }
             Outcome::Status(reason) => {
@@ -139,4 +147,17 @@ impl BarsChart {
         let rows: Vec<String> = ranked.iter().map(row).collect();
         format!("{}. {}.", self.axis.title(), rows.join("; "))
     }
+}
+
+/// A line from the low to the high value, with ends, over the bar's end; where it ends.
+fn draw_range(canvas: &Canvas, top: f64, bar: &Bar, columns: &Columns) -> f64 {
+    let Some(edges) = bar.range else { return 0.0 };
+    let x = edges.map(|v| columns.left + (v / columns.top_value).clamp(0.0, 1.0) * columns.room);
+    let middle = top + BAR / 2.0;
+    let mark = || Mark::class("range");
+    canvas.line(Segment::new(Point::new(x[0], middle), Point::new(x[1], middle)), mark());
+    for x in x {
+        canvas.line(Segment::new(Point::new(x, top + 3.0), Point::new(x, top + BAR - 3.0)), mark());
+    }
+    x[1]
 }

@@ -26,6 +26,8 @@ pub struct PhaseBreakdown {
     pub phase: Phase,
     /// Its operators, in the order of the graph.
     pub parts: Vec<BreakdownPart>,
+    /// What 80 % of measurements lie between, where kernels are mapped.
+    pub range: Option<[Seconds; 2]>,
 }
 
 /// One operator's time.
@@ -46,7 +48,7 @@ pub struct BreakdownPart {
 const WIDTH: f64 = 960.0;
 const BAR: f64 = 44.0;
 const BAR_STEP: f64 = 88.0;
-const BAR_LEFT: f64 = 104.0;
+const BAR_LEFT: f64 = 148.0;
 const ROW: f64 = 21.0;
 /// Offsets of the table's columns in a phase: ends of time and share, start of the bound.
 const TIME: f64 = 84.0;
@@ -157,7 +159,8 @@ impl BreakdownChart {
         let phase = |p: &PhaseBreakdown| {
             let part = |b: &BreakdownPart| format!("{} {} ({})", b.operator, b.time, b.bound);
             let parts: Vec<String> = p.parts.iter().map(part).collect();
-            format!("{}, {} in all: {}.", p.phase.name(), p.total(), parts.join("; "))
+            let within = p.range.map_or(String::new(), |[a, b]| format!(" (80 %: {a} to {b})"));
+            format!("{}, {}{within} in all: {}.", p.phase.name(), p.total(), parts.join("; "))
         };
         let phases: Vec<String> = self.phases.iter().map(phase).collect();
         format!("Time by operator. {}", phases.join(" "))
@@ -183,9 +186,13 @@ fn draw_cells(canvas: &Canvas, at: Point, phase: &PhaseBreakdown, row: &Row<'_>)
 fn draw_bar(canvas: &Canvas, top: f64, phase: &PhaseBreakdown, rows: &[Row<'_>]) {
     let middle = top + BAR / 2.0;
     let name = phase.phase.name();
-    canvas.text(Point::new(MARGIN, middle - 2.0), &Text::new(name, Type::Body, "strong"));
+    canvas.text(Point::new(MARGIN, middle - 8.0), &Text::new(name, Type::Body, "strong"));
     let total = phase.total().to_string();
-    canvas.text(Point::new(MARGIN, middle + 14.0), &Text::new(&total, Type::Small, "muted"));
+    canvas.text(Point::new(MARGIN, middle + 7.0), &Text::new(&total, Type::Small, "muted"));
+    if let Some([low, high]) = phase.range {
+        let within = format!("{low} to {high}");
+        canvas.text(Point::new(MARGIN, middle + 20.0), &Text::new(&within, Type::Note, "muted"));
+    }
     let room = WIDTH - MARGIN - BAR_LEFT;
     let mut left = BAR_LEFT;
     for row in rows {

@@ -43,6 +43,10 @@ impl CaseCharts<'_> {
         let phases = self.report.phases.iter().map(|phase| PhaseBreakdown {
             phase: phase.phase,
             parts: phase.operators.iter().map(|o| self.part(o)).collect(),
+            range: self.is_mapped().then(|| {
+                let edge = |i: usize| phase.operators.iter().map(|o| o.range[i]).sum();
+                [edge(0), edge(1)]
+            }),
         });
         BreakdownChart {
             title: format!("Where the time goes: {} on {}", self.model, self.device),
@@ -54,11 +58,12 @@ impl CaseCharts<'_> {
 
     fn subtitle(&self) -> String {
         let request = describe(&self.report.request);
-        let ideal = match self.machine.fidelity {
-            Fidelity::Ideal => ", ideal (efficiencies 1, overheads 0)",
-            Fidelity::Realistic => "",
+        let fidelity = match self.machine.fidelity {
+            Fidelity::Ideal => "ideal (efficiencies 1, overheads 0)",
+            Fidelity::Realistic if self.is_mapped() => "mapped kernels",
+            Fidelity::Realistic => "roofline",
         };
-        format!("{request}, {}{ideal}", self.context.quant)
+        format!("{request}, {}, {fidelity}", self.context.quant)
     }
 
     fn compute_roofs(&self) -> Vec<ComputeRoof> {
@@ -132,10 +137,21 @@ impl CaseCharts<'_> {
         )
     }
 
+    fn is_mapped(&self) -> bool {
+        self.report.summary.ranges.is_some()
+    }
+
     fn notes(&self) -> Vec<String> {
         let mut notes = vec![];
         let level = &self.machine.levels[self.estimator.slowest_index()];
-        if self.machine.fidelity == Fidelity::Realistic {
+        if self.is_mapped() {
+            let (basis, because) =
+                (self.context.provenance.basis, &self.context.provenance.because);
+            notes.push(format!(
+                "Roofs are peaks; times are of kernels mapped onto the device ({basis}; {}).",
+                because.join("; ")
+            ));
+        } else if self.machine.fidelity == Fidelity::Realistic {
             notes.push(format!(
                 "Roofs are peaks; times use efficiencies: matrix {:.2}, {} {:.2}, and {} per launch.",
                 self.estimator.engines()[0].rate.efficiency.get(),
@@ -147,8 +163,8 @@ impl CaseCharts<'_> {
         if !self.machine.not_modelled.is_empty() {
             notes.push(format!("Not modelled: {}.", self.machine.not_modelled.join("; ")));
         }
-        if !self.machine.fallbacks.is_empty() {
-            notes.push(format!("Fallbacks: {}.", self.machine.fallbacks.join("; ")));
+        if !self.context.fallbacks.is_empty() {
+            notes.push(format!("Fallbacks: {}.", self.context.fallbacks.join("; ")));
         }
         notes
     }

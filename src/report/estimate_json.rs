@@ -1,5 +1,6 @@
 //! An estimate as JSON: SI units, stable names, null where a value has no meaning.
 
+use super::mapping::{MappingJson, mapping_json};
 use crate::cost::speculative::{Optimum, Speculation};
 use crate::cost::{
     ApiCost, Bound, CostReport, Economics, Memory, PhaseCost, Provenance, Remedy, Request,
@@ -56,6 +57,8 @@ pub struct EstimateContext<'a> {
     pub cross_kv: Option<Bytes>,
     /// What speculative decoding does, and the fastest gamma.
     pub speculation: Option<(Speculation, Optimum)>,
+    /// How times are found: `ideal`, `mapped` or `roofline`.
+    pub fidelity: &'static str,
     /// Whether times are given.
     pub shows_times: bool,
 }
@@ -67,6 +70,7 @@ struct EstimateJson<'a> {
     quant: &'a str,
     heads: &'a str,
     window: &'a str,
+    fidelity: &'static str,
     attention: &'static str,
     fusion: &'static str,
     routing: String,
@@ -243,6 +247,8 @@ struct OperatorJson<'a> {
     time_s_high: Option<f64>,
     share: Option<f64>,
     bound: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    mapping: Vec<MappingJson>,
 }
 
 /// The JSON text of an estimate.
@@ -281,6 +287,7 @@ pub fn estimate_json(
         quant: context.quant,
         heads: &context.heads,
         window: &context.window,
+        fidelity: context.fidelity,
         attention: context.options.attention.name(),
         fusion: context.options.fusions.name(),
         routing: context.options.routing.to_string(),
@@ -382,5 +389,6 @@ fn operators<'a>(
         time_s_high: (shown && mapped).then_some(o.range[1].get()),
         share: shown.then_some(o.share),
         bound: shown.then(|| o.bound_name(context.slowest_level)),
+        mapping: if shown { mapping_json(&o.mapping) } else { vec![] },
     })
 }

@@ -1,5 +1,6 @@
 //! One kernel's cost with the numbers put in.
 
+use super::mapping::mapping_lines;
 use crate::cost::{Bound, Estimator, KernelCost, Resource};
 use crate::hardware::Machine;
 use crate::mapping::{Plan, PlanNode};
@@ -50,7 +51,13 @@ pub fn formula(
             writeln!(text, "  {format} {class} rate = {} x {share:.3} = {effective}", rate.peak);
     }
     time_lines(&mut text, machine, estimator, &cost);
-    let time = cost.longest() + machine.kernel_launch.value.get();
+    let mapping = estimator.mapping(planned, step);
+    text += &mapping_lines(&mapping);
+    let launch = machine.kernel_launch.value;
+    if mapping.is_empty() {
+        let _ = writeln!(text, "  launch : {launch}");
+    }
+    let time = estimator.launch_time(planned, step).get();
     let total = Seconds::new(time * planned.count as f64);
     let _ =
         writeln!(text, "  time   = {} x {} = {total}", Seconds::new(time), launches(planned.count));
@@ -150,6 +157,4 @@ fn time_lines(text: &mut String, machine: &Machine, estimator: &Estimator<'_>, c
         let name = Bound::Resource(resource).name(&level.name);
         let _ = writeln!(text, "  {name:7}: {amount} -> {time}");
     }
-    let launch = machine.kernel_launch.value;
-    let _ = writeln!(text, "  launch : {launch}");
 }

@@ -210,8 +210,12 @@ fn empty_and_hostile_charts_are_still_pictures() {
 
 #[test]
 fn a_small_chart_stays_as_it_was_reviewed() {
-    let bar =
-        |label: &str, outcome| Bar { label: label.to_owned(), outcome, detail: String::new() };
+    let bar = |label: &str, outcome| Bar {
+        label: label.to_owned(),
+        outcome,
+        range: None,
+        detail: String::new(),
+    };
     let bars = vec![
         bar("T4", Outcome::Status("does not fit".to_owned())),
         bar("A100", Outcome::Value(7.09e-3)),

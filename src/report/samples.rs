@@ -107,7 +107,9 @@ pub(super) fn breakdown() -> BreakdownChart {
                 detail: String::new(),
             }
         };
-        PhaseBreakdown { phase, parts: rows.iter().map(part).collect() }
+        let parts: Vec<BreakdownPart> = rows.iter().map(part).collect();
+        let total: Seconds = parts.iter().map(|p| p.time).sum();
+        PhaseBreakdown { phase, parts, range: Some([total * 0.9, total * 1.2]) }
     };
     BreakdownChart {
         title: "Llama-2-7B on NVIDIA A100 SXM4 80 GB: where the time goes".to_owned(),
@@ -238,11 +240,13 @@ pub(super) fn bars() -> BarsChart {
     let bar = |(label, vendor, rate, _): &(&str, &str, f64, f64)| Bar {
         label: format!("{vendor} {label}"),
         outcome: Outcome::Value(1.0 / rate),
+        range: Some([0.9 / rate, 1.2 / rate]),
         detail: String::new(),
     };
     let status = |label: &str, text: &str| Bar {
         label: label.to_owned(),
         outcome: Outcome::Status(text.to_owned()),
+        range: None,
         detail: String::new(),
     };
     let failed = [

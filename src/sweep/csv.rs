@@ -2,6 +2,7 @@
 
 use super::grid::Grid;
 use super::row::{Figures, Row};
+use crate::units::Seconds;
 use std::fmt::Write;
 use std::ops::Range;
 
@@ -29,6 +30,10 @@ const FIGURES: &[&str] = &[
     "fits",
     "ttft_s",
     "tpot_s",
+    "ttft_s_low",
+    "ttft_s_high",
+    "tpot_s_low",
+    "tpot_s_high",
     "encode_s",
     "prefill_s",
     "decode_tok_s",
@@ -47,6 +52,7 @@ const FIGURES: &[&str] = &[
     "usd_per_mtok",
     "usd_per_mtok_input",
     "usd_per_mtok_output",
+    "fidelity",
     "basis",
 ];
 
@@ -101,8 +107,9 @@ pub fn write_row<W: std::io::Write>(
     writer.write_field(row.status.text())?;
     match &row.figures {
         Some(figures) => write_figures(writer, row, figures, text)?,
-        None => (2..FIGURES.len()).try_for_each(|_| writer.write_field(""))?,
+        None => (3..FIGURES.len()).try_for_each(|_| writer.write_field(""))?,
     }
+    writer.write_field(row.figures.map_or("", |f| f.fidelity))?;
     writer.write_field(row.figures.map_or("", |f| f.basis.name()))?;
     writer.write_record(None::<&[u8]>)
 }
@@ -119,9 +126,15 @@ fn write_figures<W: std::io::Write>(
     let prefill = summary.prefill.map(|t| t.get());
     let encode = summary.encode.map(|t| t.get());
     let step = summary.decode_step.map(|t| t.get());
+    let ranges = summary.ranges.unwrap_or_default();
+    let edge = |range: Option<[Seconds; 2]>, i: usize| range.map(|edges| edges[i].get());
     let times = [
         prefill,
         step,
+        edge(ranges.prefill, 0),
+        edge(ranges.prefill, 1),
+        edge(ranges.decode_step, 0),
+        edge(ranges.decode_step, 1),
         encode,
         prefill.map(|t| t - encode.unwrap_or(0.0)),
         step.map(|t| batch / t),

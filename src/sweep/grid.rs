@@ -117,6 +117,9 @@ impl Grid {
         let variant = &self.variants[(block / self.techniques.len() as u64) as usize];
         let technique = &self.techniques[(block % self.techniques.len() as u64) as usize];
         let mut estimator = Estimator::new(&technique.plan, &variant.machine);
+        if let Some(silicon) = &variant.silicon {
+            estimator = estimator.map(|e| e.on(silicon));
+        }
         let mut speculator = None;
         if let (Ok(target), Some(what)) = (&estimator, &technique.speculated) {
             match Speculator::new(target.clone(), what) {

@@ -52,6 +52,8 @@ pub struct Figures {
     pub basis: Basis,
     /// Index of the memory level that bounds memory time.
     pub memory_level: usize,
+    /// How times are found: `ideal`, `mapped` or `roofline`.
+    pub fidelity: &'static str,
 }
 
 impl Status {
@@ -122,5 +124,6 @@ fn evaluate(
     };
     let basis = estimator.basis(summary.bounds);
     let memory_level = estimator.slowest_index();
-    (status, Some(Figures { summary, capacity, economics, basis, memory_level }))
+    let fidelity = estimator.fidelity();
+    (status, Some(Figures { summary, capacity, economics, basis, memory_level, fidelity }))
 }

@@ -1,5 +1,6 @@
 //! What a block of a sweep is about: a device, and a model under techniques.
 
+use crate::cost::Silicon;
 use crate::cost::speculative::Speculated;
 use crate::dtype::Scheme;
 use crate::hardware::Machine;
@@ -22,6 +23,8 @@ pub struct Variant {
     pub settings: Vec<String>,
     /// The machine.
     pub machine: Machine,
+    /// What its kernels are mapped with; `None` where they take the roofline's times.
+    pub silicon: Option<Silicon>,
     /// Power for energy figures.
     pub power: Option<Watts>,
     /// Price for money figures.

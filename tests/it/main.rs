@@ -30,6 +30,7 @@ mod physics;
 mod quantization;
 mod quantizers;
 mod readme;
+mod requests;
 mod schemas;
 mod semantics;
 mod sharding;

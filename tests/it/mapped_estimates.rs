@@ -4,6 +4,7 @@ use super::support::Desk;
 use serde_json::Value;
 
 const MAPPED: [&str; 4] = ["--json", "--allow-oom", "--fidelity", "mapped"];
+const ROOFLINE: [&str; 3] = ["--json", "--fidelity", "roofline"];
 
 fn estimate(words: &str, more: &[&str]) -> Value {
     let words = super::support::words(words);
@@ -68,7 +69,7 @@ fn intervals_hold_the_times_and_add_up() {
     near(sum("decode", "time_s"), number(&found, "tpot_s"));
     near(sum("decode", "time_s_low"), number(&found, "tpot_s_low"));
     near(sum("prefill", "time_s_high"), number(&found, "ttft_s_high"));
-    let plain = estimate(words, &["--json"]);
+    let plain = estimate(words, &ROOFLINE);
     assert!(plain.get("ttft_s_low").is_none() && plain["operators"][0].get("time_s_low").is_none());
 }
 
@@ -125,27 +126,61 @@ fn a_device_says_what_its_times_are_known_from() {
 }
 
 #[test]
+fn kernels_are_mapped_by_default_where_the_profile_has_what_it_needs() {
+    let words = |device: &str| {
+        format!("--model llama-3-8b --hardware {device} --batch 1 --prompt 512 --output 64")
+    };
+    let h100 = estimate(&words("h100-sxm"), &["--json"]);
+    assert_eq!(h100["fidelity"], "mapped");
+    assert_eq!(h100["tpot_s"], estimate(&words("h100-sxm"), &MAPPED)["tpot_s"]);
+    assert_eq!(estimate(&words("h100-sxm"), &["--json", "--ideal"])["fidelity"], "ideal");
+    assert_eq!(estimate(&words("h100-sxm"), &ROOFLINE)["fidelity"], "roofline");
+    let tpu = estimate(&words("tpu-v5e"), &["--json", "--allow-oom"]);
+    assert_eq!(tpu["fidelity"], "roofline");
+    let said = tpu["fallbacks"].to_string();
+    assert!(said.contains("roofline times: tpu-v5e has no"), "{said}");
+    let desk = Desk::new();
+    let text = |more: &str| {
+        desk.ok(&super::support::words(&format!("estimate {} {more}", words("h100-sxm"))))
+    };
+    assert!(text("").contains("(mapped kernels of trtllm)"), "{}", text(""));
+    assert!(text("--fidelity roofline").contains("(roofline)"));
+}
+
+#[test]
+fn a_draft_is_mapped_as_its_target_is() {
+    let words = "--model llama-3-70b --hardware h100-sxm --batch 1 --prompt 512 --output 64 \
+                 --draft llama-3-8b --gamma 4 --acceptance 0.8";
+    let found = estimate(words, &["--json", "--allow-oom"]);
+    let spec = &found["speculative"];
+    let alone = |model: &str| {
+        let words =
+            format!("--model {model} --hardware h100-sxm --batch 1 --prompt 512 --output 64");
+        number(&estimate(&words, &["--json", "--allow-oom"]), "tpot_s")
+    };
+    let near = |a: f64, b: f64, part: f64| assert!((a / b - 1.0).abs() < part, "{a} {b}: {spec:#}");
+    near(number(spec, "draft_s"), 4.0 * alone("llama-3-8b"), 1e-9);
+    near(number(spec, "verify_s"), alone("llama-3-70b"), 0.1);
+    let [low, high] = ["tpot_s_low", "tpot_s_high"].map(|key| number(&found, key));
+    assert!(low < number(&found, "tpot_s") && number(&found, "tpot_s") < high);
+}
+
+#[test]
 fn what_mapped_kernels_do_not_price_is_refused() {
     let desk = Desk::new();
     let base = "estimate --model llama-3-8b --hardware h100-sxm --batch 1 --prompt 8 --output 8";
     desk.refuses(
-        &format!("{base} --stack trtllm"),
+        &format!("{base} --fidelity roofline --stack trtllm"),
         "--stack and --calibration are of mapped kernels",
     );
     desk.refuses(&format!("{base} --fidelity mapped --stack trt"), "unknown stack `trt`");
     desk.refuses(&format!("{base} --fidelity mapped --ideal"), "--ideal is a roofline");
     desk.refuses(&format!("{base} --fidelity mappd"), "possible values: roofline, mapped");
-    desk.refuses(
-        &format!("{base} --fidelity mapped --devices 8 --optimize latency"),
-        "--devices searches plans",
-    );
     let tpu = base.replace("h100-sxm", "tpu-v5e");
     desk.refuses(&format!("{tpu} --fidelity mapped"), "which mapping kernels needs");
-    let draft = format!("{base} --fidelity mapped --draft llama-3-8b --gamma 4 --acceptance 0.8");
-    desk.refuses(&draft, "mapped kernels do not price speculative decoding");
-    desk.write(
-        "a40.yaml",
-        cosim::mapped::calibration::bundled::all().expect("check")[1].to_yaml().as_bytes(),
-    );
+    desk.refuses(&format!("{tpu} --stack trtllm"), "which mapping kernels needs");
+    let all = cosim::mapped::calibration::bundled::all().expect("check");
+    let a40 = all.iter().find(|c| c.hardware == "a40").expect("bundled");
+    desk.write("a40.yaml", a40.to_yaml().as_bytes());
     desk.refuses(&format!("{base} --fidelity mapped --calibration a40.yaml"), "not of h100-sxm");
 }

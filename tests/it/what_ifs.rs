@@ -86,3 +86,36 @@ fn edits_of_a_profile_move_times_as_physics_says() {
     }
     assert!(lacking.is_empty(), "docs/COST-MODEL.md lacks\n{}", lacking.join("\n"));
 }
+
+/// What `explain` shows of the products of a prompt: tile, residency and waves of each.
+fn mappings(desk: &Desk, edit: &str) -> Vec<[String; 3]> {
+    let line = format!(
+        "explain --model llama-3-8b --hardware h100-sxm --batch 1 --phase prefill --context 1024 --json \
+         --set hardware.{edit}"
+    );
+    let found = desk.json(&words(&line));
+    let all = found["operators"].as_array().expect("a list").clone();
+    let parts = all.iter().flat_map(|o| o["mapping"].as_array().cloned().unwrap_or_default());
+    let products = parts.filter(|p| p["kind"] == "matmul");
+    products.map(|p| ["tile", "resident", "waves"].map(|key| p[key].to_string())).collect()
+}
+
+#[test]
+fn explain_shows_what_an_edit_changes_of_the_mapping() {
+    let desk = Desk::new();
+    let now = mappings(&desk, "units.count=132");
+    assert!(now.len() >= 5);
+    // Half the on-chip memory: other tiles. Half the cache: less of it stays there. More units: other waves.
+    for (edit, what) in
+        [("memory.l1.shared=x0.5", 0), ("memory.l2.capacity=x0.5", 1), ("units.count=264", 2)]
+    {
+        let then = mappings(&desk, edit);
+        assert!(now.iter().zip(&then).any(|(a, b)| a[what] != b[what]), "{edit}: {now:?} {then:?}");
+    }
+    let text = desk.ok(&words(
+        "explain --model llama-3-8b --hardware h100-sxm --batch 1 --phase prefill --context 1024 \
+         --operator attn.qkv",
+    ));
+    assert!(text.contains("mapped as matmul bf16") && text.contains("waves: units"), "{text}");
+    assert!(text.contains("faster with matrix peak x2"), "{text}");
+}

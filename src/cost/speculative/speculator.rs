@@ -4,7 +4,7 @@ use super::cycle::Cycle;
 use super::draft::Speculated;
 use super::optimal::{MAX_GAMMA, Optimum, optimal_gamma};
 use crate::cost::estimator::{EstimateError, Estimator};
-use crate::cost::generation::{Cache, Memory, PhaseTime, Summary};
+use crate::cost::generation::{Cache, Memory, PhaseTime, Ranges, Summary};
 use crate::cost::request::{DecodeSpan, Request, RequestError, Steps};
 use crate::mapping::Footprint;
 use crate::tensor::{Phase, Step};
@@ -58,7 +58,7 @@ impl<'a> Speculator<'a> {
     /// The machine has no engine for a format that the draft computes in.
     pub fn new(target: Estimator<'a>, what: &'a Speculated) -> Result<Self, EstimateError> {
         let draft = what.draft.plan.as_ref();
-        let draft = draft.map(|plan| Estimator::new(plan, target.machine)).transpose()?;
+        let draft = draft.map(|plan| target.beside(plan)).transpose()?;
         Ok(Self { target, draft, what })
     }
 
@@ -88,8 +88,19 @@ impl<'a> Speculator<'a> {
         let steps = decode.span.steps() as f64;
         let prefill = plain.prefill.map(|t| t + draft_prefill.unwrap_or(Seconds::ZERO));
         let (memory, draft_kv) = self.memory(request, gamma)?;
-        let drafted = self.draft.as_ref().map(|d| d.span_time(&decode.span).seen);
-        let bounds = plain.bounds.union(verify.seen).union(drafted.unwrap_or_default());
+        let drafted = self.draft.as_ref().map(|d| d.span_time(&decode.span));
+        let bounds = drafted.as_ref().map_or(plain.bounds, |d| plain.bounds.union(d.seen));
+        let bounds = bounds.union(verify.seen);
+        let edges = drafted.as_ref().map_or([1.0; 2], |d| d.factors);
+        let decode_step = Some(std::array::from_fn(|i| {
+            let loops = cycle.draft * edges[i] + cycle.verify * verify.factors[i];
+            per_token * (loops / cycle.time())
+        }));
+        // What the draft's prompt takes is as certain as the target's.
+        let prefill_range = plain.ranges.and_then(|r| r.prefill).map(|range| {
+            range
+                .map(|edge| edge * (prefill.zip(plain.prefill).map_or(1.0, |(all, one)| all / one)))
+        });
         let summary = Summary {
             prefill,
             decode_step: Some(per_token),
@@ -97,6 +108,7 @@ impl<'a> Speculator<'a> {
             memory,
             decode_bound: Some(verify.most),
             bounds,
+            ranges: plain.ranges.map(|_| Ranges { prefill: prefill_range, decode_step }),
             ..plain
         };
         let speculation = Speculation {
@@ -174,7 +186,9 @@ impl<'a> Speculator<'a> {
         let phases = [(Phase::Encode, &steps.encode), (Phase::Prefill, &steps.prefill)];
         let once = |draft: &Estimator<'_>| -> f64 {
             let steps = phases.iter().filter_map(|(phase, step)| Some((*phase, step.as_ref()?)));
-            steps.map(|(phase, step)| draft.step_time(phase, step).flow(rounds).time).sum()
+            // The host's part of a request is the target's.
+            let own = |time: PhaseTime| time.time - time.host;
+            steps.map(|(phase, step)| own(draft.step_time(phase, step).flow(rounds))).sum()
         };
         let once = self.draft.as_ref().map_or(0.0, once);
         Seconds::new(once * self.what.draft.prefills as f64)

@@ -13,6 +13,8 @@ use std::fmt::Write;
 struct RawCalibration {
     hardware: Spanned<String>,
     stack: Spanned<String>,
+    #[serde(default)]
+    like: Option<String>,
     date: String,
     data: Vec<String>,
     kernels: IndexMap<String, IndexMap<String, Spanned<RawFitted>>>,
@@ -55,6 +57,7 @@ impl Calibration {
         Ok(Self {
             hardware: raw.hardware.value,
             stack: raw.stack.value,
+            like: raw.like,
             date: raw.date,
             data: raw.data,
             kernels,
@@ -71,6 +74,9 @@ impl Calibration {
         let quote = |text: &str| serde_json::Value::from(text).to_string();
         let _ =
             writeln!(text, "hardware: {}\nstack: {}", quote(&self.hardware), quote(&self.stack));
+        if let Some(like) = &self.like {
+            let _ = writeln!(text, "like: {}", quote(like));
+        }
         let _ = writeln!(text, "date: {}\ndata:", quote(&self.date));
         for line in &self.data {
             let _ = writeln!(text, "  - {}", quote(line));

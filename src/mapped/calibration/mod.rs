@@ -56,6 +56,8 @@ pub struct Calibration {
     pub hardware: String,
     /// The software stack.
     pub stack: String,
+    /// The stack whose kernels it has where it has none of its own.
+    pub like: Option<String>,
     /// When it was fitted, as YYYY-MM-DD.
     pub date: String,
     /// What it was fitted to.
@@ -68,6 +70,6 @@ impl Calibration {
     /// Parameters that are on the way: of no file and no day.
     pub fn of(hardware: &str, stack: &str, kernels: Kernels) -> Self {
         let (hardware, stack) = (hardware.to_owned(), stack.to_owned());
-        Self { hardware, stack, date: String::new(), data: vec![], kernels }
+        Self { hardware, stack, like: None, date: String::new(), data: vec![], kernels }
     }
 }

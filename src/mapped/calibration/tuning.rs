@@ -62,6 +62,8 @@ impl Tuning {
                 tuning.known.push((chip, calibration));
             }
         }
+        // Where any stack will do, one that has kernels of its own goes first.
+        tuning.known.sort_by_key(|(_, c)| c.like.is_some());
         tuning
     }
 
@@ -87,6 +89,12 @@ impl Tuning {
         self
     }
 
+    /// The stack that a device was calibrated under; of several the first that has kernels of its own.
+    pub fn stack_of(&self, hardware: &str) -> Option<&str> {
+        let own = self.known.iter().find(|(_, c)| c.hardware == hardware);
+        own.map(|(_, c)| c.stack.as_str())
+    }
+
     /// The stacks that some device is calibrated for, sorted.
     pub fn stacks(&self) -> Vec<&str> {
         let mut stacks: Vec<&str> = self.known.iter().map(|(_, c)| c.stack.as_str()).collect();
@@ -95,33 +103,69 @@ impl Tuning {
         stacks
     }
 
-    /// The parameters of a kind of kernel on a chip: its own where it is calibrated for the stack, else
+    /// The parameters of a kind of kernel on a chip: its own where it is calibrated for the stack (with the
+    /// interval of a device left out where its figures have been changed), else
     /// the mean of the logarithms of others', each the less the further its chip and stack are (A146).
     pub fn get(&self, chip: &Chip, wanted: Wanted<'_>) -> Tuned {
-        let own = self.known.iter().find(|(_, c)| {
-            c.hardware == wanted.hardware && (wanted.stack.is_empty() || c.stack == wanted.stack)
-        });
-        if let Some((fitted, c)) = own.and_then(|(_, c)| Some((fitted(c, wanted)?, c))) {
-            return Tuned {
-                values: fitted.values.clone(),
-                interval: fitted.interval,
-                basis: Basis::Calibrated,
-                origin: format!("{} under {}", c.hardware, c.stack),
-            };
+        if let Some((fits, fitted, c)) = self.own(wanted) {
+            let name = format!("{} under {}", c.hardware, c.stack);
+            let values = fitted.values.clone();
+            if fits == chip {
+                let (interval, basis) = (fitted.interval, Basis::Calibrated);
+                return Tuned { values, interval, basis, origin: name };
+            }
+            let interval = self.unseen(wanted);
+            let origin = format!("{name}, for other figures than this device has");
+            return Tuned { values, interval, basis: Basis::Derived, origin };
         }
         self.kin(chip, wanted).unwrap_or_else(|| Tuned {
-            values: wanted.kind.parameters().iter().map(|p| p.start).collect(),
+            values: wanted.kind.parameters().iter().map(|p| p.rest).collect(),
             interval: UNKNOWN,
             basis: Basis::Assumed,
             origin: "no calibration".to_owned(),
         })
     }
 
+    /// The parameters that were fitted to the device under the stack, or under the stack that it is like.
+    fn own(&self, wanted: Wanted<'_>) -> Option<(&Chip, &Fitted, &Calibration)> {
+        let under = |stack: &str| {
+            let fits = |c: &&(Chip, Calibration)| {
+                c.1.hardware == wanted.hardware && (stack.is_empty() || c.1.stack == stack)
+            };
+            let mut all = self.known.iter().filter(fits);
+            all.find_map(|(chip, c)| Some((chip, fitted(c, wanted)?, c)))
+        };
+        under(wanted.stack).or_else(|| under(self.like(wanted.stack)?))
+    }
+
+    /// The stack whose kernels a stack has where it has none of its own.
+    fn like(&self, stack: &str) -> Option<&str> {
+        self.known.iter().filter(|(_, c)| c.stack == stack).find_map(|(_, c)| c.like.as_deref())
+    }
+
+    /// What measurements of a device lie within that was not fitted to: of the format, else the widest of its
+    /// kind.
+    fn unseen(&self, wanted: Wanted<'_>) -> Interval {
+        if let Some(shared) = self.shared.get(&(wanted.kind, wanted.format.to_owned())) {
+            return shared.interval;
+        }
+        let alike = self.shared.iter().filter(|((kind, _), _)| *kind == wanted.kind);
+        let wider =
+            |a: Interval, b: Interval| Interval { low: a.low.min(b.low), high: a.high.max(b.high) };
+        alike.map(|(_, fitted)| fitted.interval).reduce(wider).unwrap_or(UNKNOWN)
+    }
+
     fn kin(&self, chip: &Chip, wanted: Wanted<'_>) -> Option<Tuned> {
         let mut found: Vec<(f64, &Fitted, String)> = vec![];
+        let like = self.like(wanted.stack);
         for (other, calibration) in &self.known {
             let Some(fitted) = fitted(calibration, wanted) else { continue };
-            let foreign = !wanted.stack.is_empty() && calibration.stack != wanted.stack;
+            let same = calibration.stack == wanted.stack || like == Some(&calibration.stack);
+            let foreign = !wanted.stack.is_empty() && !same;
+            // What a stack's host does says nothing of another's.
+            if wanted.kind.is_of_stack() && (wanted.stack.is_empty() || foreign) {
+                continue;
+            }
             let distance = chip.distance(other) + if foreign { OTHER_STACK } else { 0.0 };
             let name = format!("{} under {}", calibration.hardware, calibration.stack);
             found.push(((-distance / REACH).exp(), fitted, name));
@@ -138,16 +182,19 @@ impl Tuning {
                 sum += weight * fitted.values[i].ln();
                 weights += weight;
             }
-            let start = wanted.kind.parameters()[i].start;
-            if weights > 0.0 { (sum / weights).exp() } else { start }
+            let rest = wanted.kind.parameters()[i].rest;
+            if weights > 0.0 { (sum / weights).exp() } else { rest }
         });
         let values = values.collect();
         let nearest = found.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
         Some(Tuned {
             values,
-            interval: shared.map_or(UNKNOWN, |f| f.interval),
+            interval: self.unseen(wanted),
             basis: Basis::Derived,
-            origin: format!("{} calibrations, most of {}", found.len(), nearest.2),
+            origin: match found.len() {
+                1 => format!("after {}", nearest.2),
+                _ => format!("after {} and others", nearest.2),
+            },
         })
     }
 }

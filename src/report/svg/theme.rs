@@ -67,6 +67,7 @@ const RULES: &[(&str, &[(&str, &str)])] = &[
     ),
     (".grid", &[("stroke", "@grid"), ("stroke-width", "1px")]),
     (".minor", &[("stroke", "@minor"), ("stroke-width", "1px")]),
+    (".range", &[("stroke", "@ink"), ("stroke-width", "1.25px"), ("fill", "none")]),
     (".frame", &[("stroke", "@frame"), ("stroke-width", "1px"), ("fill", "none")]),
     (".roof", &[("stroke", "@roof"), ("stroke-width", "2.25px"), ("stroke-linecap", "round")]),
     (".ceiling", &[("stroke", "@ceiling"), ("stroke-width", "1.25px")]),

@@ -31,7 +31,7 @@ fn unknown_names_offer_the_closest() {
     ");
     assert_snapshot!(refused("hardware show 🦙"), @"
     error: unknown hardware `🦙`
-     = help: expected one of: a10, a100-pcie-40gb, a100-pcie-80gb, a100-sxm-40gb, a100-sxm-80gb, a30, a40, arc-b580, arc-pro-b60, b200-sxm, b300-sxm, gaudi2 and 44 more
+     = help: expected one of: a10, a100-pcie-40gb, a100-pcie-80gb, a100-sxm-40gb, a100-sxm-80gb, a30, a40, arc-b580, arc-pro-b60, b200-sxm, b300-sxm, gaudi2 and 48 more
     ");
     assert_snapshot!(refused("explain --model gpt2 --hardware t4 --batch 1 --prompt 8 --output 8 --operator attn.flask"), @"
     error: unknown operator `attn.flask`

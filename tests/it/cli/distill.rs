@@ -62,7 +62,7 @@ fn scheme_files_and_zeros_are_axes_too() {
                     traffic: {batch: 1, prompt: 128, output: 16}\n";
     let desk = Desk::with(&[("mixed.yaml", text), ("ours.yaml", scenario)]);
     let fall = desk.json(&words(
-        "waterfall chat --hardware h100-sxm --json --step quant=mixed.yaml --step sparsity=2:4 \
+        "waterfall chat --hardware h100-sxm --fidelity roofline --json --step quant=mixed.yaml --step sparsity=2:4 \
          --step quant=w8a8",
     ));
     let steps = fall["steps"].as_array().expect("a list");

@@ -179,7 +179,8 @@ fn sweeps_and_waterfalls_take_them() {
 fn a_draft_has_an_encoder_of_its_own() {
     let desk = Desk::new();
     let run = |rest: &str| {
-        let start = "estimate --json --model t5-v1.1-xxl --hardware h100-sxm --batch 1";
+        let start =
+            "estimate --json --fidelity roofline --model t5-v1.1-xxl --hardware h100-sxm --batch 1";
         desk.json(&words(&format!("{start} --prompt 512 --output 64 {rest}")))
     };
     let plain = run("");
@@ -189,7 +190,8 @@ fn a_draft_has_an_encoder_of_its_own() {
     let more = number(&drafted["ttft_s"]) - number(&plain["ttft_s"]);
     near(more, number(&speculative["draft_prefill_s"]));
     let small = desk.json(&words(
-        "estimate --json --model t5-small --hardware h100-sxm --batch 1 --prompt 512 --output 64",
+        "estimate --json --fidelity roofline --model t5-small --hardware h100-sxm --batch 1 \
+         --prompt 512 --output 64",
     ));
     near(number(&speculative["draft_prefill_s"]), number(&small["ttft_s"]));
 }

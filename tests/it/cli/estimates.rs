@@ -48,7 +48,8 @@ fn json_has_its_stable_names() {
     assert!(operators.len() > 10);
     for operator in operators {
         has(operator, "phase name count flops bytes intensity time_s share bound");
-        assert!(number(&operator["bytes"]["dram"]) > 0.0, "{operator}");
+        let works = operator["name"] != "host";
+        assert_eq!(number(&operator["bytes"]["dram"]) > 0.0, works, "{operator}");
     }
     assert_eq!(json["model"], "llama-2-7b");
     assert_eq!(json["hardware"], "a100-sxm-80gb");

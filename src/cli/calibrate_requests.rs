@@ -1,0 +1,85 @@
+//! `cosim calibrate` with tables of requests: what a stack's host takes, and what whole steps reach.
+
+use super::error::Error;
+use super::measured::{Device, not_mapped};
+use super::terminal;
+use crate::calibrate::{self, Measured, RequestRow, fit_requests, hardware_of};
+use crate::diagnostic::Diagnostic;
+use crate::hardware::bundled;
+use crate::mapped::calibration::{Kernels, Tuning};
+use crate::report::accuracy::scores_table;
+use std::fmt::Write;
+
+/// Fits the requests of tables, those of the stack on each device; nothing where there are none.
+///
+/// # Errors
+/// Too few rows, or a device that kernels are not mapped onto.
+pub fn fit(
+    tables: &[Measured],
+    devices: &[Device],
+    (stack, tuning): (&str, &Tuning),
+    apart: bool,
+    text: &mut String,
+) -> Result<Vec<Kernels>, Error> {
+    let all: Vec<&RequestRow> = tables.iter().flat_map(|t| &t.requests).collect();
+    if all.is_empty() {
+        if apart {
+            let message = "--apart is told by whole requests, of which the tables hold none";
+            return Err(Diagnostic::new(message).into());
+        }
+        return Ok(vec![]);
+    }
+    let ids = bundled::ids();
+    let of_stack = |row: &&RequestRow| row.stack.as_deref().is_none_or(|s| s == stack);
+    let on = |row: &RequestRow, id: &str| match devices {
+        [only] => hardware_of(&row.device, &ids).is_none_or(|found| found == only.id),
+        _ => hardware_of(&row.device, &ids) == Some(id),
+    };
+    let mut measured = vec![];
+    for device in devices {
+        let rows: Vec<&RequestRow> =
+            all.iter().copied().filter(of_stack).filter(|row| on(row, &device.id)).collect();
+        if rows.is_empty() {
+            let message = format!("no row is of {} under {stack}", device.id);
+            let hint = "the framework's name tells the stack: TensorRT-LLM is trtllm, llama.cpp is llamacpp";
+            return Err(Diagnostic::new(message).hint(hint).into());
+        }
+        let chip = device.chip.as_ref().map_err(|e| not_mapped(e.clone()))?;
+        let (hardware, machine) = (device.id.as_str(), &device.machine);
+        measured.push(calibrate::Device { hardware, chip, machine, rows });
+    }
+    let used: usize = measured.iter().map(|d| d.rows.len()).sum();
+    let fitted = fit_requests(&measured, stack, tuning, apart)
+        .map_err(|why| Error::from(Diagnostic::new(why.to_string())))?;
+    let _ = writeln!(
+        text,
+        "requests, fitted to one half of the rows, scored on the other\n{}",
+        scores_table(&fitted.scores).to_terminal(terminal::shape())
+    );
+    for (device, kernels) in measured.iter().zip(&fitted.kernels) {
+        for ((kind, _), fit) in kernels {
+            let each = kind.parameters().iter().zip(&fit.values).zip(&fit.errors);
+            let each = each.map(|((p, value), error)| {
+                let error = error.map_or("held".to_owned(), |e| format!("{:.0} %", 100.0 * e));
+                format!("{} {} ({error})", p.name, p.show(*value))
+            });
+            let each: Vec<String> = each.collect();
+            let _ = writeln!(text, "  {} {}: {}", device.hardware, kind.name(), each.join(", "));
+        }
+    }
+    for name in &fitted.held {
+        let _ = writeln!(text, "held, as these rows do not tell it: {name}");
+    }
+    for (line, why) in &fitted.left {
+        let _ = writeln!(text, "not used: line {line}: {why}");
+    }
+    if used < all.len() {
+        let _ = writeln!(
+            text,
+            "{} of {} rows of requests are of other devices or stacks",
+            all.len() - used,
+            all.len()
+        );
+    }
+    Ok(fitted.kernels)
+}

@@ -1,0 +1,53 @@
+//! Products that were mapped before: the search over tiles and splits is done once for every shape.
+
+use crate::mapped::Mapped;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// Most shapes that are kept: some tens of megabytes.
+const MOST: usize = 1 << 18;
+
+/// A product: the node of the plan, and the bits of its groups, rows, columns and length.
+pub(super) type Key = [u64; 5];
+
+/// How often a product had been mapped before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lookups {
+    /// Found.
+    pub hits: u64,
+    /// Searched for.
+    pub misses: u64,
+}
+
+impl Lookups {
+    /// Found over all; `None` without any.
+    pub fn hit_rate(&self) -> Option<f64> {
+        let all = self.hits + self.misses;
+        (all > 0).then(|| self.hits as f64 / all as f64)
+    }
+}
+
+/// The products of one plan on one device.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Memo(RefCell<(HashMap<Key, Mapped>, Lookups)>);
+
+impl Memo {
+    /// The mapping of a product, searched where it is not known.
+    pub(super) fn get(&self, key: Key, search: impl FnOnce() -> Mapped) -> Mapped {
+        let (known, lookups) = &mut *self.0.borrow_mut();
+        if let Some(found) = known.get(&key) {
+            lookups.hits += 1;
+            return *found;
+        }
+        lookups.misses += 1;
+        let mapped = search();
+        if known.len() < MOST {
+            known.insert(key, mapped);
+        }
+        mapped
+    }
+
+    pub(super) fn lookups(&self) -> Lookups {
+        self.0.borrow().1
+    }
+}

@@ -1,0 +1,136 @@
+//! A device with the parameters that its kernels take under a software stack.
+
+use crate::dtype::{Compute, Format};
+use crate::mapped::calibration::{Fitted, Tuned, Tuning, Wanted};
+use crate::mapped::{Chip, Kind};
+use crate::provenance::Basis;
+
+/// The elementwise operators whose parameters every stream takes, the first that a stack was measured with.
+const STREAMS: [&str; 2] = ["quant_bf16_to_fp8", "add_rmsnorm"];
+/// The kernels that sum over devices, the first that a stack was measured with.
+const SUMS: [&str; 2] = ["custom", "nccl"];
+/// Exchanges other than sums.
+const EXCHANGES: [&str; 3] = ["all_gather", "reduce_scatter", "all_to_all"];
+/// Formats of products.
+const PRODUCTS: [&str; 7] = ["bf16", "fp8", "w8a8_int8", "nvfp4", "fp32", "w8a16", "w4a16"];
+/// The format of kinds that have none.
+const ANY: &str = "any";
+
+/// Parameters, and the format that they are of.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Known {
+    pub(super) format: &'static str,
+    pub(super) tuned: Tuned,
+}
+
+/// What carries elements over devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carried {
+    Gathered,
+    Scattered,
+    Dealt,
+}
+
+/// A device with the parameters that its kernels take under a stack; `None` where nothing is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Silicon {
+    /// The software stack; any where it is empty.
+    pub stack: String,
+    /// Its figures.
+    pub chip: Chip,
+    products: [Option<Known>; PRODUCTS.len()],
+    grouped: [Option<Known>; PRODUCTS.len()],
+    /// Of a 16-bit cache, and of an 8-bit one.
+    prefill: [Option<Known>; 2],
+    decode: [Option<Known>; 2],
+    pub(super) stream: Option<Known>,
+    pub(super) sum: Option<Known>,
+    exchanges: [Option<Known>; 3],
+    pub(super) host: Option<Tuned>,
+    pub(super) whole: Option<Known>,
+    pub(super) apart: Option<Tuned>,
+}
+
+/// Place of a product's format, by what multiplies it and the bytes of a weight.
+const fn narrow(compute: Compute, weight: f64) -> usize {
+    match compute {
+        Compute::Exact(Format::Fp8E4m3 | Format::Fp8E5m2) => 1,
+        Compute::Exact(Format::Int8) => 2,
+        Compute::Exact(Format::Fp4E2m1) => 3,
+        Compute::Exact(Format::Fp32 | Format::Tf32) => 4,
+        _ if weight > 1.5 => 0,
+        _ if weight > 0.9 => 5,
+        _ => 6,
+    }
+}
+
+impl Silicon {
+    /// The parameters of every kind and format on a device. Formats that no device was measured in take the
+    /// parameters of 16-bit floats, as derived (A149).
+    pub fn new(hardware: &str, stack: &str, chip: Chip, tuning: &Tuning) -> Self {
+        let get = |kind, format: &'static str| {
+            let tuned = tuning.get(&chip, Wanted { hardware, stack, kind, format });
+            (tuned.basis != Basis::Assumed).then_some(Known { format, tuned })
+        };
+        let of = |kind, format: &'static str| {
+            get(kind, format).or_else(|| {
+                let Known { format, tuned } = get(kind, "bf16")?;
+                let basis = Basis::Derived.max(tuned.basis);
+                Some(Known { format, tuned: Tuned { basis, ..tuned } })
+            })
+        };
+        let best = |kind, formats: &[&'static str]| {
+            let known = formats.iter().filter_map(|format| get(kind, format));
+            known.min_by_key(|known| known.tuned.basis)
+        };
+        let attention = |kind| [best(kind, &["bf16"]), best(kind, &["bf16+kv-fp8", "bf16"])];
+        let any = |kind| get(kind, ANY);
+        Self {
+            products: PRODUCTS.map(|format| of(Kind::Matmul, format)),
+            grouped: PRODUCTS.map(|format| of(Kind::Grouped, format)),
+            prefill: attention(Kind::Prefill),
+            decode: attention(Kind::Decode),
+            stream: best(Kind::Stream, &STREAMS),
+            sum: best(Kind::AllReduce, &SUMS),
+            exchanges: EXCHANGES.map(|op| get(Kind::Exchange, op)),
+            host: any(Kind::Host).map(|known| known.tuned),
+            whole: any(Kind::Whole),
+            apart: any(Kind::Apart).map(|known| known.tuned),
+            stack: stack.to_owned(),
+            chip,
+        }
+    }
+
+    /// The same with other parameters of a kind that has no formats; of any other kind the same.
+    #[must_use]
+    pub fn with(mut self, kind: Kind, fitted: &Fitted) -> Self {
+        let Fitted { values, interval, .. } = fitted.clone();
+        let (basis, origin) = (Basis::Calibrated, "a fit on its way".to_owned());
+        let tuned = Tuned { values, interval, basis, origin };
+        match kind {
+            Kind::Host => self.host = Some(tuned),
+            Kind::Apart => self.apart = Some(tuned),
+            Kind::Whole => self.whole = Some(Known { format: ANY, tuned }),
+            _ => {}
+        }
+        self
+    }
+
+    /// Of products, one or several at once.
+    pub(super) fn product(&self, groups: f64, compute: Compute, weight: f64) -> Option<&Known> {
+        let format = narrow(compute, weight);
+        let grouped = self.grouped[format].as_ref().filter(|_| groups > 1.0);
+        grouped.or(self.products[format].as_ref())
+    }
+
+    /// Of attention of one or few queries, or of many, over a cache of so many bytes an element.
+    pub(super) fn attention(&self, few: bool, kv_element: f64) -> Option<&Known> {
+        let all = if few { &self.decode } else { &self.prefill };
+        all[usize::from(kv_element <= 1.5)].as_ref()
+    }
+
+    /// Of an exchange.
+    pub(super) fn exchange(&self, carried: Carried) -> Option<&Known> {
+        self.exchanges[carried as usize].as_ref()
+    }
+}
