@@ -7,7 +7,7 @@
 #[path = "../tests/it/support/models.rs"]
 mod models;
 
-use cosim::cost::{Estimator, Request, Silicon};
+use cosim::cost::{Estimator, Power, Request, Silicon};
 use cosim::dtype::Scheme;
 use cosim::hardware::{Fidelity, Machine, bundled, load};
 use cosim::mapped::Chip;
@@ -163,7 +163,7 @@ fn sweep_rows(bencher: Bencher<'_, '_>) {
     let none = |name: &str| Err(cosim::diagnostic::Diagnostic::new(name));
     let scenario = Scenario::parse(&Source::new("bench", text.to_owned()), &none).expect("valid");
     let machine = machine(DEVICES[0], Fidelity::Realistic);
-    let (power, price) = (machine.tdp.map(|t| t.value), machine.prices.first());
+    let (power, price) = (Power::of(&machine), machine.prices.first());
     let price = price.map(|p| p.price.value);
     let variant = Variant {
         id: machine.id.clone(),

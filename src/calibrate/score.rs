@@ -92,3 +92,25 @@ pub fn median(values: Vec<f64>) -> f64 {
 pub(super) fn quantile(values: Vec<f64>, at: f64) -> f64 {
     Data::new(values).quantile(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_of_what_was_published() {
+        let row = |rate| Scored {
+            op: String::new(),
+            device: String::new(),
+            dtype: String::new(),
+            line: 2,
+            shape: String::new(),
+            measured: 2.0,
+            predicted: 1.0,
+            covered: false,
+            rate,
+        };
+        // Half the time is twice the rate.
+        assert_eq!([row(false).error(), row(true).error()], [-50.0, 100.0]);
+    }
+}

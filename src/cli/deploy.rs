@@ -6,7 +6,7 @@ use super::files::{Pending, svg_path};
 use super::speculate::SpeculateArgs;
 use super::terminal;
 use crate::cost::speculative::Speculator;
-use crate::cost::{Economics, Estimator, Request};
+use crate::cost::{Economics, Estimator, Power, Request};
 use crate::diagnostic::Diagnostic;
 use crate::graph::shard::Parallel;
 use crate::report::comparison::{ComparisonChart, ComparisonPoint};
@@ -178,7 +178,7 @@ fn price(
         Some(speculator) => speculator.summary(&request).map(|(summary, _)| summary),
     };
     let summary = summary.map_err(|e| Refused(e.to_string()))?;
-    let power = case.machine.tdp.map(|p| p.value);
+    let power = Power::of(&case.machine);
     let price = case.price.as_ref().ok().map(|(_, price)| *price);
     Ok(Deployment {
         parallel: case.plan.parallel,

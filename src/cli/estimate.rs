@@ -8,13 +8,13 @@ use super::speculate::{self, SpeculateArgs};
 use super::surface;
 use super::terminal;
 use crate::cost::speculative::Speculator;
-use crate::cost::{ApiCost, ApiPrice, CostReport, Economics, Memory, Remedy, Request};
+use crate::cost::{ApiCost, ApiPrice, CostReport, Economics, Memory, Power, Remedy, Request};
 use crate::diagnostic::Diagnostic;
 use crate::dtype::Scheme;
 use crate::mapping::Plan;
 use crate::report::{Column, EstimateContext, Table, describe, dollars, estimate_json};
 use crate::tensor::{KvLayout, Placement};
-use crate::units::{Bytes, Dollars, DollarsPerHour, Seconds, Watts};
+use crate::units::{Bytes, Dollars, DollarsPerHour, Seconds};
 use std::fmt::Write;
 
 /// Arguments of `cosim estimate`.
@@ -86,7 +86,7 @@ pub fn evaluate(case: &Case) -> Result<(CostReport, EstimateContext<'_>), Error>
     let mut report = estimator.report(&case.request)?;
     let speculation = speculate::apply(case, &mut report)?;
     let devices = case.plan.parallel.devices();
-    let power: Option<Watts> = case.machine.tdp.map(|p| p.value);
+    let power = Power::of(&case.machine);
     let price: Option<DollarsPerHour> = case.price.as_ref().ok().map(|(_, price)| *price);
     let stages = stages(case, speculation.as_ref().map(|(found, _)| found.cycle.gamma))?;
     let context = EstimateContext {
@@ -347,7 +347,7 @@ fn cost_rows(case: &Case, context: &EstimateContext<'_>) -> Vec<Line> {
     }
     let economics = &context.economics;
     let mut rows = vec![match economics.energy_per_token {
-        Some(energy) => line("energy", format!("{energy} / token"), "TDP x time (derived)"),
+        Some(energy) => line("energy", format!("{energy} / token"), energy_from(case)),
         None => line("energy", "-", "no TDP: no figure"),
     }];
     let money =
@@ -369,6 +369,14 @@ fn cost_rows(case: &Case, context: &EstimateContext<'_>) -> Vec<Line> {
     }
     rows.extend(context.api.as_ref().map(api_row));
     rows
+}
+
+/// What an energy is known from.
+const fn energy_from(case: &Case) -> &'static str {
+    match (case.machine.draw, &case.speculated) {
+        (Some(_), None) => "measured draw: clocks, bytes, engines (derived)",
+        _ => "TDP x time (derived)",
+    }
 }
 
 /// The request at an API's price against the same request here.

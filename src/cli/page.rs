@@ -74,7 +74,7 @@ fn page(
 ) -> SweepPage {
     let mut notes = vec![
         "Times are of kernels mapped onto a device's units, caches and DRAM where its profile has what that needs, with what software stacks were measured to reach on it or on devices like it; elsewhere of the roofline, with dense datasheet peaks times stated efficiencies. Each device lists which, and what is not modelled. TTFT has no queueing; TPOT is the mean of the decode steps.".to_owned(),
-        "Energy is TDP x time; money is the profile's hourly price x time, one device fully used. Blank: no figure.".to_owned(),
+        "Energy is TDP x time, or by clocks, bytes and engines where a profile has a measured draw; money is the profile's hourly price x time, one device fully used. Blank: no figure.".to_owned(),
         "Charts show the first technique and the first traffic point of each device.".to_owned(),
     ];
     if grid.len() > PAGE_ROWS {

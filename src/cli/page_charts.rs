@@ -32,7 +32,7 @@ pub fn comparisons(scenario: &Scenario, grid: &Grid) -> (Files, Vec<Figure>) {
     let price = Axis::new("Price", "$/h", Prefixes::Plain, Better::Lower);
     let power = Axis::new("TDP", "W", Prefixes::Plain, Better::Lower);
     let money: &dyn Fn(&Variant) -> Option<f64> = &|v| v.price.map(|p| p.get());
-    let watts: &dyn Fn(&Variant) -> Option<f64> = &|v| v.power.map(|p| p.get());
+    let watts: &dyn Fn(&Variant) -> Option<f64> = &|v| v.power.map(|p| p.tdp.get());
     let charts = [
         (
             "throughput-per-dollar.svg",

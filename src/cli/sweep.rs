@@ -7,6 +7,7 @@ use super::fidelity::{FidelityArgs, Times};
 use super::files::{self, Pending};
 use super::page;
 use super::terminal;
+use crate::cost::Power;
 use crate::diagnostic::{Diagnostic, clip};
 use crate::hardware::{self, Fidelity, Hardware, Machine};
 use crate::par::Pool;
@@ -135,7 +136,7 @@ pub fn device(
         name: hardware.name.to_string(),
         vendor: hardware.vendor.as_deref().unwrap_or("other").to_owned(),
         settings,
-        power: machine.tdp.map(|p| p.value),
+        power: Power::of(&machine),
         price,
         machine,
         silicon: times.into_silicon(),

@@ -1,13 +1,14 @@
 //! Energy and money of a request, from its time.
 
 use super::generation::Summary;
+use super::power::Power;
 use super::request::Request;
-use crate::units::{Dollars, DollarsPerHour, Joules, Seconds, Watts};
+use crate::units::{Dollars, DollarsPerHour, Joules, Seconds};
 
 /// Cost per token. Each is `None` where the profile lacks the figure or the request the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Economics {
-    /// Energy per token (A12): `TDP x time / tokens` over generated tokens; over prompt tokens for a
+    /// Energy per token: of all phases ([`Power::energy`]) over generated tokens; over prompt tokens for a
     /// prefill alone.
     pub energy_per_token: Option<Joules>,
     /// All of the request's time (A13), per million generated tokens (prompt tokens for a prefill
@@ -27,11 +28,11 @@ impl Economics {
         request: &Request,
         summary: &Summary,
         devices: u64,
-        power: Option<Watts>,
+        power: Option<Power>,
         price: Option<DollarsPerHour>,
     ) -> Self {
         let all = devices as f64;
-        let (power, price) = (power.map(|p| p * all), price.map(|p| p * all));
+        let price = price.map(|p| p * all);
         let batch = request.batch() as f64;
         let (prompt, output) = match *request {
             Request::Generation { prompt, output, .. } => (prompt as f64, output as f64),
@@ -42,12 +43,21 @@ impl Economics {
         let served = if output > 0.0 { batch * output } else { prompts };
         let dollars = |time: Seconds, tokens: f64| price.map(|p| p * time * (MILLION / tokens));
         Self {
-            energy_per_token: power.map(|p| Joules::new(p.get() * summary.total.get()) / served),
+            energy_per_token: power.map(|p| energy(&p, summary) * all / served),
             per_million: dollars(summary.total, served),
             per_million_input: summary.prefill.and_then(|t| dollars(t, prompts)),
             per_million_output: summary.decode_step.and_then(|t| dollars(t, batch)),
         }
     }
+}
+
+/// Energy of a device in all phases of a request.
+fn energy(power: &Power, summary: &Summary) -> Joules {
+    let first = summary.prefill.unwrap_or_default();
+    let loads = summary.loads.unwrap_or_default();
+    let steps = summary.decode_step.map_or(0.0, |step| (summary.total - first) / step);
+    let decode = summary.decode_step.map(|step| power.energy(step, loads.decode_step) * steps);
+    power.energy(first, loads.prefill) + decode.unwrap_or_default()
 }
 
 /// One sequence of a request at an API, and here.

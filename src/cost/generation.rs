@@ -1,9 +1,10 @@
 //! A whole request batch: prefill, the decode steps behind it, and the memory that they need.
 
-use super::bound::{Bound, BoundSet};
+use super::bound::{Bound, BoundSet, Resource};
 use super::estimator::Estimator;
 use super::kernel::KernelCost;
 use super::mapped::Timed;
+use super::power::Load;
 use super::request::{DecodeSpan, Request, RequestError, Steps};
 use super::span;
 use crate::graph::shard::Parallel;
@@ -53,6 +54,17 @@ pub struct Summary {
     pub bounds: BoundSet,
     /// What 80 % of measurements lie between, where kernels are mapped.
     pub ranges: Option<Ranges>,
+    /// What one device does in each phase; `None` where a draft shares the decode steps.
+    pub loads: Option<Loads>,
+}
+
+/// What one device does, the mean over those of a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Loads {
+    /// Until the first token.
+    pub prefill: Option<Load>,
+    /// In the mean decode step.
+    pub decode_step: Option<Load>,
 }
 
 /// Low and high times that 80 % of measurements of the kernels lie between, as if all kernels erred alike.
@@ -81,6 +93,8 @@ pub(super) struct PhaseTime {
     pub(super) factors: [f64; 2],
     /// What the stack's host adds once, whatever the number of micro-batches.
     pub(super) host: f64,
+    /// Bytes, and seconds of matrix operations, of one micro-batch in all stages.
+    load: [f64; 2],
 }
 
 impl PhaseTime {
@@ -93,10 +107,18 @@ impl PhaseTime {
     fn before(&self, next: Self) -> Self {
         let most = if self.time > next.time { self.most } else { next.most };
         let time = self.time + next.time;
+        let load = std::array::from_fn(|i| self.load[i] + next.load[i]);
         let factors = std::array::from_fn(|i| {
             (self.time * self.factors[i] + next.time * next.factors[i]) / time
         });
-        Self { time, most, seen: self.seen.union(next.seen), factors, ..next }
+        Self { time, most, seen: self.seen.union(next.seen), factors, load, ..next }
+    }
+
+    /// What one device of so many stages does over so many micro-batches.
+    fn load(&self, micro_batches: u64) -> Load {
+        let share = micro_batches as f64 / self.stages.len() as f64;
+        let [bytes, matrix] = self.load.map(|all| all * share);
+        Load { bytes: Bytes::new(bytes), matrix: Seconds::new(matrix) }
     }
 
     /// The time until so many micro-batches have passed all stages.
@@ -153,6 +175,10 @@ impl Estimator<'_> {
                 prefill: prefill_time.as_ref().map(PhaseTime::range),
                 decode_step: decode_time.as_ref().map(PhaseTime::range),
             }),
+            loads: Some(Loads {
+                prefill: prefill_time.as_ref().map(|p| p.load(rounds)),
+                decode_step: decode_time.as_ref().map(|p| p.load(rounds)),
+            }),
         })
     }
 
@@ -169,8 +195,7 @@ impl Estimator<'_> {
     pub(super) fn step_time(&self, phase: Phase, step: &Step) -> PhaseTime {
         self.total(phase, |kernel| {
             let cost = self.kernel(kernel, step);
-            let time = self.timed(kernel, step, &cost);
-            (time, Self::bound(&cost, &time))
+            (cost, self.timed(kernel, step, &cost))
         })
     }
 
@@ -180,11 +205,9 @@ impl Estimator<'_> {
         self.total(Phase::Decode, |kernel| {
             let cost = self.kernel(kernel, &first);
             if kernel.sees_context && span.last > span.first {
-                let (mean, time) = self.span_mean(kernel, span);
-                (time, Self::bound(&mean, &time))
+                self.span_mean(kernel, span)
             } else {
-                let time = self.timed(kernel, &first, &cost);
-                (time, Self::bound(&cost, &time))
+                (cost, self.timed(kernel, &first, &cost))
             }
         })
     }
@@ -199,10 +222,7 @@ impl Estimator<'_> {
         let mut cuts: Vec<u64> = bends.collect();
         cuts.sort_unstable();
         let step = |context| span.verify(context, tokens);
-        self.total(Phase::Decode, |kernel| {
-            let (mean, time) = self.mean(kernel, span, &cuts, step);
-            (time, Self::bound(&mean, &time))
-        })
+        self.total(Phase::Decode, |kernel| self.mean(kernel, span, &cuts, step))
     }
 
     /// Mean demand of a kernel over a span, and the mean of its time.
@@ -246,15 +266,19 @@ impl Estimator<'_> {
         (mean * (1.0 / steps), time)
     }
 
-    fn total(&self, phase: Phase, cost: impl Fn(&PlanKernel) -> (Timed, Bound)) -> PhaseTime {
+    fn total(&self, phase: Phase, cost: impl Fn(&PlanKernel) -> (KernelCost, Timed)) -> PhaseTime {
         let mut by_bound = [0.0; Bound::ALL.len()];
         let mut stages = Stages::from_elem(0.0, self.plan.parallel.pipeline as usize);
         let mut together = stages.clone();
         let mut seen = BoundSet::default();
         let mut all = Timed::default();
+        let mut load = [0.0; 2];
         for kernel in self.plan.kernels.iter().filter(|k| k.phases.contains(phase)) {
-            let (timed, bound) = cost(kernel);
+            let (cost, timed) = cost(kernel);
+            let bound = Self::bound(&cost, &timed);
             let count = kernel.count as f64;
+            load[0] += cost.bytes * count;
+            load[1] += cost.times[Resource::Matrix as usize] * count;
             all = all.add(timed, count);
             let time = timed.seconds * count;
             by_bound[bound.index()] += time;
@@ -274,7 +298,7 @@ impl Estimator<'_> {
         let edge = |i: usize| all.range[i] + range[i];
         let factor = |i: usize| if seconds > 0.0 { edge(i) / seconds } else { 1.0 };
         let (factors, most) = (std::array::from_fn(factor), Bound::ALL[most.unwrap_or(0)]);
-        PhaseTime { time, stages, together, most, seen, factors, host }
+        PhaseTime { time, stages, together, most, seen, factors, host, load }
     }
 }
 

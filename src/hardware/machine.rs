@@ -5,8 +5,8 @@ use super::topology::{Offered, Topology};
 use crate::dtype::Format;
 use crate::provenance::Basis;
 use crate::units::{
-    Bytes, BytesPerSecond, DollarsPerHour, FlopsPerByte, FlopsPerSecond, Hertz, Ratio, Seconds,
-    Watts,
+    Bytes, BytesPerSecond, DollarsPerHour, FlopsPerByte, FlopsPerSecond, Hertz, Joules, Ratio,
+    Seconds, Watts,
 };
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -180,6 +180,8 @@ pub struct Machine {
     pub tdp: Option<Known<Watts>>,
     /// Power when idle.
     pub idle: Option<Known<Watts>>,
+    /// Power with clocks up and nothing to do, and the energy of a byte from DRAM to the units.
+    pub draw: Option<(Known<Watts>, Known<Joules>)>,
     /// Hourly prices, in the profile's order.
     pub prices: Vec<HourlyPrice>,
     /// To the other devices of a node or rack.

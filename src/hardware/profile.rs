@@ -5,7 +5,7 @@ use super::raw::Scope;
 use super::topology::Topology;
 use crate::dtype::Format;
 use crate::provenance::{Basis, Quoted};
-use crate::units::{Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Ratio, Seconds, Watts};
+use crate::units::{Bytes, BytesPerSecond, FlopsPerSecond, Hertz, Joules, Ratio, Seconds, Watts};
 use indexmap::IndexMap;
 use std::sync::Arc;
 
@@ -48,6 +48,8 @@ pub struct Hardware {
     pub tdp: Option<Quoted<Watts>>,
     /// Power when idle.
     pub idle: Option<Quoted<Watts>>,
+    /// Power with clocks up and nothing to do, and the energy of a byte from DRAM to the units.
+    pub draw: Option<(Quoted<Watts>, Quoted<Joules>)>,
     /// Named prices.
     pub prices: IndexMap<Arc<str>, Price>,
     /// Fractions of the peaks that good kernels reach.

@@ -134,6 +134,10 @@ layers! {
         pub tdp: Option<Figure>,
         /// Power when idle.
         pub idle: Option<Figure>,
+        /// Power with clocks up and nothing to do.
+        pub active: Option<Figure>,
+        /// Energy of a byte from DRAM to the units, all levels and losses included; beside `active`.
+        pub per_byte: Option<Figure>,
     }
 
     /// Fractions of the quoted rates that good kernels reach.

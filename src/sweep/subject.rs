@@ -1,12 +1,12 @@
 //! What a block of a sweep is about: a device, and a model under techniques.
 
-use crate::cost::Silicon;
 use crate::cost::speculative::Speculated;
+use crate::cost::{Power, Silicon};
 use crate::dtype::Scheme;
 use crate::hardware::Machine;
 use crate::mapping::Plan;
 use crate::model::{BuildOptions, HeadForm};
-use crate::units::{DollarsPerHour, Watts};
+use crate::units::DollarsPerHour;
 use crate::workload::Speculative;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub struct Variant {
     /// What its kernels are mapped with; `None` where they take the roofline's times.
     pub silicon: Option<Silicon>,
     /// Power for energy figures.
-    pub power: Option<Watts>,
+    pub power: Option<Power>,
     /// Price for money figures.
     pub price: Option<DollarsPerHour>,
 }

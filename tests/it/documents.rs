@@ -1,7 +1,7 @@
 //! The written pages hold: their numbers are the model's, their lists are complete.
 
 use super::support::machines::machine;
-use cosim::cost::{CostReport, Economics, Estimator, OperatorCost, Request};
+use cosim::cost::{CostReport, Economics, Estimator, OperatorCost, Power, Request};
 use cosim::dtype::Scheme;
 use cosim::hardware::{Fidelity, bundled, load};
 use cosim::mapping::Plan;
@@ -64,7 +64,13 @@ fn the_worked_example_is_what_the_model_says() {
     held(format!("hold {} of them", ideal.capacity.max_batch));
     let a100 = load("a100-sxm-80gb", &bundled::source).expect("bundled");
     let price = machine("a100-sxm-80gb", Fidelity::Ideal).price(None).map(|p| p.price.value);
-    let costs = Economics::new(&decode, &ideal.summary, 1, a100.tdp.map(|t| t.value), price.ok());
+    let costs = Economics::new(
+        &decode,
+        &ideal.summary,
+        1,
+        a100.tdp.map(|t| Power::tdp(t.value)),
+        price.ok(),
+    );
     held(format!("{:.3} J per token", costs.energy_per_token.expect("TDP").get()));
     held(format!("{:.3} $ per million", costs.per_million.expect("price").get()));
 

@@ -184,3 +184,84 @@ fn what_mapped_kernels_do_not_price_is_refused() {
     desk.write("a40.yaml", a40.to_yaml().as_bytes());
     desk.refuses(&format!("{base} --fidelity mapped --calibration a40.yaml"), "not of h100-sxm");
 }
+
+#[test]
+fn a_decode_draws_less_than_the_tdp_where_the_draw_was_measured() {
+    let watts = |device: &str, case: &str, time: &str| {
+        let found =
+            estimate(&format!("--model llama-3-8b --hardware {device} {case}"), &["--json"]);
+        let tokens = if time == "ttft_s" { 4.0 * 2048.0 } else { 4.0 };
+        number(&found, "energy_j_per_token") * tokens / number(&found, time)
+    };
+    let decode = "--batch 4 --phase decode --context 512";
+    let prompt = "--batch 4 --phase prefill --context 2048";
+    let [step, first] = [watts("h200-sxm", decode, "tpot_s"), watts("h200-sxm", prompt, "ttft_s")];
+    assert!(step > 300.0 && step < 620.0, "{step}");
+    assert!(first > 600.0 && first <= 700.0 + 1e-6, "{first}");
+    assert!((watts("h100-sxm", decode, "tpot_s") - 700.0).abs() < 1e-6);
+    let desk = Desk::new();
+    let line = format!("estimate --model llama-3-8b --hardware h200-sxm {decode}");
+    assert!(desk.ok(&super::support::words(&line)).contains("measured draw"));
+    desk.write("half.yaml", b"extends: h100-sxm\nid: half\npower: {active: 100 W}\n");
+    desk.refuses("hardware check half.yaml", "go together");
+}
+
+#[test]
+fn an_edited_device_keeps_its_parameters_and_is_less_certain() {
+    let words = "--model llama-3-8b --hardware h100-sxm --batch 1 --phase decode --context 512";
+    let plain = estimate(words, &["--json"]);
+    let priced = estimate(words, &["--json", "--set", "hardware.prices.cloud-low=1 $/h"]);
+    let edited = estimate(words, &["--json", "--set", "hardware.memory.dram.bandwidth=x1.0001"]);
+    assert_eq!(plain["basis"], "calibrated");
+    assert_eq!(priced["basis"], "calibrated");
+    assert_eq!(edited["basis"], "derived");
+    assert!(edited["basis_inputs"].to_string().contains("for other figures"), "{edited:#}");
+    let near = number(&edited, "tpot_s") / number(&plain, "tpot_s");
+    assert!((near - 1.0).abs() < 1e-3, "{near}");
+    let width = |e: &Value| number(e, "tpot_s_high") / number(e, "tpot_s_low");
+    assert!(width(&edited) > width(&plain));
+}
+
+#[test]
+fn a_sweep_has_the_times_and_intervals_of_an_estimate() {
+    let desk = Desk::new();
+    let line = "sweep chat --hardware a100-sxm-80gb,tpu-v5p --csv-only --out out --set traffic.batch=4 \
+                --set traffic.prompt=300 --set traffic.output=40";
+    desk.ok(&super::support::words(line));
+    let text = desk.read("out/sweep.csv");
+    let mut rows = text.lines().map(|l| l.split(',').collect::<Vec<_>>());
+    let names = rows.next().expect("a head");
+    let rows: Vec<Vec<&str>> = rows.collect();
+    let at = |row: usize, name: &str| {
+        rows[row][names.iter().position(|n| *n == name).expect("a column")]
+    };
+    let words = "--model llama-3-8b --hardware a100-sxm-80gb --batch 4 --prompt 300 --output 40";
+    let found = estimate(words, &["--json"]);
+    for key in ["ttft_s", "ttft_s_low", "ttft_s_high", "tpot_s", "tpot_s_low", "tpot_s_high"] {
+        let swept: f64 = at(0, key).parse().expect("a number");
+        assert!((swept / number(&found, key) - 1.0).abs() < 1e-5, "{key}: {swept}");
+    }
+    assert_eq!([at(0, "fidelity"), at(1, "fidelity")], ["mapped", "roofline"]);
+    assert_eq!([at(1, "tpot_s_low"), at(1, "tpot_s_high")], ["", ""]);
+    desk.ok(&super::support::words(&format!("{line} --fidelity roofline")));
+    assert!(!desk.read("out/sweep.csv").contains("mapped"));
+}
+
+#[test]
+fn exchanges_over_the_link_are_mapped_as_they_are() {
+    let words = "--model llama-3-70b --hardware h100-sxm --tp 4 --sp --batch 1 --phase prefill --context 2048";
+    let found = estimate(words, &MAPPED);
+    let all = found["operators"].as_array().expect("a list");
+    let formats: Vec<String> = all
+        .iter()
+        .flat_map(|o| o["mapping"].as_array().cloned().unwrap_or_default())
+        .filter(|p| p["kind"] == "exchange" || p["kind"] == "all_reduce")
+        .map(|p| p["format"].as_str().expect("text").to_owned())
+        .collect();
+    for name in ["all_gather", "reduce_scatter"] {
+        assert!(formats.iter().any(|f| f == name), "{name}: {formats:?}");
+    }
+    // Across nodes they keep the roofline's time, which is said.
+    let far = estimate(&words.replace("--tp 4", "--tp 16").replace("--sp ", ""), &MAPPED);
+    assert!(far["fallbacks"].to_string().contains("roofline times for"), "{:#}", far["fallbacks"]);
+}

@@ -51,3 +51,21 @@ impl Memo {
         self.0.borrow().1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_is_searched_for_once() {
+        let memo = Memo::default();
+        let search = |seconds: f64| move || Mapped { seconds, ..Mapped::default() };
+        let key = |m: u64| [1, 1, m, 4096, 4096];
+        assert_eq!(memo.get(key(8), search(1.0)).seconds, 1.0);
+        assert_eq!(memo.get(key(8), search(2.0)).seconds, 1.0);
+        assert_eq!(memo.get(key(9), search(3.0)).seconds, 3.0);
+        assert_eq!(memo.lookups(), Lookups { hits: 1, misses: 2 });
+        assert_eq!(memo.lookups().hit_rate(), Some(1.0 / 3.0));
+        assert_eq!(Lookups::default().hit_rate(), None);
+    }
+}

@@ -74,9 +74,10 @@ impl Silicon {
         };
         let of = |kind, format: &'static str| {
             get(kind, format).or_else(|| {
+                let interval = tuning.unseen(Wanted { hardware, stack, kind, format });
                 let Known { format, tuned } = get(kind, "bf16")?;
                 let basis = Basis::Derived.max(tuned.basis);
-                Some(Known { format, tuned: Tuned { basis, ..tuned } })
+                Some(Known { format, tuned: Tuned { basis, interval, ..tuned } })
             })
         };
         let best = |kind, formats: &[&'static str]| {
@@ -132,5 +133,56 @@ impl Silicon {
     /// Of an exchange.
     pub(super) fn exchange(&self, carried: Carried) -> Option<&Known> {
         self.exchanges[carried as usize].as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hardware::{Fidelity, Machine, bundled, load};
+    use crate::mapped::calibration;
+
+    fn chip(id: &str) -> Option<Chip> {
+        let hardware = load(id, &bundled::source).ok()?;
+        Chip::new(&Machine::compile(&hardware, Fidelity::Realistic)).ok()
+    }
+
+    fn silicon(id: &str, stack: &str) -> Silicon {
+        let tuning = Tuning::new(calibration::bundled::all().expect("check"), chip);
+        Silicon::new(id, stack, chip(id).expect("maps"), &tuning)
+    }
+
+    #[test]
+    fn products_take_the_parameters_of_their_format_and_number() {
+        let h100 = silicon("h100-sxm", "trtllm");
+        let of = |groups, format, weight| {
+            h100.product(groups, Compute::Exact(format), weight).expect("known")
+        };
+        let plain = of(1.0, Format::Bf16, 2.0);
+        assert_eq!((plain.format, plain.tuned.basis), ("bf16", Basis::Calibrated));
+        assert_ne!(of(8.0, Format::Bf16, 2.0).tuned.values, plain.tuned.values);
+        assert_eq!(of(1.0, Format::Fp8E4m3, 1.0).format, "fp8");
+        // Nobody measured fp32: the 16-bit kernel's, as derived, and less certain.
+        let wide = of(1.0, Format::Fp32, 4.0);
+        assert_eq!((wide.format, wide.tuned.basis), ("bf16", Basis::Derived));
+        assert_eq!(wide.tuned.values, plain.tuned.values);
+        let width = |known: &Known| known.tuned.interval.high / known.tuned.interval.low;
+        assert!(width(wide) > width(plain));
+    }
+
+    #[test]
+    fn what_a_stack_does_is_its_own() {
+        assert!(silicon("h100-sxm", "trtllm").host.is_some());
+        assert!(silicon("h100-sxm", "trtllm").apart.is_none());
+        assert!(silicon("h100-sxm", "trtllm-0.6").apart.is_some());
+        let kin = silicon("h200-sxm", "trtllm-0.6");
+        assert_eq!(kin.apart.map(|t| t.basis), Some(Basis::Derived));
+        assert!(silicon("rtx4090", "vllm").host.is_none());
+        assert!(silicon("h200-sxm", "").host.is_none());
+        assert!(silicon("m2-max", "llamacpp").whole.is_some());
+        assert!(silicon("m2-max", "vllm").whole.is_none());
+        // The older stack has the kernels of the one that it is like.
+        let [old, new] = ["trtllm-0.6", "trtllm"].map(|stack| silicon("h100-sxm", stack));
+        assert_eq!(old.products, new.products);
     }
 }

@@ -108,6 +108,7 @@ impl<'a> Speculator<'a> {
             memory,
             decode_bound: Some(verify.most),
             bounds,
+            loads: None,
             ranges: plain.ranges.map(|_| Ranges { prefill: prefill_range, decode_step }),
             ..plain
         };

@@ -47,6 +47,17 @@ impl RawHardware {
         let power = self.power.clone().unwrap_or_default();
         let tdp = reader.optional("power.tdp", power.tdp.as_ref())?;
         let idle = reader.optional("power.idle", power.idle.as_ref())?;
+        let active = reader.optional("power.active", power.active.as_ref())?;
+        let per_byte = reader.optional("power.per_byte", power.per_byte.as_ref())?;
+        let draw = match (active, per_byte) {
+            (Some(active), Some(per_byte)) => Some((active, per_byte)),
+            (None, None) => None,
+            _ => {
+                let message = format!("{id}: power.active and power.per_byte go together");
+                let hint = "what a device draws is fitted as both: P = active + per_byte x bytes/s";
+                return Err(Diagnostic::new(message).at(id_place(self)).hint(hint));
+            }
+        };
         let prices = prices::read(&mut reader, &self.prices)?;
         let efficiency = efficiency::read(&mut reader, self)?;
         let launch = self.overhead.as_ref().and_then(|o| o.kernel_launch.as_ref());
@@ -70,6 +81,7 @@ impl RawHardware {
             links,
             tdp,
             idle,
+            draw,
             prices,
             efficiency,
             kernel_launch,

@@ -33,6 +33,9 @@ impl Machine {
         let kernel_launch = c.kernel_launch();
         let tdp = hardware.tdp.as_ref().map(|q| c.known("power.tdp", q));
         let idle = hardware.idle.as_ref().map(|q| c.known("power.idle", q));
+        let draw = hardware.draw.as_ref().map(|(active, per_byte)| {
+            (c.known("power.active", active), c.known("power.per_byte", per_byte))
+        });
         let prices = c.prices();
         if tdp.is_none() {
             c.not_modelled.push("energy: no TDP figure".to_owned());
@@ -60,6 +63,7 @@ impl Machine {
             clock: hardware.units.clock.as_ref().map(|q| q.value),
             tdp,
             idle,
+            draw,
             prices,
             scaleup,
             network,

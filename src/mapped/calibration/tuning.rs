@@ -145,7 +145,7 @@ impl Tuning {
 
     /// What measurements of a device lie within that was not fitted to: of the format, else the widest of its
     /// kind.
-    fn unseen(&self, wanted: Wanted<'_>) -> Interval {
+    pub fn unseen(&self, wanted: Wanted<'_>) -> Interval {
         if let Some(shared) = self.shared.get(&(wanted.kind, wanted.format.to_owned())) {
             return shared.interval;
         }
