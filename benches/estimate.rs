@@ -7,7 +7,7 @@
 #[path = "../tests/it/support/models.rs"]
 mod models;
 
-use cosim::cost::{Estimator, Power, Request, Silicon};
+use cosim::cost::{Estimator, Lookups, Power, Request, Silicon};
 use cosim::dtype::Scheme;
 use cosim::hardware::{Fidelity, Machine, bundled, load};
 use cosim::mapped::Chip;
@@ -85,10 +85,11 @@ fn generation_mapped(bencher: Bencher<'_, '_>) {
     let chip = |m: &Machine| Chip::new(m).expect("all figures");
     let known = |id: &str| Some(chip(&machine(id, Fidelity::Realistic)));
     let tuning = Tuning::new(calibration::bundled::all().expect("bundled"), known);
-    let silicon = machines.each_ref().map(|m| Silicon::new(&m.id, "trtllm", chip(m), &tuning));
+    let silicon =
+        machines.each_ref().map(|m| Silicon::new(&m.id, "trtllm", (chip(m), &chip(m)), &tuning));
     let (plans, requests) = (plans(), generations());
     let points = machines.len() * plans.len() * requests.len();
-    let lookups = Cell::new((0, 0));
+    let lookups = Cell::new(Lookups::default());
     bencher.counter(ItemsCount::new(points)).bench_local(|| {
         for (machine, silicon) in machines.iter().zip(&silicon) {
             for plan in &plans {
@@ -99,14 +100,13 @@ fn generation_mapped(bencher: Bencher<'_, '_>) {
                     black_box((summary, capacity));
                 }
                 let seen = estimator.lookups().expect("mapped");
-                let (hits, misses) = lookups.get();
-                lookups.set((hits + seen.hits, misses + seen.misses));
+                lookups.set(lookups.get() + seen);
             }
         }
     });
-    let (hits, misses) = lookups.get();
-    let rate = 100.0 * hits as f64 / (hits + misses).max(1) as f64;
-    println!("{rate:.1} % of products had been searched for before by their plan");
+    if let Some(rate) = lookups.get().hit_rate() {
+        println!("{:.1} % of products had been searched for before by their plan", 100.0 * rate);
+    }
 }
 
 #[divan::bench]
@@ -172,6 +172,7 @@ fn sweep_rows(bencher: Bencher<'_, '_>) {
         settings: vec![],
         machine,
         silicon: None,
+        roofline_because: None,
         power,
         price,
     };

@@ -107,11 +107,11 @@ fn shape(chip: &Chip, row: &Row) -> Option<Shape> {
         }
         Case::AllReduce { .. } | Case::Exchange { .. } if chip.link <= 0.0 => return None,
         Case::Exchange { devices, bytes, .. } => {
-            Shape::Exchange(Exchange { devices: *devices, bytes: *bytes })
+            Shape::Exchange(Exchange { devices: *devices, bytes: *bytes, link: chip.link })
         }
         Case::Experts(layer) => Shape::Grouped(experts(chip, layer)?),
         Case::AllReduce { devices, bytes, .. } => {
-            Shape::AllReduce(AllReduce { devices: *devices, bytes: *bytes })
+            Shape::AllReduce(AllReduce { devices: *devices, bytes: *bytes, link: chip.link })
         }
     })
 }

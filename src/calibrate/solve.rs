@@ -156,5 +156,7 @@ pub(super) fn crossed<S: Sample>(fits: &[Solution; 2], parts: [&[&S]; 2]) -> Int
     if all.is_empty() {
         return Interval::NONE;
     }
-    Interval { low: quantile(all.clone(), 0.1).exp(), high: quantile(all, 0.9).exp() }
+    // A fit to rows of another device would leave it all on one side: it holds the prediction.
+    let (low, high) = (quantile(all.clone(), 0.1).exp(), quantile(all, 0.9).exp());
+    Interval { low: low.min(1.0), high: high.max(1.0) }
 }

@@ -128,6 +128,8 @@ const SCHEMAS: &[Schema] = &[
 /// Columns of no known kind, a missing column or value, a time without unit in its column's name, a number
 /// that is none or not above zero, an unknown format; each with its line.
 pub fn read(op: &str, file: &str, text: &str) -> Result<Measured, Diagnostic> {
+    // One kind of line end, so that the reader's line numbers are the file's.
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| malformed(file, &e))?.clone();
     let of_requests = request::is_of(&header);
@@ -143,8 +145,11 @@ pub fn read(op: &str, file: &str, text: &str) -> Result<Measured, Diagnostic> {
     let lines: Vec<&str> = text.lines().collect();
     for record in reader.records() {
         let record = record.map_err(|e| malformed(file, &e))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let text = line.checked_sub(1).and_then(|l| lines.get(l as usize)).copied().unwrap_or("");
+        let from = record.position().map_or(1, csv::Position::line).max(1) as usize;
+        // The reader stands before the blank lines that it skips.
+        let blank = lines.iter().skip(from - 1).take_while(|l| l.trim().is_empty()).count();
+        let line = (from + blank) as u64;
+        let text = lines.get(from + blank - 1).copied().unwrap_or("");
         let fields = Fields { file, header: &header, record: &record, line, text };
         let Some(schema) = &schema else {
             table.requests.push(request::read(&fields)?);
@@ -314,7 +319,12 @@ impl Fields<'_> {
             line: self.line,
             device: device.into(),
             software: software.into(),
-            key: format!("{device} {op} {case:?}"),
+            key: match &case {
+                Case::Experts(_) => {
+                    format!("{device} {op} {case:?} {}", self.optional("distribution"))
+                }
+                _ => format!("{device} {op} {case:?}"),
+            },
             dtype: match &case {
                 Case::Elementwise { .. } | Case::AllReduce { .. } | Case::Exchange { .. } => {
                     self.storage("dtype")?.group().to_owned()
@@ -355,6 +365,10 @@ fn attention(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
             ],
         )?,
     };
+    if (attention.heads / attention.kv_heads).fract() != 0.0 {
+        let (heads, kv) = (attention.heads, attention.kv_heads);
+        return Err(f.refuse(format!("n_heads is {heads}, which {kv} n_kv_heads do not divide")));
+    }
     if attention.queries > attention.keys {
         let (queries, keys) = (attention.queries, attention.keys);
         let error = f.refuse(format!("q_len is {queries}, above kv_len {keys}"));
@@ -393,6 +407,10 @@ fn experts(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
         format: f.storage("dtype")?,
         balanced: f.text("distribution")? == "balanced",
     };
+    if layer.ep > layer.experts {
+        let (ep, experts) = (layer.ep, layer.experts);
+        return Err(f.refuse(format!("ep is {ep}, above num_experts {experts}")));
+    }
     if layer.chosen > layer.experts {
         let (chosen, experts) = (layer.chosen, layer.experts);
         return Err(f.refuse(format!("topk is {chosen}, above num_experts {experts}")));

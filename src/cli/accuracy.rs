@@ -108,12 +108,16 @@ impl Silicons {
     ) -> Self {
         let mut known = BTreeMap::new();
         for (_, row) in rows {
-            let (device, stack) =
+            let (device, named) =
                 (&devices[row.device.as_ref()], args.stack_of(row.stack.as_deref()));
             let Ok(chip) = &device.chip else { continue };
+            let stack = match named {
+                "" => tuning.stack_of(&device.id).unwrap_or(""),
+                named => named,
+            };
             known
-                .entry((device.id.clone(), stack.to_owned()))
-                .or_insert_with(|| Silicon::new(&device.id, stack, chip.clone(), tuning));
+                .entry((device.id.clone(), named.to_owned()))
+                .or_insert_with(|| Silicon::new(&device.id, stack, (chip.clone(), chip), tuning));
         }
         Self(known)
     }
@@ -161,6 +165,9 @@ fn judge(
     let silicon = Silicons::new(args, &requests, devices, tuning);
     let of_requests = par::map(&requests, |(op, row)| {
         let device = &devices[row.device.as_ref()];
+        if let Err(why) = &device.chip {
+            return Fate::Left(why.to_string());
+        }
         let silicon = silicon.get(&device.id, args.stack_of(row.stack.as_deref()));
         let predicted = Priced::new(row, &device.machine).and_then(|p| p.predict(silicon));
         match predicted {

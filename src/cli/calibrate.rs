@@ -81,7 +81,7 @@ impl CalibrateArgs {
 
     fn fit(&self, tables: &[Measured]) -> Result<(), Error> {
         let stack = self.stack.as_deref().unwrap_or("");
-        if stack == LEFT_OUT || stack.trim().is_empty() {
+        if stack == LEFT_OUT || stack.trim().is_empty() || stack.contains(['/', '\\']) {
             return Err(Diagnostic::new(format!("`{stack}` is no name of a stack")).into());
         }
         let devices: Vec<Device> =
@@ -108,21 +108,24 @@ impl CalibrateArgs {
                 tuned = tuned.with(device.chip.clone().map_err(not_mapped)?, own);
             }
         }
+        let of_kernels = tables.iter().filter(|t| !t.rows.is_empty()).map(origin_of_kernels);
+        let of_kernels: Vec<String> = of_kernels.collect();
+        let mut data: Vec<Vec<String>> = vec![of_kernels; devices.len()];
         let of_requests = requests::fit(tables, &devices, (stack, &tuned), self.apart, &mut text)?;
-        for (all, more) in found.iter_mut().zip(of_requests) {
+        for ((all, data), (more, from)) in found.iter_mut().zip(&mut data).zip(of_requests) {
             all.extend(more);
+            data.push(from);
         }
         for warning in tables.iter().flat_map(|t| t.warnings.iter().map(|w| (&t.file, w))) {
             let _ = writeln!(text, "{}: {}", warning.0, warning.1);
         }
-        let read = tables.iter().filter(|t| !t.rows.is_empty() || !t.requests.is_empty());
-        let data: Vec<String> = read.map(origin).collect();
-        let calibrations = devices.iter().zip(found).map(|(device, kernels)| Calibration {
+        let all = devices.iter().zip(found).zip(data);
+        let calibrations = all.map(|((device, kernels), data)| Calibration {
             hardware: device.id.clone(),
             stack: stack.to_owned(),
             like: self.like.clone(),
             date: self.date(),
-            data: data.clone(),
+            data,
             kernels,
         });
         self.write(&calibrations.collect::<Vec<_>>(), &mut text)?;
@@ -201,6 +204,11 @@ impl CalibrateArgs {
         let bar = terminal::steps(ticks(&measured));
         let (left, shared) = leave_one_out(&measured, &|| bar.inc(1));
         bar.finish_and_clear();
+        if left.is_empty() {
+            let message =
+                "no kind of kernel has rows of two devices, of which one could be left out";
+            return Err(Diagnostic::new(message).into());
+        }
         let scores: Vec<Score> = left.iter().map(|l| l.score.clone()).collect();
         let mut text = scores_table(&scores).to_terminal(terminal::shape()) + &medians(&left);
         let calibration = Calibration {
@@ -208,7 +216,7 @@ impl CalibrateArgs {
             stack: LEFT_OUT.to_owned(),
             like: None,
             date: self.date(),
-            data: tables.iter().map(origin).collect(),
+            data: tables.iter().map(origin_of_kernels).collect(),
             kernels: shared,
         };
         self.write(std::slice::from_ref(&calibration), &mut text)?;
@@ -216,18 +224,21 @@ impl CalibrateArgs {
     }
 }
 
-/// Where a table's rows come from, in one line.
-fn origin(table: &Measured) -> String {
-    let rows = table.rows.iter().map(|r| (&r.device, &r.software));
-    let requests = table.requests.iter().map(|r| (&r.device, &r.software));
-    let all: Vec<(&str, &str)> = rows.chain(requests).map(|(d, s)| (&**d, &**s)).collect();
-    let of = |pick: fn(&(&str, &str)) -> String| -> String {
-        let names: BTreeSet<String> = all.iter().map(pick).collect();
-        let names: Vec<String> = names.into_iter().filter(|n| !n.is_empty()).take(6).collect();
+/// Where a table's rows of kernels come from, in one line.
+fn origin_of_kernels(table: &Measured) -> String {
+    origin(&table.op, table.rows.iter().map(|r| (&*r.device, &*r.software)))
+}
+
+/// Where rows come from, by their devices and software, in one line.
+pub fn origin<'a>(op: &str, rows: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let all: Vec<(&str, &str)> = rows.collect();
+    let of = |pick: fn(&(&'a str, &'a str)) -> &'a str| -> String {
+        let names: BTreeSet<&str> = all.iter().map(pick).collect();
+        let names: Vec<&str> = names.into_iter().filter(|n| !n.is_empty()).take(6).collect();
         names.join(", ")
     };
-    let (devices, software) = (of(|r| r.0.to_owned()), of(|r| r.1.to_owned()));
-    format!("{}: {} rows of {devices} ({software})", table.op, all.len())
+    let (devices, software) = (of(|r| r.0), of(|r| r.1));
+    format!("{op}: {} rows of {devices} ({software})", all.len())
 }
 
 type Outcomes = [(Kind, String, Result<Outcome, FitError>)];

@@ -1,5 +1,6 @@
 //! `cosim calibrate` with tables of requests: what a stack's host takes, and what whole steps reach.
 
+use super::calibrate::origin;
 use super::error::Error;
 use super::measured::{Device, not_mapped};
 use super::terminal;
@@ -20,7 +21,7 @@ pub fn fit(
     (stack, tuning): (&str, &Tuning),
     apart: bool,
     text: &mut String,
-) -> Result<Vec<Kernels>, Error> {
+) -> Result<Vec<(Kernels, String)>, Error> {
     let all: Vec<&RequestRow> = tables.iter().flat_map(|t| &t.requests).collect();
     if all.is_empty() {
         if apart {
@@ -81,5 +82,8 @@ pub fn fit(
             all.len()
         );
     }
-    Ok(fitted.kernels)
+    let data = measured
+        .iter()
+        .map(|d| origin("requests", d.rows.iter().map(|r| (&*r.device, &*r.software))));
+    Ok(fitted.kernels.into_iter().zip(data).collect())
 }

@@ -207,7 +207,8 @@ impl CaseArgs {
         let price = named_price(&machine, self.price.as_deref())?;
         let request = self.request(&plan)?.with_batch(batch);
         let allow_oom = self.allow_oom;
-        let times = self.fidelity.times(&machine)?;
+        let plain = catalog::plain(&self.hardware, &machine, !settings.is_empty())?;
+        let times = self.fidelity.times(&machine, &plain)?;
         Ok(Case {
             architecture,
             hardware,

@@ -52,3 +52,14 @@ pub fn machine(
     let machine = Machine::compile(&hardware, fidelity);
     Ok((hardware, machine))
 }
+
+/// The device as it is sold, where fields of it were set.
+///
+/// # Errors
+/// As [`hardware`].
+pub fn plain(name: &str, machine: &Machine, edited: bool) -> Result<Machine, Diagnostic> {
+    if !edited {
+        return Ok(machine.clone());
+    }
+    Ok(Machine::compile(&hardware(name)?, machine.fidelity))
+}

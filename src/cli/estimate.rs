@@ -257,7 +257,8 @@ fn pipeline_row(case: &Case, report: &CostReport) -> Option<Line> {
         return None;
     }
     let idle = report.phases.iter().map(|phase| {
-        let busy = phase.operators.iter().map(|o| o.time).sum::<Seconds>() * rounds as f64;
+        let kernels = phase.operators.iter().filter(|o| o.kernel.is_some());
+        let busy = kernels.map(|o| o.time).sum::<Seconds>() * rounds as f64;
         let share = 1.0 - busy / (phase.step_time * parallel.pipeline as f64);
         format!("{} {:.1} %", phase.phase.name(), share * 100.0)
     });

@@ -75,7 +75,7 @@ fn all_operators(
     }
     text += "\nbytes pass every level: ";
     text += &context.levels.join(", ");
-    text += "; % light = ideal time / time (efficiencies 1, overheads 0)\n";
+    text += "; % light = ideal time / time (efficiencies 1, overheads 0), above 100 where a cache holds what the ideal reads from DRAM\n";
     for fallback in &context.fallbacks {
         let _ = writeln!(text, "fallback: {fallback}");
     }

@@ -84,20 +84,43 @@ impl Times {
     }
 }
 
-/// The times that a device's kernels take where nothing is asked for.
+/// The times that the kernels of a device as it is sold take where nothing is asked for.
 ///
 /// # Errors
 /// A bundled calibration that cannot be read.
 pub fn by_default(machine: &Machine) -> Result<Times, Error> {
-    FidelityArgs { fidelity: None, stack: None, calibration: None }.times(machine)
+    FidelityArgs { fidelity: None, stack: None, calibration: None }.times(machine, machine)
 }
 
 impl FidelityArgs {
-    /// The times that a device's kernels take.
+    /// The times that kernels take on one device of several: where what is asked for does not go with it, the
+    /// roofline's, with the reason.
+    ///
+    /// # Errors
+    /// What is wrong on every device: an unknown stack, a file that cannot be read, `--ideal` with mapped kernels.
+    pub fn times_of_each(&self, machine: &Machine, plain: &Machine) -> Result<Times, Error> {
+        let lacks = |why: String| Ok(Times::Roofline { because: Some(why) });
+        let asked = self.fidelity != Some(FidelityArg::Roofline);
+        if let (Err(why), true, false) =
+            (Chip::new(machine), asked, machine.fidelity == Fidelity::Ideal)
+        {
+            return lacks(why.to_string());
+        }
+        if let Some(file) = &self.calibration {
+            let of = Calibration::parse(&files::read(file)?)?.hardware;
+            if of != *machine.id {
+                return Self { calibration: None, stack: None, ..self.clone() }
+                    .times(machine, plain);
+            }
+        }
+        self.times(machine, plain)
+    }
+
+    /// The times that a device's kernels take; `plain` is the device before figures of it were changed.
     ///
     /// # Errors
     /// A stack without mapped kernels, an unknown one, or mapped kernels on a device that lacks a figure.
-    pub fn times(&self, machine: &Machine) -> Result<Times, Error> {
+    pub fn times(&self, machine: &Machine, plain: &Machine) -> Result<Times, Error> {
         let named = self.stack.is_some() || self.calibration.is_some();
         let refused =
             |message: &str, hint: &str| Err(Diagnostic::new(message).hint(hint.to_owned()).into());
@@ -120,8 +143,10 @@ impl FidelityArgs {
             Err(why) if named || self.fidelity.is_some() => return Err(not_mapped(why)),
             Err(why) => return Ok(Times::Roofline { because: Some(why.to_string()) }),
         };
-        let (tuning, stack) = self.tuning(machine, &chip)?;
-        Ok(Times::Mapped(Box::new(Silicon::new(&machine.id, &stack, chip, &tuning))))
+        let plain = Chip::new(plain).unwrap_or_else(|_| chip.clone());
+        let (tuning, stack) = self.tuning(machine, &plain)?;
+        let silicon = Silicon::new(&machine.id, &stack, (chip, &plain), &tuning);
+        Ok(Times::Mapped(Box::new(silicon)))
     }
 
     /// The calibrations, and the stack; any where it is empty.

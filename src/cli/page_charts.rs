@@ -1,7 +1,7 @@
 //! The charts of a sweep: devices compared, and a roofline and breakdown for each.
 
 use super::error::Error;
-use crate::cost::{Economics, Memory, Request};
+use crate::cost::{Economics, Estimator, Memory, Request};
 use crate::report::bars::{Bar, BarsChart, Outcome};
 use crate::report::comparison::{ComparisonChart, ComparisonPoint};
 use crate::report::html::{Card, Figure};
@@ -205,7 +205,8 @@ pub fn device_charts(
     let row = grid.row(&block, 0);
     let stem = stem(grid, device);
     let of_machine = || variant.machine.fallbacks.clone();
-    let fallbacks = block.estimator().map_or_else(of_machine, |e| e.fallbacks());
+    let mut fallbacks = block.estimator().map_or_else(of_machine, Estimator::fallbacks);
+    fallbacks.extend(variant.roofline_because.clone());
     let mut card = Card {
         title: variant.name.clone(),
         anchor: variant.id.to_string(),
@@ -233,7 +234,7 @@ pub fn device_charts(
         ),
         provenance: estimator.provenance(report.summary.bounds),
         not_modelled: &variant.machine.not_modelled,
-        fallbacks: estimator.fallbacks(),
+        fallbacks: fallbacks.clone(),
         placement: row.technique.plan.placement,
         kv_slots: None,
         parallel: row.technique.plan.parallel,

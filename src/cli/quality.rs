@@ -4,6 +4,7 @@ use super::calibration::{CalibrationArgs, encoded};
 use super::catalog;
 use super::checkpoint::{self, Loaded};
 use super::error::Error;
+use super::fidelity;
 use super::files::{self, svg_path};
 use super::{arrays, terminal};
 use crate::cost::{Estimator, Request};
@@ -225,12 +226,13 @@ fn measured(
     Ok(QualityReport {
         title: format!("{}: what quantization costs and buys", loaded.arch.id),
         subtitle: format!(
-            "{} predicted tokens in {} windows of {}; decode of batch 1 at context {} simulated on {}",
+            "{} predicted tokens in {} windows of {}; decode of batch 1 at context {} simulated on {}{}",
             plain.likelihood.tokens,
             windows.len(),
             args.window,
             args.window,
-            args.hardware
+            args.hardware,
+            fidelity::by_default(machine)?.said(machine)
         ),
         rows,
     })
@@ -245,8 +247,12 @@ fn speed(
 ) -> Result<(f64, Result<f64, String>), Error> {
     let plan = Plan::of(loaded.graphs.parts(), scheme);
     let bytes = plan.footprint.weights.total.get();
+    let times = fidelity::by_default(machine)?;
     let estimator = match Estimator::new(&plan, machine) {
-        Ok(estimator) => estimator,
+        Ok(estimator) => match times.silicon() {
+            Some(silicon) => estimator.on(silicon),
+            None => estimator,
+        },
         Err(error) => return Ok((bytes, Err(error.to_string()))),
     };
     let summary = estimator.summary(&Request::Decode { batch: 1, context })?;

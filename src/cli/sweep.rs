@@ -118,7 +118,11 @@ fn variant(
     let inner = paths.iter().map(|p| p.trim_start_matches("hardware.").to_owned());
     let changes: Vec<(String, String)> = inner.zip(texts.iter().cloned()).collect();
     let (hardware, machine) = catalog::machine(id, &changes, fidelity)?;
-    let times = args.fidelity.times(&machine)?;
+    let plain = catalog::plain(id, &machine, !changes.is_empty())?;
+    let times = match args.hardware.as_slice() {
+        [one] if one != "all" => args.fidelity.times(&machine, &plain)?,
+        _ => args.fidelity.times_of_each(&machine, &plain)?,
+    };
     // A device without the named price has blank costs; `grid` refuses a name that none has.
     let price = named_price(&machine, args.price.as_deref()).ok().and_then(Result::ok);
     Ok(device(&hardware, (machine, times), texts, price.map(|(_, price)| price)))
@@ -139,6 +143,7 @@ pub fn device(
         power: Power::of(&machine),
         price,
         machine,
+        roofline_because: times.fallback(),
         silicon: times.into_silicon(),
     }
 }

@@ -112,7 +112,8 @@ fn point(
     let fidelity = if args.ideal { Fidelity::Ideal } else { Fidelity::Realistic };
     let (profile, machine) = catalog::machine(&args.hardware, hardware, fidelity)?;
     let price = named_price(&machine, args.price.as_deref())?.ok().map(|(_, price)| price);
-    let times = args.fidelity.times(&machine)?;
+    let plain = catalog::plain(&args.hardware, &machine, !hardware.is_empty())?;
+    let times = args.fidelity.times(&machine, &plain)?;
     let variants = vec![device(&profile, (machine, times), vec![], price)];
     let grid = Grid::new(scenario, variants, &catalog::architecture, true)?;
     let mut outcome = None;

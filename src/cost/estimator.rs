@@ -134,30 +134,39 @@ impl<'a> Estimator<'a> {
     }
 
     /// The weakest basis among the inputs that the times of a request depend on: the rates that
-    /// bound a kernel of it, and the launch, which every kernel pays; that of the calibrations where kernels
-    /// are mapped.
+    /// bound a kernel of it, and the launch, which every kernel pays. Where kernels are mapped: the calibrations
+    /// that they take, and the links and the launch of those that keep the roofline's time.
     pub fn basis(&self, bounds: BoundSet) -> Basis {
-        let used = Bound::ALL.into_iter().filter(|b| bounds.contains(*b) || *b == Bound::Overhead);
-        let inputs = used.flat_map(|b| self.inputs(b)).map(|(b, _)| b);
-        match &self.binding {
-            Some(binding) => binding.basis,
-            None => inputs.max().unwrap_or(Basis::Datasheet),
-        }
+        let inputs = self.used(bounds).map(|(basis, _)| basis);
+        let origins = self.binding.iter().flat_map(|b| &b.origins).map(|(basis, _)| *basis);
+        inputs.chain(origins).max().unwrap_or(Basis::Datasheet)
+    }
+
+    /// The figures of the profile that times depend on: basis and origin of each.
+    fn used(&self, bounds: BoundSet) -> impl Iterator<Item = (Basis, OriginId)> + '_ {
+        let used = Bound::ALL.into_iter().filter(move |b| match (&self.binding, b) {
+            (None, b) => bounds.contains(*b) || *b == Bound::Overhead,
+            (Some(_), Bound::Resource(Resource::Host)) => bounds.contains(*b),
+            (Some(binding), Bound::Resource(Resource::Link) | Bound::Overhead) => {
+                binding.keeps_roofline
+            }
+            (Some(_), _) => false,
+        });
+        used.flat_map(|b| self.inputs(b))
     }
 
     /// [`Self::basis`] with the inputs that cause it.
     pub fn provenance(&self, bounds: BoundSet) -> Provenance {
         let basis = self.basis(bounds);
-        let used = Bound::ALL.into_iter().filter(|b| bounds.contains(*b) || *b == Bound::Overhead);
+        let origins = self.binding.iter().flat_map(|b| &b.origins);
+        let origins = origins.filter(|(b, _)| *b == basis).map(|(_, origin)| origin.clone());
+        let figures = self.used(bounds).filter(|(b, _)| *b == basis);
+        let paths = figures.map(|(_, origin)| self.machine.origin(origin).path.clone());
         let mut because: Vec<String> = vec![];
-        for (_, origin) in used.flat_map(|b| self.inputs(b)).filter(|(b, _)| *b == basis) {
-            let path = &self.machine.origin(origin).path;
-            if !because.contains(path) {
-                because.push(path.clone());
+        for path in origins.chain(paths) {
+            if !because.contains(&path) {
+                because.push(path);
             }
-        }
-        if let Some(binding) = &self.binding {
-            because.clone_from(&binding.origins);
         }
         Provenance { basis, because }
     }
@@ -188,10 +197,13 @@ impl<'a> Estimator<'a> {
         let host = self.host.iter().filter_map(|h| h.fallback.as_ref());
         let sparse = self.dense_rates();
         if let Some(binding) = &self.binding {
-            let links = links.into_iter().filter(|_| binding.keeps_roofline);
+            let kept = binding.keeps_roofline;
+            let own = self.machine.fallbacks.iter().filter(|_| kept);
+            let links = links.into_iter().filter(|_| kept);
             return binding
                 .fallbacks
                 .iter()
+                .chain(own)
                 .chain(links)
                 .chain(host)
                 .chain(&sparse)

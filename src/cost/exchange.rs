@@ -42,6 +42,8 @@ pub struct ExchangeTime {
     pub beta: f64,
     /// Whether it leaves the domain of the scale-up link.
     pub crosses: bool,
+    /// Bytes per second that a device's links of the domain offer to the group.
+    pub offered: f64,
     /// Named fallbacks for figures that the profile lacks.
     pub fallbacks: Vec<String>,
 }
@@ -74,6 +76,9 @@ impl ExchangeTime {
                 Exchange::Broadcast => (offered.hops as f64, 1.0 / offered.ring.get()),
                 _ => (rounds * offered.hops as f64, rounds * (n1 - 1.0) / n1 / offered.ring.get()),
             };
+            let rate =
+                if exchange == Exchange::AllToAll { offered.all_to_all } else { offered.ring };
+            time.offered = rate.get();
             time.add(machine, link, hops, beta, true);
         }
         if domains > 1 {

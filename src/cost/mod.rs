@@ -1,7 +1,8 @@
 //! What a plan costs on a machine: time, bound, memory, energy, money.
 //!
-//! Per kernel, `time = max(matrix, vector, special, memory, link, host) + launch`: operations over effective
-//! rate per engine class, off-chip bytes over effective bandwidth of the slowest level they pass.
+//! By the roofline, per kernel, `time = max(matrix, vector, special, memory, link, host) + launch`: operations over
+//! effective rate per engine class, off-chip bytes over effective bandwidth of the slowest level they pass. Bound to
+//! [`Silicon`], kernels are mapped onto units, caches and DRAM.
 //! docs/COST-MODEL.md has the equations with their symbols and limits.
 
 pub mod attention_traffic;

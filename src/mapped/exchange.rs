@@ -1,7 +1,7 @@
 //! Exchanges over devices other than sums: every device sends each of the others its part.
 
+use super::Mapped;
 use super::parameter::Parameter;
-use super::{Chip, Mapped};
 
 /// An exchange of a buffer of `bytes` over the devices of a node: gathered, scattered or dealt out.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -10,6 +10,8 @@ pub struct Exchange {
     pub devices: f64,
     /// Bytes of the whole buffer on a device: what is gathered, or what is scattered.
     pub bytes: f64,
+    /// Bytes per second that a device's links offer to so many, per direction.
+    pub link: f64,
 }
 
 impl Exchange {
@@ -23,10 +25,10 @@ impl Exchange {
     ];
 
     /// `launch + hop (n - 1) + (n - 1) / n bytes / (link x fraction) + fill`, the last as the bytes grow.
-    pub fn map(&self, chip: &Chip, p: &[f64]) -> Mapped {
+    pub fn map(&self, p: &[f64]) -> Mapped {
         let [launch, hop, link, fill] = [p[0], p[1], p[2], p[3]];
         let others = self.devices - 1.0;
-        let sent = others / self.devices * self.bytes / (chip.link * link);
+        let sent = others / self.devices * self.bytes / (self.link * link);
         let seconds = launch + hop * others + sent + fill * (1.0 - (-sent / fill).exp());
         Mapped { seconds, split: 1.0, ..Mapped::default() }
     }

@@ -62,7 +62,7 @@ impl Lever {
             Self::Cache => chip.cache *= 2.0,
             Self::CacheBandwidth => chip.cache_bandwidth *= 2.0,
             Self::Shared => chip.shared *= 2.0,
-            Self::Link => chip.link *= 2.0,
+            Self::Link => shape = shape.over_link(2.0),
             Self::Launch => {
                 let launch = shape.kind().parameters().iter().position(|p| p.name == "launch");
                 if let Some(i) = launch {
@@ -74,10 +74,13 @@ impl Lever {
     }
 }
 
-/// How many times as fast a launch is with twice as much of each thing, the most first.
+/// What a gain is counted to: a launch that moves nothing but starts gains without end when it falls away.
+const MOST: f64 = 1000.0;
+
+/// How many times as fast a launch is with twice as much of each thing, at most 1000, the most first.
 pub fn gains(shape: &Shape, chip: &Chip, p: &[f64]) -> Vec<(Lever, f64)> {
     let now = shape.map(chip, p).seconds;
-    let gain = |lever: Lever| (lever, now / lever.seconds(shape, chip, p));
+    let gain = |lever: Lever| (lever, (now / lever.seconds(shape, chip, p)).min(MOST));
     let mut gains: Vec<(Lever, f64)> = Lever::ALL.into_iter().map(gain).collect();
     gains.sort_by(|a, b| b.1.total_cmp(&a.1));
     gains

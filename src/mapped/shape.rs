@@ -52,8 +52,8 @@ impl Shape {
             Self::Decode(shape) => shape.map(chip, p),
             Self::Stream(shape) => shape.map(chip, p),
             Self::Unfused(shape) => shape.map(chip, p),
-            Self::AllReduce(shape) => shape.map(chip, p),
-            Self::Exchange(shape) => shape.map(chip, p),
+            Self::AllReduce(shape) => shape.map(p),
+            Self::Exchange(shape) => shape.map(p),
             Self::Grouped(shape) => shape.map(chip, p),
             Self::Whole(shape) => shape.map(chip, p),
         }
@@ -71,6 +71,16 @@ impl Shape {
             }
             Self::Whole(shape) => shape.peak *= times,
             Self::Decode(_) | Self::Stream(_) | Self::AllReduce(_) | Self::Exchange(_) => {}
+        }
+        self
+    }
+
+    /// The same over links of another speed.
+    pub(super) fn over_link(mut self, times: f64) -> Self {
+        match &mut self {
+            Self::AllReduce(shape) => shape.link *= times,
+            Self::Exchange(shape) => shape.link *= times,
+            _ => {}
         }
         self
     }

@@ -35,7 +35,7 @@ pub fn mapping_table(phase: &PhaseCost) -> Option<Table> {
 
 fn row(operator: &str, part: &MappedPart) -> Vec<String> {
     let mapped = &part.mapped;
-    let tiled = mapped.tile.0 > 0.0;
+    let tiled = tiled(part);
     let or_none = |shown: bool, text: String| if shown { text } else { "-".to_owned() };
     let [low, high] = part.range;
     vec![
@@ -45,10 +45,20 @@ fn row(operator: &str, part: &MappedPart) -> Vec<String> {
         or_none(tiled, format!("{:.0} x {:.0}", mapped.tile.0, mapped.tile.1)),
         or_none(tiled, format!("{:.0}", mapped.split)),
         or_none(tiled, format!("{:.2}", mapped.waves)),
-        or_none(part.shape.kind() != Kind::AllReduce, format!("{:.0}", 100.0 * mapped.resident)),
+        or_none(caches(part), format!("{:.0}", 100.0 * mapped.resident)),
         format!("{low} to {high}"),
         levers(&part.gains),
     ]
+}
+
+/// Whether a part is cut into tiles.
+fn tiled(part: &MappedPart) -> bool {
+    part.mapped.tile.0 > 0.0
+}
+
+/// Whether a part reads and writes through the cache.
+fn caches(part: &MappedPart) -> bool {
+    !matches!(part.shape.kind(), Kind::AllReduce | Kind::Exchange)
 }
 
 /// The kind of kernel, with the format that products and attention are told by.
@@ -73,7 +83,7 @@ pub fn mapping_lines(parts: &[MappedPart]) -> String {
     for part in parts {
         let mapped = &part.mapped;
         let _ = writeln!(text, "  mapped as {}: {}", kernel(part), part.shape.words());
-        if mapped.tile.0 > 0.0 {
+        if tiled(part) {
             let (rows, columns) = mapped.tile;
             let _ = writeln!(
                 text,
@@ -83,7 +93,7 @@ pub fn mapping_lines(parts: &[MappedPart]) -> String {
                 Seconds::new(mapped.units)
             );
         }
-        if part.shape.kind() != Kind::AllReduce {
+        if caches(part) {
             let (resident, dram) = (100.0 * mapped.resident, Seconds::new(mapped.dram));
             let _ = writeln!(text, "    {resident:.0} % in the cache already: DRAM {dram}");
         }
@@ -106,10 +116,10 @@ pub struct MappingJson {
     kind: &'static str,
     format: &'static str,
     shape: String,
-    tile: [f64; 2],
-    split: f64,
-    waves: f64,
-    resident: f64,
+    tile: Option<[f64; 2]>,
+    split: Option<f64>,
+    waves: Option<f64>,
+    resident: Option<f64>,
     units_s: f64,
     dram_s: f64,
     time_s: f64,
@@ -134,10 +144,10 @@ pub fn mapping_json(parts: &[MappedPart]) -> Vec<MappingJson> {
         kind: p.shape.kind().name(),
         format: p.format,
         shape: p.shape.words(),
-        tile: [p.mapped.tile.0, p.mapped.tile.1],
-        split: p.mapped.split,
-        waves: p.mapped.waves,
-        resident: p.mapped.resident,
+        tile: tiled(p).then_some([p.mapped.tile.0, p.mapped.tile.1]),
+        split: tiled(p).then_some(p.mapped.split),
+        waves: tiled(p).then_some(p.mapped.waves),
+        resident: caches(p).then_some(p.mapped.resident),
         units_s: p.mapped.units,
         dram_s: p.mapped.dram,
         time_s: p.mapped.seconds,

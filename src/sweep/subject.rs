@@ -25,6 +25,8 @@ pub struct Variant {
     pub machine: Machine,
     /// What its kernels are mapped with; `None` where they take the roofline's times.
     pub silicon: Option<Silicon>,
+    /// Why, where nobody asked for those.
+    pub roofline_because: Option<String>,
     /// Power for energy figures.
     pub power: Option<Power>,
     /// Price for money figures.

@@ -1,4 +1,4 @@
-//! `cosim estimate --fidelity mapped`: whole models with mapped kernels.
+//! Whole models with mapped kernels.
 
 use super::support::Desk;
 use serde_json::Value;
@@ -37,7 +37,7 @@ const TRTLLM: &[(&str, &str, &str, u32, u32, u32, f64)] = &[
 ];
 
 #[test]
-fn published_throughputs_come_out_that_no_parameter_was_fitted_to() {
+fn published_throughputs_come_out() {
     let error = |row: &(&str, &str, &str, u32, u32, u32, f64)| {
         let (model, device, scheme, batch, prompt, output, published) = *row;
         let words = format!(
@@ -245,6 +245,39 @@ fn a_sweep_has_the_times_and_intervals_of_an_estimate() {
     assert_eq!([at(1, "tpot_s_low"), at(1, "tpot_s_high")], ["", ""]);
     desk.ok(&super::support::words(&format!("{line} --fidelity roofline")));
     assert!(!desk.read("out/sweep.csv").contains("mapped"));
+}
+
+#[test]
+fn two_devices_of_a_mesh_have_one_of_its_links() {
+    let time = |more: &str, fidelity: &[&str]| -> f64 {
+        let words = format!(
+            "--model llama-3-70b --hardware mi300x --batch 16 --phase prefill --context 2048 {more}"
+        );
+        let found = estimate(&words, fidelity);
+        let all = found["operators"].as_array().expect("a list").clone();
+        let sums =
+            all.iter().filter(|o| o["name"].as_str().is_some_and(|n| n.contains("all_reduce")));
+        sums.map(|o| number(o, "time_s")).sum()
+    };
+    let ideal = ["--json", "--allow-oom", "--ideal"];
+    assert!(time("--tp 2", &MAPPED) > time("--tp 2", &ideal));
+    // Eight devices use all seven links of each.
+    assert!(time("--tp 2", &MAPPED) > 2.0 * time("--tp 8", &MAPPED));
+}
+
+#[test]
+fn what_does_not_go_with_a_device_of_a_sweep_is_said_on_its_card() {
+    let desk = Desk::new();
+    desk.ok(&super::support::words(
+        "sweep chat --hardware h100-sxm,tpu-v5p --stack trtllm --out out --set traffic.batch=1",
+    ));
+    assert!(desk.read("out/index.html").contains("roofline times: tpu-v5p has no"));
+    desk.refuses(
+        "sweep chat --hardware tpu-v5p --stack trtllm --out out",
+        "which mapping kernels needs",
+    );
+    let big = "estimate --model llama-3.1-8b --hardware h100-sxm --batch 2000000000 --prompt 131072 --output 3 --allow-oom";
+    desk.ok(&super::support::words(big));
 }
 
 #[test]

@@ -57,6 +57,7 @@ struct Request<'a> {
     priced: Priced<'a>,
     base: &'a Silicon,
     kinds: Vec<(Kind, usize)>,
+    hardware: &'a str,
 }
 
 impl Request<'_> {
@@ -115,53 +116,71 @@ pub fn fit_requests(
         }
         kinds.push(layout.kinds.clone());
     }
-    let bases: Vec<Silicon> =
-        devices.iter().map(|d| Silicon::new(d.hardware, stack, d.chip.clone(), tuning)).collect();
+    let bases: Vec<Silicon> = devices
+        .iter()
+        .map(|d| Silicon::new(d.hardware, stack, (d.chip.clone(), d.chip), tuning))
+        .collect();
     let mut samples: Vec<Request<'_>> = vec![];
     let mut left = vec![];
     for ((device, base), kinds) in devices.iter().zip(&bases).zip(&kinds) {
         for row in &device.rows {
-            match Priced::new(row, device.machine) {
-                Ok(priced) => samples.push(Request { priced, base, kinds: kinds.clone() }),
+            let priced = Priced::new(row, device.machine);
+            match priced.and_then(|p| p.predict(Some(base)).map(|_| p)) {
+                Ok(priced) => {
+                    let (kinds, hardware) = (kinds.clone(), device.hardware);
+                    samples.push(Request { priced, base, kinds, hardware });
+                }
                 Err(why) => left.push((row.line, why)),
             }
         }
     }
     let parameters = &layout.parameters;
+    let priced = |hardware: &str| samples.iter().filter(|s| s.hardware == hardware).count();
+    for (device, kinds) in devices.iter().zip(&kinds) {
+        // What the host takes is told by all devices together.
+        let told = kinds.iter().filter(|(kind, _)| *kind != Kind::Host || devices.len() == 1);
+        let own: usize = told.map(|(kind, _)| kind.parameters().len()).sum();
+        let (rows, least) = (priced(device.hardware), ROWS_PER_PARAMETER * own);
+        if rows < least {
+            return Err(Unpriced::few(rows, own, least, left.first()));
+        }
+    }
     let least = ROWS_PER_PARAMETER * parameters.len();
     if samples.len() < least {
-        let rows = samples.len();
-        return Err(Unpriced::few(rows, parameters.len(), least, left.first()));
+        return Err(Unpriced::few(samples.len(), parameters.len(), least, left.first()));
     }
     let all: Vec<&Request<'_>> = samples.iter().collect();
     let (first, second): (Vec<&Request<'_>>, Vec<&Request<'_>>) =
         all.iter().partition(|s| half(s.key()) == Half::First);
-    let fits = [&all, &first, &second];
-    let mut fits = crate::par::map(&fits, |rows| solve(parameters, rows)).into_iter();
-    let (Some(whole), Some(one), Some(two)) = (fits.next(), fits.next(), fits.next()) else {
-        unreachable!("three fits were asked for");
+    let (third, fourth): (Vec<&Request<'_>>, Vec<&Request<'_>>) =
+        first.iter().partition(|s| half(&format!("quarter {}", s.key())) == Half::First);
+    let parts = [&all, &first, &second, &third, &fourth];
+    let fits = crate::par::map(&parts, |rows| solve(parameters, rows));
+    let Ok([whole, one, two, three, four]) = <[Solution; 5]>::try_from(fits) else {
+        unreachable!("invariant: five parts have five fits");
     };
-    let halves = [one, two];
-    let interval = crossed(&halves, [&first, &second]);
+    // What is scored on the second half is known from the first alone.
+    let of_first = crossed(&[three, four], [&third, &fourth]);
+    let scores = scores(&second, &one.values, of_first);
+    let interval = crossed(&[one, two], [&first, &second]);
     Ok(RequestFit {
-        kernels: kinds.iter().zip(devices).map(|(k, d)| kernels(k, &whole, d, interval)).collect(),
-        scores: scores(&second, &halves[0].values, interval),
+        kernels: kinds
+            .iter()
+            .zip(devices)
+            .map(|(k, d)| kernels(k, &whole, priced(d.hardware), interval))
+            .collect(),
+        scores,
         held: held(devices, &kinds, &whole),
         left,
     })
 }
 
 /// The kinds that were fitted to a device, each with its values.
-fn kernels(
-    kinds: &[(Kind, usize)],
-    fit: &Solution,
-    device: &Device<'_>,
-    interval: Interval,
-) -> Kernels {
+fn kernels(kinds: &[(Kind, usize)], fit: &Solution, rows: usize, interval: Interval) -> Kernels {
     let of = |(kind, at): &(Kind, usize)| {
         let range = *at..*at + kind.parameters().len();
         let (values, errors) = (fit.values[range.clone()].to_vec(), fit.errors[range].to_vec());
-        let fitted = Fitted { values, errors, rows: device.rows.len() as u64, interval };
+        let fitted = Fitted { values, errors, rows: rows as u64, interval };
         ((*kind, ANY.to_owned()), fitted)
     };
     kinds.iter().map(of).collect()

@@ -132,7 +132,7 @@ pub(in crate::calibrate) fn read(f: &Fields<'_>) -> Result<RequestRow, Diagnosti
     f.needs(&NEEDS, &OWN)?;
     let whole = |name: &str, least: u64| -> Result<u64, Diagnostic> {
         match f.optional(name) {
-            "" => Ok(1),
+            "" if name == "tp" || name == "pp" => Ok(1),
             text => text.parse::<u64>().ok().filter(|n| *n >= least).ok_or_else(|| {
                 f.refuse(format!("{name}: `{text}` is no whole number of at least {least}"))
             }),
@@ -175,7 +175,7 @@ pub(in crate::calibrate) fn read(f: &Fields<'_>) -> Result<RequestRow, Diagnosti
         metric: *metric,
         time: Seconds::new(time),
         key: format!(
-            "{device} {software} {model} {precision} {batch} {prompt} {output} {tensor} {name}"
+            "{device} {software} {model} {precision} {batch} {prompt} {output} {tensor} {pipeline} {name}"
         ),
     })
 }

@@ -3,7 +3,8 @@
 use super::memo::{Lookups, Memo};
 use super::silicon::Silicon;
 use crate::cost::estimator::Estimator;
-use crate::mapped::{Kind, Parameter};
+use crate::mapped::Parameter;
+use crate::mapped::calibration::Tuned;
 use crate::mapping::{Plan, PlanKernel};
 use crate::op::Pattern;
 use crate::provenance::Basis;
@@ -29,9 +30,8 @@ pub(in crate::cost) struct Binding<'a> {
     pub(super) memo: Memo,
     /// Of each kernel, at the place of its first node.
     roles: Vec<Role>,
-    /// The weakest basis of the parameters in use, and from where they come.
-    pub(in crate::cost) basis: Basis,
-    pub(in crate::cost) origins: Vec<String>,
+    /// From where the parameters in use come, and how well each is known.
+    pub(in crate::cost) origins: Vec<(Basis, String)>,
     /// Whether some kernel keeps the roofline's time.
     pub(in crate::cost) keeps_roofline: bool,
     /// Named fallbacks: the chip's, and kernels that keep the roofline's time.
@@ -73,7 +73,6 @@ impl<'a> Estimator<'a> {
             silicon,
             memo: Memo::default(),
             roles: roles(self.plan),
-            basis: Basis::Datasheet,
             origins: vec![],
             keeps_roofline: false,
             fallbacks: silicon.chip.fallbacks.clone(),
@@ -90,23 +89,20 @@ impl<'a> Estimator<'a> {
         for (kernel, step) in
             self.plan.kernels.iter().flat_map(|k| steps.iter().map(move |s| (k, s)))
         {
-            let Ok(step) = step else { continue };
+            let step = step.as_ref().expect("invariant: 64 tokens are a step");
             let decodes = kernel.phases.contains(Phase::Decode);
             if !decodes && step.tokens() < TOKENS as f64 {
                 continue;
             }
             let cost = self.kernel(kernel, step);
-            let (mut basis, mut origins) = (binding.basis, std::mem::take(&mut binding.origins));
+            let mut origins = std::mem::take(&mut binding.origins);
             let found = self.parts(&binding, kernel, (step, &cost), &mut |part| {
-                basis = basis.max(part.tuned.basis);
-                let main =
-                    !matches!(part.shape.kind(), Kind::Stream | Kind::AllReduce | Kind::Exchange);
-                let origin = format!("calibration: {}", part.tuned.origin);
-                if main && !origins.contains(&origin) {
+                let origin = origin(part.tuned);
+                if !origins.contains(&origin) {
                     origins.push(origin);
                 }
             });
-            (binding.basis, binding.origins) = (basis, origins);
+            binding.origins = origins;
             if found.is_none() && !kept.contains(&kernel.name) {
                 kept.push(kernel.name.clone());
             }
@@ -118,8 +114,10 @@ impl<'a> Estimator<'a> {
                 .fallbacks
                 .push(format!("roofline times for {names}: not measured anywhere (A149)"));
         }
-        if let Some(host) = &binding.silicon.host {
-            binding.basis = binding.basis.max(host.basis);
+        if let Some(host) = binding.silicon.host.as_ref().map(origin)
+            && !binding.origins.contains(&host)
+        {
+            binding.origins.push(host);
         }
         self.binding = Some(binding);
     }
@@ -130,7 +128,12 @@ impl<'a> Estimator<'a> {
     }
 }
 
-/// Tokens of the step that kernels are told by: more than verify steps have.
+/// How well parameters are known, and from where.
+fn origin(tuned: &Tuned) -> (Basis, String) {
+    (tuned.basis, format!("calibration: {}", tuned.origin))
+}
+
+/// Tokens of the step that kernels are told by: more than kernels for few queries take.
 const TOKENS: u64 = 64;
 
 /// What each kernel of a plan is, at the place of its first node.

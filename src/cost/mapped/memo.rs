@@ -19,6 +19,13 @@ pub struct Lookups {
     pub misses: u64,
 }
 
+impl std::ops::Add for Lookups {
+    type Output = Self;
+    fn add(self, o: Self) -> Self {
+        Self { hits: self.hits + o.hits, misses: self.misses + o.misses }
+    }
+}
+
 impl Lookups {
     /// Found over all; `None` without any.
     pub fn hit_rate(&self) -> Option<f64> {

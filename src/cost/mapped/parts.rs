@@ -65,7 +65,7 @@ impl Estimator<'_> {
     ) -> Option<()> {
         let role = binding.role(kernel);
         if let (Some(known), false) = (&binding.silicon.whole, matches!(role, Role::Exchange(_))) {
-            let (flops, peak) = (cost.operations[0], self.whole_peak(kernel));
+            let (flops, peak) = (cost.operations[0], self.whole_peak(kernel, step));
             let shape = Shape::Whole(Whole { flops, peak, bytes: cost.bytes });
             visit(&Part::new(kernel.nodes.start, shape, known));
             return Some(());
@@ -132,8 +132,11 @@ impl Estimator<'_> {
         };
         let kv_element = stored(node.read_bytes[1]);
         let head_dim = cost.operations[0] / (4.0 * heads * pairs).max(1.0);
-        let contexts: f64 =
-            step.groups().iter().map(|g| (g.count * g.new * (g.past + g.new)) as f64).sum();
+        let contexts: f64 = step
+            .groups()
+            .iter()
+            .map(|g| g.count as f64 * g.new as f64 * (g.past + g.new) as f64)
+            .sum();
         // What masks and encoders let a query see, of all keys.
         let seen = pairs / contexts;
         let over = |g: &crate::tensor::Group| {
@@ -189,18 +192,18 @@ impl Estimator<'_> {
         else {
             return None;
         };
-        let crosses = self.exchanges.get(node)?.as_ref()?.crosses;
-        if crosses || binding.silicon.chip.link <= 0.0 {
+        let time = self.exchanges.get(node)?.as_ref()?;
+        if time.crosses || time.offered <= 0.0 {
             return None;
         }
-        let (devices, bytes) = (ranks as f64, cost.exchanged);
+        let (devices, bytes, link) = (ranks as f64, cost.exchanged, time.offered);
         let silicon = binding.silicon;
         let other = |carried| {
-            Some((silicon.exchange(carried)?, Shape::Exchange(Exchange { devices, bytes })))
+            Some((silicon.exchange(carried)?, Shape::Exchange(Exchange { devices, bytes, link })))
         };
         let (known, shape) = match exchange {
             op::Exchange::AllReduce => {
-                (silicon.sum.as_ref()?, Shape::AllReduce(AllReduce { devices, bytes }))
+                (silicon.sum.as_ref()?, Shape::AllReduce(AllReduce { devices, bytes, link }))
             }
             op::Exchange::AllGather => other(Carried::Gathered)?,
             op::Exchange::ReduceScatter => other(Carried::Scattered)?,
@@ -211,10 +214,9 @@ impl Estimator<'_> {
         Some(())
     }
 
-    /// The peak of the engine that does the matrix work of a kernel; of its first node without any.
-    fn whole_peak(&self, kernel: &PlanKernel) -> f64 {
-        let step = Step::decode(1, 1).expect("invariant: one token is a step");
-        let multiplies = |i: &usize| self.plan.nodes[*i].op.work(&step).matrix > 0.0;
+    /// The peak of the engine that does the matrix work of a kernel in a step; of its first node without any.
+    fn whole_peak(&self, kernel: &PlanKernel, step: &Step) -> f64 {
+        let multiplies = |i: &usize| self.plan.nodes[*i].op.work(step).matrix > 0.0;
         self.engine_peak(kernel.nodes.clone().find(multiplies).unwrap_or(kernel.nodes.start))
     }
 }

@@ -65,29 +65,48 @@ const fn narrow(compute: Compute, weight: f64) -> usize {
 }
 
 impl Silicon {
-    /// The parameters of every kind and format on a device. Formats that no device was measured in take the
-    /// parameters of 16-bit floats, as derived (A149).
-    pub fn new(hardware: &str, stack: &str, chip: Chip, tuning: &Tuning) -> Self {
+    /// The parameters of every kind and format on a device whose figures may have been changed: `chip` as it is
+    /// mapped onto, `plain` as it is sold, which says what it takes. Formats that no device was measured in take
+    /// the parameters of 16-bit floats, as derived (A149).
+    pub fn new(hardware: &str, stack: &str, (chip, plain): (Chip, &Chip), tuning: &Tuning) -> Self {
+        let wanted = |kind, format| Wanted { hardware, stack, kind, format };
+        let edited = chip != *plain;
         let get = |kind, format: &'static str| {
-            let tuned = tuning.get(&chip, Wanted { hardware, stack, kind, format });
+            let mut tuned = tuning.get(plain, wanted(kind, format));
+            if edited && tuned.basis == Basis::Calibrated {
+                tuned.interval = tuning.unseen(wanted(kind, format));
+                tuned.origin += ", for other figures than this device has";
+            }
+            tuned.basis = if edited { tuned.basis.max(Basis::Derived) } else { tuned.basis };
             (tuned.basis != Basis::Assumed).then_some(Known { format, tuned })
         };
+        // The format's own parameters where they were measured on the device, else those of 16-bit floats that
+        // were, else what other devices tell of either.
         let of = |kind, format: &'static str| {
-            get(kind, format).or_else(|| {
-                let interval = tuning.unseen(Wanted { hardware, stack, kind, format });
-                let Known { format, tuned } = get(kind, "bf16")?;
-                let basis = Basis::Derived.max(tuned.basis);
-                Some(Known { format, tuned: Tuned { basis, interval, ..tuned } })
-            })
+            let calibrated =
+                |k: &Known| tuning.get(plain, wanted(kind, k.format)).basis == Basis::Calibrated;
+            let (own, wide) = (get(kind, format), get(kind, "bf16"));
+            if own.as_ref().is_some_and(calibrated)
+                || (own.is_some() && !wide.as_ref().is_some_and(calibrated))
+            {
+                return own;
+            }
+            let Known { format: from, tuned } = wide?;
+            let interval = tuning.unseen(wanted(kind, format));
+            let basis = Basis::Derived.max(tuned.basis);
+            Some(Known { format: from, tuned: Tuned { basis, interval, ..tuned } })
         };
         let best = |kind, formats: &[&'static str]| {
             let known = formats.iter().filter_map(|format| get(kind, format));
             known.min_by_key(|known| known.tuned.basis)
         };
-        let attention = |kind| [best(kind, &["bf16"]), best(kind, &["bf16+kv-fp8", "bf16"])];
+        let attention = |kind| [of(kind, "bf16"), of(kind, "bf16+kv-fp8")];
         let any = |kind| get(kind, ANY);
+        let products = PRODUCTS.map(|format| of(Kind::Matmul, format));
+        // Kernels that were timed one by one go before steps that other devices were timed in as a whole.
+        let timed = products[0].as_ref().is_some_and(|k| k.tuned.basis == Basis::Calibrated);
         Self {
-            products: PRODUCTS.map(|format| of(Kind::Matmul, format)),
+            products,
             grouped: PRODUCTS.map(|format| of(Kind::Grouped, format)),
             prefill: attention(Kind::Prefill),
             decode: attention(Kind::Decode),
@@ -95,7 +114,8 @@ impl Silicon {
             sum: best(Kind::AllReduce, &SUMS),
             exchanges: EXCHANGES.map(|op| get(Kind::Exchange, op)),
             host: any(Kind::Host).map(|known| known.tuned),
-            whole: any(Kind::Whole),
+            whole: any(Kind::Whole)
+                .filter(|whole| !timed || whole.tuned.basis == Basis::Calibrated),
             apart: any(Kind::Apart).map(|known| known.tuned),
             stack: stack.to_owned(),
             chip,
@@ -149,7 +169,8 @@ mod tests {
 
     fn silicon(id: &str, stack: &str) -> Silicon {
         let tuning = Tuning::new(calibration::bundled::all().expect("check"), chip);
-        Silicon::new(id, stack, chip(id).expect("maps"), &tuning)
+        let plain = chip(id).expect("maps");
+        Silicon::new(id, stack, (plain.clone(), &plain), &tuning)
     }
 
     #[test]
@@ -181,6 +202,23 @@ mod tests {
         assert!(silicon("h200-sxm", "").host.is_none());
         assert!(silicon("m2-max", "llamacpp").whole.is_some());
         assert!(silicon("m2-max", "vllm").whole.is_none());
+        // A device that is edited takes the same, and says so.
+        let tuning = Tuning::new(calibration::bundled::all().expect("check"), chip);
+        let plain = chip("h100-sxm").expect("maps");
+        let mut fast = plain.clone();
+        fast.clock *= 2.0;
+        let edited = Silicon::new("h100-sxm", "trtllm", (fast, &plain), &tuning);
+        let values = |s: &Silicon| s.products[0].as_ref().expect("known").tuned.values.clone();
+        assert_eq!(values(&edited), values(&silicon("h100-sxm", "trtllm")));
+        let kin = chip("h200-sxm").expect("maps");
+        let mut fast = kin.clone();
+        fast.clock *= 2.0;
+        let edited = Silicon::new("h200-sxm", "", (fast, &kin), &tuning);
+        assert_eq!(values(&edited), values(&silicon("h200-sxm", "")));
+        // An 8-bit cache was never measured on an A100.
+        let cache = silicon("a100-sxm-80gb", "trtllm");
+        let basis = |bytes| cache.attention(true, bytes).expect("known").tuned.basis;
+        assert_eq!([basis(2.0), basis(1.0)], [Basis::Calibrated, Basis::Derived]);
         // The older stack has the kernels of the one that it is like.
         let [old, new] = ["trtllm-0.6", "trtllm"].map(|stack| silicon("h100-sxm", stack));
         assert_eq!(old.products, new.products);

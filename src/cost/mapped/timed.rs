@@ -112,17 +112,23 @@ impl Estimator<'_> {
         let Some(binding) = &self.binding else { return vec![] };
         let cost = self.kernel(kernel, step);
         let mut parts = vec![];
+        let host = cost.times[Resource::Host as usize];
         let found = self.parts(binding, kernel, (step, &cost), &mut |part| {
             let mapped = self.map(part);
-            let Interval { low, high } = part.tuned.interval;
+            let floor = beside(part, &cost).max(host);
+            let timed = Timed::within(mapped.seconds, 0.0, part.tuned.interval).at_least(floor);
+            let all = gains(&part.shape, &binding.silicon.chip, &part.tuned.values);
+            let held = |(lever, gain): (Lever, f64)| {
+                (lever, timed.seconds / (mapped.seconds / gain).max(floor))
+            };
             parts.push(MappedPart {
                 shape: part.shape,
                 format: part.format,
-                mapped,
-                range: [low, high].map(|edge| Seconds::new(edge * mapped.seconds)),
+                mapped: Mapped { seconds: timed.seconds, ..mapped },
+                range: timed.range.map(Seconds::new),
                 basis: part.tuned.basis,
                 origin: part.tuned.origin.clone(),
-                gains: gains(&part.shape, &binding.silicon.chip, &part.tuned.values),
+                gains: all.into_iter().map(held).collect(),
             });
         });
         if found.is_some() { parts } else { vec![] }

@@ -50,6 +50,11 @@ impl RawHardware {
         let active = reader.optional("power.active", power.active.as_ref())?;
         let per_byte = reader.optional("power.per_byte", power.per_byte.as_ref())?;
         let draw = match (active, per_byte) {
+            (Some(active), Some(_)) if tdp.as_ref().is_some_and(|t| active.value > t.value) => {
+                let message = format!("{id}: power.active is {}, above power.tdp", active.value);
+                let hint = "what it draws with clocks up and nothing to do";
+                return Err(Diagnostic::new(message).at(id_place(self)).hint(hint));
+            }
             (Some(active), Some(per_byte)) => Some((active, per_byte)),
             (None, None) => None,
             _ => {

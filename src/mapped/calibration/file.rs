@@ -54,6 +54,9 @@ impl Calibration {
                 kernels.insert((kind, format.clone()), fitted(source, kind, raw)?);
             }
         }
+        if kernels.is_empty() {
+            return Err(Diagnostic::new(format!("{} has no kernels", source.name)));
+        }
         Ok(Self {
             hardware: raw.hardware.value,
             stack: raw.stack.value,
@@ -128,8 +131,8 @@ fn fitted(source: &Source, kind: Kind, raw: &Spanned<RawFitted>) -> Result<Fitte
         errors.push(written.value.error);
     }
     let [low, high] = raw.interval.value;
-    if !(low > 0.0 && low <= high && high.is_finite()) {
-        let message = format!("interval: [{low}, {high}] is no interval above zero");
+    if !(low > 0.0 && low <= 1.0 && high >= 1.0 && high.is_finite()) {
+        let message = format!("interval: [{low}, {high}] is no interval above zero that holds 1");
         let place = source.place(Position::from(&raw.interval));
         return Err(Diagnostic::new(message).at(place).hint("for instance [0.9, 1.15]"));
     }

@@ -135,6 +135,10 @@ impl Tuning {
             let mut all = self.known.iter().filter(fits);
             all.find_map(|(chip, c)| Some((chip, fitted(c, wanted)?, c)))
         };
+        // What a stack's host does is its own, and no stack's where none is named.
+        if wanted.kind.is_of_stack() {
+            return if wanted.stack.is_empty() { None } else { under(wanted.stack) };
+        }
         under(wanted.stack).or_else(|| under(self.like(wanted.stack)?))
     }
 
@@ -162,8 +166,7 @@ impl Tuning {
             let Some(fitted) = fitted(calibration, wanted) else { continue };
             let same = calibration.stack == wanted.stack || like == Some(&calibration.stack);
             let foreign = !wanted.stack.is_empty() && !same;
-            // What a stack's host does says nothing of another's.
-            if wanted.kind.is_of_stack() && (wanted.stack.is_empty() || foreign) {
+            if wanted.kind.is_of_stack() && calibration.stack != wanted.stack {
                 continue;
             }
             let distance = chip.distance(other) + if foreign { OTHER_STACK } else { 0.0 };
@@ -199,7 +202,7 @@ impl Tuning {
     }
 }
 
-/// The parameters of a format; of 16-bit floats for a format that was never measured.
+/// The parameters of a kind and format in a calibration.
 fn fitted<'a>(calibration: &'a Calibration, wanted: Wanted<'_>) -> Option<&'a Fitted> {
     calibration.kernels.get(&(wanted.kind, wanted.format.to_owned()))
 }
