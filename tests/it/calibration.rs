@@ -65,6 +65,33 @@ fn a_calibration_holds_what_its_file_says() {
     assert_eq!(fitted.values, [0.81, 0.72, 0.83, 1.5, 3e-6]);
     assert_eq!(fitted.errors, [Some(0.02), None, None, None, None]);
     assert_eq!((fitted.rows, fitted.interval.low, fitted.interval.high), (12, 0.9, 1.2));
+    let refused = |text: String| {
+        Calibration::parse(&Source::new("mine.yaml", text)).expect_err("refused").message
+    };
+    assert!(refused(text.replace("[0.9, 1.2]", "[1.1, 1.2]")).contains("that holds 1"));
+    let empty = &text[..text.find("kernels:").expect("kernels")];
+    assert!(refused(format!("{empty}kernels: {{}}\n")).contains("has no kernels"));
+}
+
+#[test]
+fn lines_are_the_file_s_whatever_ends_them() {
+    let desk = Desk::new();
+    let rows = [
+        "device,dtype,m,n,k,time_us",
+        "h100_sxm,bf16,16,4096,4096,20",
+        "",
+        "h100_sxm,bf16,x,4096,4096,20",
+    ];
+    for end in ["\n", "\r\n"] {
+        desk.write("rows.csv", rows.join(end).as_bytes());
+        desk.refuses("accuracy rows.csv", "rows.csv:4");
+    }
+    desk.write(
+        "heads.csv",
+        b"device,dtype,kv_dtype,batch,q_len,kv_len,n_heads,n_kv_heads,head_dim,time_us\n\
+                              h100_sxm,bf16,bf16,1,1,512,8,32,128,20\n",
+    );
+    desk.refuses("accuracy heads.csv", "n_heads is 8, which 32 n_kv_heads do not divide");
 }
 
 #[test]

@@ -204,6 +204,11 @@ fn a_decode_draws_less_than_the_tdp_where_the_draw_was_measured() {
     assert!(desk.ok(&super::support::words(&line)).contains("measured draw"));
     desk.write("half.yaml", b"extends: h100-sxm\nid: half\npower: {active: 100 W}\n");
     desk.refuses("hardware check half.yaml", "go together");
+    desk.write(
+        "hot.yaml",
+        b"extends: h100-sxm\nid: hot\npower: {active: 900 W, per_byte: 10 pJ}\n",
+    );
+    desk.refuses("hardware check hot.yaml", "above power.tdp");
 }
 
 #[test]
