@@ -4,6 +4,7 @@ use super::case::{Attention, Case, Experts, Method, Storage};
 use super::protocol::Protocol;
 use super::request::{self, RequestRow};
 use crate::diagnostic::{Diagnostic, Place, clip};
+use crate::mapped::Exchange;
 use crate::units::Seconds;
 use csv::StringRecord;
 use std::collections::BTreeMap;
@@ -392,9 +393,6 @@ fn elementwise(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic>
     Ok(Ok(Case::Elementwise { op: op.to_owned(), bytes, elements }))
 }
 
-/// Exchanges other than sums.
-const EXCHANGES: [&str; 3] = ["all_gather", "reduce_scatter", "all_to_all"];
-
 fn experts(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
     let layer = Experts {
         tokens: f.number("tokens")?,
@@ -420,7 +418,7 @@ fn experts(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
 
 fn collective(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
     let (devices, bytes) = (f.number("n_devices")?, f.number("bytes")?);
-    let exchange = EXCHANGES.iter().copied().find(|name| f.optional("op") == *name);
+    let exchange = Exchange::NAMES.iter().copied().find(|name| f.optional("op") == *name);
     if devices < 2.0 {
         return Err(f.refuse(format!("n_devices is {devices}; an exchange needs two")));
     }
@@ -431,7 +429,7 @@ fn collective(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> 
             return Ok(Err("are of one device sending to one, which nothing is fitted to"));
         }
         (other, _) => {
-            let known = EXCHANGES.iter().copied().chain(["all_reduce", "p2p"]);
+            let known = Exchange::NAMES.iter().copied().chain(["all_reduce", "p2p"]);
             let unknown = Diagnostic::unknown("exchange", other, known);
             return Err(unknown.at(f.refuse(String::new()).place));
         }

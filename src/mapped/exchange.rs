@@ -15,6 +15,9 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Which exchanges there are, as calibrations and measured tables name them.
+    pub const NAMES: [&str; 3] = ["all_gather", "reduce_scatter", "all_to_all"];
+
     /// Launch; seconds per device more; of the link's bandwidth; seconds until the pieces follow each other
     /// closely.
     pub const PARAMETERS: &[Parameter] = &[

@@ -52,6 +52,9 @@ kinds! {
 }
 
 impl Kind {
+    /// The format of kinds that have none.
+    pub const ANY: &str = "any";
+
     /// Whether it is a stack's way of running things, which no other stack's figures tell.
     pub const fn is_of_stack(self) -> bool {
         matches!(self, Self::Apart | Self::Whole | Self::Host)

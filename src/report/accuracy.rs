@@ -110,7 +110,8 @@ impl AccuracyChart<'_> {
         let class =
             |op: &str| CLASSES[ops.iter().position(|o| *o == op).unwrap_or(0) % CLASSES.len()];
         let title = "Predicted against measured times";
-        let subtitle = format!("{} kernels; on the line a prediction is right", self.rows.len());
+        let subtitle =
+            format!("{} measurements; on the line a prediction is right", self.rows.len());
         let head = Head::new(title, &subtitle, WIDTH);
         let mut entries: Vec<Entry<'_>> = ops
             .iter()

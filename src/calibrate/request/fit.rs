@@ -181,13 +181,10 @@ fn kernels(kinds: &[(Kind, usize)], fit: &Solution, rows: usize, interval: Inter
         let range = *at..*at + kind.parameters().len();
         let (values, errors) = (fit.values[range.clone()].to_vec(), fit.errors[range].to_vec());
         let fitted = Fitted { values, errors, rows: rows as u64, interval };
-        ((*kind, ANY.to_owned()), fitted)
+        ((*kind, Kind::ANY.to_owned()), fitted)
     };
     kinds.iter().map(of).collect()
 }
-
-/// The format of kinds that have none.
-const ANY: &str = "any";
 
 fn held(devices: &[Device<'_>], kinds: &[Vec<(Kind, usize)>], fit: &Solution) -> Vec<String> {
     let mut names: Vec<String> = vec![];

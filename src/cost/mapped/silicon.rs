@@ -2,19 +2,15 @@
 
 use crate::dtype::{Compute, Format};
 use crate::mapped::calibration::{Fitted, Tuned, Tuning, Wanted};
-use crate::mapped::{Chip, Kind};
+use crate::mapped::{Chip, Exchange, Kind};
 use crate::provenance::Basis;
 
 /// The elementwise operators whose parameters every stream takes, the first that a stack was measured with.
 const STREAMS: [&str; 2] = ["quant_bf16_to_fp8", "add_rmsnorm"];
 /// The kernels that sum over devices, the first that a stack was measured with.
 const SUMS: [&str; 2] = ["custom", "nccl"];
-/// Exchanges other than sums.
-const EXCHANGES: [&str; 3] = ["all_gather", "reduce_scatter", "all_to_all"];
 /// Formats of products.
 const PRODUCTS: [&str; 7] = ["bf16", "fp8", "w8a8_int8", "nvfp4", "fp32", "w8a16", "w4a16"];
-/// The format of kinds that have none.
-const ANY: &str = "any";
 
 /// Parameters, and the format that they are of.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +19,7 @@ pub(super) struct Known {
     pub(super) tuned: Tuned,
 }
 
-/// What carries elements over devices.
+/// An exchange, in the order of [`Exchange::NAMES`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Carried {
     Gathered,
@@ -101,7 +97,7 @@ impl Silicon {
             known.min_by_key(|known| known.tuned.basis)
         };
         let attention = |kind| [of(kind, "bf16"), of(kind, "bf16+kv-fp8")];
-        let any = |kind| get(kind, ANY);
+        let any = |kind| get(kind, Kind::ANY);
         let products = PRODUCTS.map(|format| of(Kind::Matmul, format));
         // Kernels that were timed one by one go before steps that other devices were timed in as a whole.
         let timed = products[0].as_ref().is_some_and(|k| k.tuned.basis == Basis::Calibrated);
@@ -112,7 +108,7 @@ impl Silicon {
             decode: attention(Kind::Decode),
             stream: best(Kind::Stream, &STREAMS),
             sum: best(Kind::AllReduce, &SUMS),
-            exchanges: EXCHANGES.map(|op| get(Kind::Exchange, op)),
+            exchanges: Exchange::NAMES.map(|op| get(Kind::Exchange, op)),
             host: any(Kind::Host).map(|known| known.tuned),
             whole: any(Kind::Whole)
                 .filter(|whole| !timed || whole.tuned.basis == Basis::Calibrated),
@@ -131,7 +127,7 @@ impl Silicon {
         match kind {
             Kind::Host => self.host = Some(tuned),
             Kind::Apart => self.apart = Some(tuned),
-            Kind::Whole => self.whole = Some(Known { format: ANY, tuned }),
+            Kind::Whole => self.whole = Some(Known { format: Kind::ANY, tuned }),
             _ => {}
         }
         self
