@@ -24,7 +24,7 @@ while read -r name hardware stack served; do
   echo "== $hardware under $stack"
   more=()
   [ -z "$served" ] || more=("$requests" --device "$served")
-  $cosim calibrate $tables "${more[@]}" --device "$name" --hardware "$hardware" --stack "$stack" -o "$file"
+  $cosim calibrate $tables "${more[@]}" --device "$name" --hardware "$hardware" --stack "$stack" --cuts 10 -o "$file"
   names+=(--device "$name")
   files+=(--calibration "$file")
 done <<<"$devices"

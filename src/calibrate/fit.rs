@@ -1,8 +1,7 @@
 //! Fitting parameters to rows: robust, bounded, and only what the rows tell.
 
 use super::predict::{self, Predictor};
-use super::solve::{Sample, crossed, solve, starts};
-use super::split::{Half, half};
+use super::solve::{Sample, interval, solve, starts};
 use super::table::Row;
 use crate::mapped::calibration::{Calibration, Fitted, Kernels};
 use crate::mapped::{Chip, Kind};
@@ -45,8 +44,6 @@ pub enum FitError {
 pub struct Outcome {
     /// Fitted to all rows, with the interval of rows left out.
     pub fitted: Fitted,
-    /// Fitted to the first half only.
-    pub first: Fitted,
     /// Parameters that the rows do not tell.
     pub held: Vec<&'static str>,
 }
@@ -110,7 +107,7 @@ pub fn fit_all(
     outcomes
 }
 
-/// Fits one group: to all rows; and to each half, whose residuals on the other make the interval.
+/// Fits one group.
 ///
 /// # Errors
 /// Fewer than two rows a parameter, or no figure in the device's profile.
@@ -121,38 +118,39 @@ pub fn fit(predictor: &Predictor<'_>, group: &Group<'_>) -> Result<Outcome, FitE
         let rows = group.rows.len();
         return Err(FitError::TooFew { rows, parameters: parameters.len(), least });
     }
-    let samples: Vec<Kernel<'_>> = group
-        .rows
-        .iter()
-        .map(|row| Kernel {
-            chip: predictor.chip,
-            row,
-            beside: predictor.beside(row),
-            measured: row.time.get(),
-            weight: 1.0,
-        })
-        .collect();
-    if samples.iter().any(|s| !s.residual(&starts(parameters)).is_finite()) {
+    if !predictor.knows(&group.rows, &starts(parameters)) {
         return Err(FitError::NoFigure);
     }
-    let all: Vec<&Kernel<'_>> = samples.iter().collect();
-    let (first, second): (Vec<&Kernel<'_>>, Vec<&Kernel<'_>>) =
-        all.iter().partition(|s| half(&s.row.key) == Half::First);
-    let (one, other): (Vec<&Kernel<'_>>, Vec<&Kernel<'_>>) =
-        first.iter().partition(|s| half(&format!("quarter {}", s.row.key)) == Half::First);
-    let whole = solve(parameters, &all);
-    let halves = [solve(parameters, &first), solve(parameters, &second)];
-    let quarters = [solve(parameters, &one), solve(parameters, &other)];
-    let held = parameters.iter().zip(&whole.errors).filter(|(_, e)| e.is_none());
+    let fitted = predictor.fitted(group.kind, &group.rows);
+    let held = parameters.iter().zip(&fitted.errors).filter(|(_, e)| e.is_none());
     let held = held.map(|(p, _)| p.name).collect();
-    let of_all = crossed(&halves, [&first, &second]);
-    let of_first = crossed(&quarters, [&one, &other]);
-    let [half, _] = halves;
-    Ok(Outcome {
-        first: half.fitted(first.len(), of_first),
-        fitted: whole.fitted(all.len(), of_all),
-        held,
-    })
+    Ok(Outcome { fitted, held })
+}
+
+impl<'a> Predictor<'a> {
+    fn samples(&self, rows: &[&'a Row]) -> Vec<Kernel<'a>> {
+        let sample = |row: &&'a Row| Kernel {
+            chip: self.chip,
+            row,
+            beside: self.beside(row),
+            measured: row.time.get(),
+            weight: 1.0,
+        };
+        rows.iter().map(sample).collect()
+    }
+
+    /// Whether rows have a time with given parameters.
+    fn knows(&self, rows: &[&'a Row], p: &[f64]) -> bool {
+        self.samples(rows).iter().all(|s| s.residual(p).is_finite())
+    }
+
+    /// What fits rows best, with the interval of rows left out.
+    pub(super) fn fitted(&self, kind: Kind, rows: &[&'a Row]) -> Fitted {
+        let samples = self.samples(rows);
+        let samples: Vec<&Kernel<'_>> = samples.iter().collect();
+        let interval = interval(kind.parameters(), &samples);
+        solve(kind.parameters(), &samples).fitted(rows.len(), interval)
+    }
 }
 
 /// Fits one set of parameters to the groups of several devices, each device counting alike.

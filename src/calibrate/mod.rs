@@ -1,6 +1,7 @@
 //! Measurements against predictions: reading them, fitting parameters to them, scoring.
 
 mod case;
+mod fields;
 mod fit;
 mod left_out;
 mod names;
@@ -8,6 +9,7 @@ mod optimum;
 mod predict;
 mod protocol;
 mod request;
+mod schema;
 mod score;
 mod solve;
 mod split;

@@ -2,6 +2,7 @@
 
 use super::optimum::minimum;
 use super::score::quantile;
+use super::split::fold;
 use crate::mapped::Parameter;
 use crate::mapped::calibration::{Fitted, Interval};
 
@@ -17,6 +18,9 @@ const IDENTIFIED: f64 = 0.5;
 const TELLS: f64 = 0.01;
 /// How strongly a parameter is held where a fit begins: a row's worth of robust error for a factor of e.
 const HELD: f64 = 2e-4;
+
+/// Parts that samples are split into, each left out once, to see what a fit leaves on those it has not seen.
+const FOLDS: u64 = 5;
 
 /// A measurement as fits see it.
 pub(super) trait Sample: Sync {
@@ -146,13 +150,20 @@ fn errors<S: Sample>(samples: &[&S], values: &[f64], free: &[bool]) -> Vec<Optio
     errors
 }
 
-/// The interval of the residuals that two parts' fits leave on each other's rows.
-pub(super) fn crossed<S: Sample>(fits: &[Solution; 2], parts: [&[&S]; 2]) -> Interval {
-    let residuals = |fit: &Solution, rows: &[&S]| -> Vec<f64> {
-        rows.iter().map(|s| -s.residual(&fit.values)).filter(|r| r.is_finite()).collect()
-    };
-    let mut all = residuals(&fits[0], parts[1]);
-    all.extend(residuals(&fits[1], parts[0]));
+/// The interval of the residuals that each fold of the samples leaves on a fit to the other folds: those of
+/// samples that a fit has not seen.
+pub(super) fn interval<S: Sample>(parameters: &[Parameter], samples: &[&S]) -> Interval {
+    let folds: Vec<u64> = (0..FOLDS).collect();
+    let left = crate::par::map(&folds, |&this| -> Vec<f64> {
+        let (unseen, seen): (Vec<&S>, Vec<&S>) =
+            samples.iter().partition(|s| fold(s.key(), FOLDS) == this);
+        if unseen.is_empty() || seen.is_empty() {
+            return vec![];
+        }
+        let fit = solve(parameters, &seen);
+        unseen.iter().map(|s| -s.residual(&fit.values)).filter(|r| r.is_finite()).collect()
+    });
+    let all = left.concat();
     if all.is_empty() {
         return Interval::NONE;
     }

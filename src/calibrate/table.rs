@@ -1,12 +1,12 @@
 //! Measured tables: CSV in, rows with their line numbers out.
 
-use super::case::{Attention, Case, Experts, Method, Storage};
+use super::case::Case;
+use super::fields::Fields;
 use super::protocol::Protocol;
 use super::request::{self, RequestRow};
-use crate::diagnostic::{Diagnostic, Place, clip};
-use crate::mapped::Exchange;
+use super::schema::schema;
+use crate::diagnostic::Diagnostic;
 use crate::units::Seconds;
-use csv::StringRecord;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -70,59 +70,6 @@ impl std::fmt::Display for Warning {
 /// Lines that a warning names.
 const NAMED: usize = 5;
 
-/// A kind of table, told by its columns.
-#[derive(Clone, Copy)]
-struct Schema {
-    /// Columns that only this kind has.
-    own: &'static [&'static str],
-    /// The other columns that it needs.
-    needs: &'static [&'static str],
-    case: fn(&Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic>,
-}
-
-const SCHEMAS: &[Schema] = &[
-    Schema { own: &["m", "n", "k"], needs: &["device", "dtype", "time_us"], case: gemm },
-    Schema {
-        own: &["q_len", "kv_len"],
-        needs: &[
-            "device",
-            "dtype",
-            "kv_dtype",
-            "batch",
-            "n_heads",
-            "n_kv_heads",
-            "head_dim",
-            "time_us",
-        ],
-        case: attention,
-    },
-    Schema {
-        own: &["rows", "cols"],
-        needs: &["device", "op", "dtype", "time_us"],
-        case: elementwise,
-    },
-    Schema {
-        own: &["topk", "num_experts"],
-        needs: &[
-            "device",
-            "dtype",
-            "tokens",
-            "hidden",
-            "inter",
-            "tp",
-            "ep",
-            "distribution",
-            "time_us",
-        ],
-        case: experts,
-    },
-    Schema {
-        own: &["n_devices", "bytes"],
-        needs: &["device", "op", "dtype", "interconnect", "time_us"],
-        case: collective,
-    },
-];
-
 /// Reads a table.
 ///
 /// # Errors
@@ -157,7 +104,7 @@ pub fn read(op: &str, file: &str, text: &str) -> Result<Measured, Diagnostic> {
             continue;
         };
         match (schema.case)(&fields)? {
-            Ok(case) => table.rows.push(fields.row(op, case)?),
+            Ok(case) => table.rows.push(row(&fields, op, case)?),
             Err(why) => skipped.entry(why).or_default().push(line),
         }
     }
@@ -193,248 +140,45 @@ fn malformed(file: &str, error: &csv::Error) -> Diagnostic {
     Diagnostic::new(format!("{file}{line}: {why}")).hint("one row of comma-separated fields a line")
 }
 
-/// The kind whose own columns are all there, with the others that it needs.
-fn schema(file: &str, header: &StringRecord) -> Result<Schema, Diagnostic> {
-    let has = |name: &&str| header.iter().any(|h| h == *name);
-    let first = |message: String| {
-        let text = header.iter().collect::<Vec<_>>().join(",");
-        let place = Place { file: file.into(), line: 1, column: 1, text };
-        Diagnostic::new(message).at(Some(place))
-    };
-    let Some(schema) = SCHEMAS.iter().find(|s| s.own.iter().all(&has)) else {
-        let kinds = SCHEMAS.iter().map(|s| s.own.join(", "));
-        let kinds: Vec<String> = kinds.chain([request::OWN.join(", ")]).collect();
-        let message = "the columns are of no kind of table that is known".to_owned();
-        return Err(first(message).hint(format!("one of: {}", kinds.join("; or "))));
-    };
-    let missing: Vec<&str> = schema.needs.iter().copied().filter(|c| !has(c)).collect();
-    let Some(column) = missing.first() else { return Ok(*schema) };
-    let close = header.iter().find(|h| h.starts_with("time") && *column == "time_us");
-    Err(match close {
-        Some(close) => first(format!(
-            "the time is in `{close}`; expected microseconds in `time_us`"
-        ))
-        .hint("convert the times and rename the column: a name without its unit says nothing"),
-        None => first(format!("no column `{}`", missing.join("`, `"))).hint(format!(
-            "this kind of table has {}, {}",
-            schema.own.join(", "),
-            schema.needs.join(", ")
-        )),
-    })
-}
-
 /// Lines whose shape an earlier row has.
 fn repeated<'a>(rows: impl Iterator<Item = (&'a str, u64)>) -> Vec<u64> {
     let mut seen = std::collections::HashSet::new();
     rows.filter(|(key, _)| !seen.insert(*key)).map(|(_, line)| line).collect()
 }
 
-/// One record with its columns.
-pub(super) struct Fields<'a> {
-    file: &'a str,
-    header: &'a StringRecord,
-    record: &'a StringRecord,
-    pub(super) line: u64,
-    text: &'a str,
-}
-
-impl Fields<'_> {
-    pub(super) fn refuse(&self, message: String) -> Diagnostic {
-        let place = Place {
-            file: self.file.into(),
-            line: self.line as usize,
-            column: 1,
-            text: self.text.to_owned(),
-        };
-        Diagnostic::new(message).at(Some(place))
-    }
-
-    /// A column's text; empty where there is no such column.
-    pub(super) fn optional(&self, name: &str) -> &str {
-        let at = self.header.iter().position(|h| h == name);
-        at.and_then(|i| self.record.get(i)).unwrap_or("")
-    }
-
-    pub(super) fn text(&self, name: &str) -> Result<&str, Diagnostic> {
-        match self.optional(name) {
-            "" => Err(self.refuse(format!("{name} is empty"))),
-            text => Ok(text),
-        }
-    }
-
-    /// A number above zero.
-    pub(super) fn number(&self, name: &str) -> Result<f64, Diagnostic> {
-        let text = self.text(name)?;
-        let value: f64 = text
-            .parse()
-            .map_err(|_| self.refuse(format!("{name}: `{}` is not a number", clip(text))))?;
-        if value.is_finite() && value > 0.0 && value < 1e18 {
-            return Ok(value);
-        }
-        let message = format!("{name} is {}; expected a number above zero", clip(text));
-        Err(self.refuse(message))
-    }
-
-    /// That the table has columns.
-    pub(super) fn needs(&self, needed: &[&str], own: &[&str]) -> Result<(), Diagnostic> {
-        let missing = needed.iter().find(|name| !self.header.iter().any(|h| h == **name));
-        let Some(column) = missing else { return Ok(()) };
-        let text = self.header.iter().collect::<Vec<_>>().join(",");
-        let place = Place { file: self.file.into(), line: 1, column: 1, text };
-        let hint = format!("this kind of table has {}, {}", own.join(", "), needed.join(", "));
-        Err(Diagnostic::new(format!("no column `{column}`")).at(Some(place)).hint(hint))
-    }
-
-    fn storage(&self, name: &str) -> Result<Storage, Diagnostic> {
-        let text = self.text(name)?;
-        Storage::named(text).ok_or_else(|| {
-            let unknown = Diagnostic::unknown(&format!("format of {name}"), text, Storage::names());
-            unknown.at(self.refuse(String::new()).place)
-        })
-    }
-
-    /// One of the words of a column that a table need not have.
-    fn choice<T: Copy>(&self, name: &str, words: &[(&str, T)]) -> Result<T, Diagnostic> {
-        let text = self.optional(name);
-        let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
-        found.ok_or_else(|| {
-            let valid = words.iter().map(|(word, _)| *word).filter(|w| !w.is_empty());
-            Diagnostic::unknown(name, text, valid).at(self.refuse(String::new()).place)
-        })
-    }
-
-    fn row(&self, op: &str, case: Case) -> Result<Row, Diagnostic> {
-        let device = self.text("device")?;
-        let (framework, version) = (self.optional("framework"), self.optional("version"));
-        let source = self.optional("source");
-        let software = match framework {
-            "" => source.to_owned(),
-            framework => format!("{framework} {version}").trim_end().to_owned(),
-        };
-        let protocol = Protocol::of(source);
-        let stack = match framework.split('/').next() {
-            Some("") | None => protocol.stack.map(Arc::from),
-            Some(framework) => Some(framework.into()),
-        };
-        Ok(Row {
-            line: self.line,
-            device: device.into(),
-            software: software.into(),
-            key: match &case {
-                Case::Experts(_) => {
-                    format!("{device} {op} {case:?} {}", self.optional("distribution"))
-                }
-                _ => format!("{device} {op} {case:?}"),
-            },
-            dtype: match &case {
-                Case::Elementwise { .. } | Case::AllReduce { .. } | Case::Exchange { .. } => {
-                    self.storage("dtype")?.group().to_owned()
-                }
-                _ => case.format(),
-            },
-            case,
-            protocol,
-            stack,
-            time: Seconds::new(self.number("time_us")? * 1e-6),
-        })
-    }
-}
-
-fn gemm(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
-    let format = f.storage("dtype")?;
-    Ok(Ok(Case::Gemm { m: f.number("m")?, n: f.number("n")?, k: f.number("k")?, format }))
-}
-
-fn attention(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
-    let attention = Attention {
-        batch: f.number("batch")?,
-        queries: f.number("q_len")?,
-        keys: f.number("kv_len")?,
-        heads: f.number("n_heads")?,
-        kv_heads: f.number("n_kv_heads")?,
-        head_dim: f.number("head_dim")?,
-        format: f.storage("dtype")?,
-        kv: f.storage("kv_dtype")?,
-        causal: f.choice("causal", &[("", true), ("true", true), ("false", false)])?,
-        method: f.choice(
-            "method",
-            &[
-                ("", Method::Fused),
-                ("fused", Method::Fused),
-                ("unfused", Method::Unfused { masked: false }),
-                ("unfused-masked", Method::Unfused { masked: true }),
-            ],
-        )?,
+/// A row of a case.
+fn row(f: &Fields<'_>, op: &str, case: Case) -> Result<Row, Diagnostic> {
+    let device = f.text("device")?;
+    let (framework, version) = (f.optional("framework"), f.optional("version"));
+    let source = f.optional("source");
+    let software = match framework {
+        "" => source.to_owned(),
+        framework => format!("{framework} {version}").trim_end().to_owned(),
     };
-    if (attention.heads / attention.kv_heads).fract() != 0.0 {
-        let (heads, kv) = (attention.heads, attention.kv_heads);
-        return Err(f.refuse(format!("n_heads is {heads}, which {kv} n_kv_heads do not divide")));
-    }
-    if attention.queries > attention.keys {
-        let (queries, keys) = (attention.queries, attention.keys);
-        let error = f.refuse(format!("q_len is {queries}, above kv_len {keys}"));
-        return Err(error.hint("kv_len counts the whole context, that of the queries included"));
-    }
-    // A prompt of one token runs through the kernels of prompts.
-    let whole = !attention.causal || attention.method != Method::Fused;
-    if whole || attention.queries > 1.0 || attention.keys <= 1.0 {
-        return Ok(Ok(Case::Prefill(attention)));
-    }
-    Ok(Ok(Case::Decode(attention)))
-}
-
-fn elementwise(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
-    let (op, element) = (f.text("op")?, f.storage("dtype")?.bytes);
-    let Some(bytes) = Case::elementwise_bytes(op, element) else {
-        let unknown = Diagnostic::unknown("operator", op, Case::elementwise_names());
-        return Err(unknown.at(f.refuse(String::new()).place));
+    let protocol = Protocol::of(source);
+    let stack = match framework.split('/').next() {
+        Some("") | None => protocol.stack.map(Arc::from),
+        Some(framework) => Some(framework.into()),
     };
-    let elements = f.number("rows")? * f.number("cols")?;
-    Ok(Ok(Case::Elementwise { op: op.to_owned(), bytes, elements }))
-}
-
-fn experts(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
-    let layer = Experts {
-        tokens: f.number("tokens")?,
-        hidden: f.number("hidden")?,
-        inner: f.number("inter")?,
-        chosen: f.number("topk")?,
-        experts: f.number("num_experts")?,
-        tp: f.number("tp")?,
-        ep: f.number("ep")?,
-        format: f.storage("dtype")?,
-        balanced: f.text("distribution")? == "balanced",
-    };
-    if layer.ep > layer.experts {
-        let (ep, experts) = (layer.ep, layer.experts);
-        return Err(f.refuse(format!("ep is {ep}, above num_experts {experts}")));
-    }
-    if layer.chosen > layer.experts {
-        let (chosen, experts) = (layer.chosen, layer.experts);
-        return Err(f.refuse(format!("topk is {chosen}, above num_experts {experts}")));
-    }
-    Ok(Ok(Case::Experts(layer)))
-}
-
-fn collective(f: &Fields<'_>) -> Result<Result<Case, &'static str>, Diagnostic> {
-    let (devices, bytes) = (f.number("n_devices")?, f.number("bytes")?);
-    let exchange = Exchange::NAMES.iter().copied().find(|name| f.optional("op") == *name);
-    if devices < 2.0 {
-        return Err(f.refuse(format!("n_devices is {devices}; an exchange needs two")));
-    }
-    match (f.text("op")?, exchange) {
-        (_, Some(op)) => return Ok(Ok(Case::Exchange { devices, bytes, op })),
-        ("all_reduce", _) => {}
-        ("p2p", _) => {
-            return Ok(Err("are of one device sending to one, which nothing is fitted to"));
-        }
-        (other, _) => {
-            let known = Exchange::NAMES.iter().copied().chain(["all_reduce", "p2p"]);
-            let unknown = Diagnostic::unknown("exchange", other, known);
-            return Err(unknown.at(f.refuse(String::new()).place));
-        }
-    }
-    let custom = f.optional("source").contains("custom");
-    let algorithm = if custom { "custom" } else { "nccl" };
-    Ok(Ok(Case::AllReduce { devices, bytes, algorithm }))
+    Ok(Row {
+        line: f.line,
+        device: device.into(),
+        software: software.into(),
+        key: match &case {
+            Case::Experts(_) => {
+                format!("{device} {op} {case:?} {}", f.optional("distribution"))
+            }
+            _ => format!("{device} {op} {case:?}"),
+        },
+        dtype: match &case {
+            Case::Elementwise { .. } | Case::AllReduce { .. } | Case::Exchange { .. } => {
+                f.storage("dtype")?.group().to_owned()
+            }
+            _ => case.format(),
+        },
+        case,
+        protocol,
+        stack,
+        time: Seconds::new(f.number("time_us")? * 1e-6),
+    })
 }

@@ -83,6 +83,7 @@ pub fn run(args: &AccuracyArgs) -> Result<(), Error> {
     let text = scores_table(&scores).to_terminal(terminal::shape())
         + &remarks(&judged)
         + &warnings.collect::<String>()
+        + &args.measured.unused(&devices)
         + &text;
     files::print(&text)
 }

@@ -1,23 +1,23 @@
 //! `cosim calibrate`: parameters of a device under a stack from measurements.
 
 use super::accuracy::known_stack;
+use super::calibrate_left_out as left_out;
 use super::calibrate_requests as requests;
 use super::error::Error;
 use super::files;
 use super::measured::{Device, MeasuredArgs, device, not_mapped};
 use super::terminal;
 use crate::calibrate::{
-    FitError, LeftOut, Measured, Outcome, Predictor, Row, Score, fit_all, fitted, groups,
-    leave_one_out, median, ticks, unseen,
+    FitError, Measured, Outcome, Predictor, Row, fit_all, fitted, groups, unseen,
 };
 use crate::diagnostic::Diagnostic;
 use crate::mapped::Kind;
 use crate::mapped::calibration::bundled::LEFT_OUT;
 use crate::mapped::calibration::{Calibration, Kernels, Tuning};
 use crate::report::accuracy::scores_table;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `cosim calibrate`.
 #[derive(Debug, clap::Args)]
@@ -44,12 +44,29 @@ pub struct CalibrateArgs {
     /// Score every device with what the others tell, as if it had never been measured
     #[arg(long, conflicts_with_all = ["hardware", "stack"])]
     leave_one_out: bool,
+    /// Score kernels over this many ways of cutting their rows in halves
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..=1000), conflicts_with = "leave_one_out")]
+    cuts: u64,
     /// Day of the fit, YYYY-MM-DD; today unless stated
-    #[arg(long)]
+    #[arg(long, value_parser = day)]
     date: Option<String>,
     /// Where to write the calibration
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+/// A day of the calendar, as it is written.
+fn day(text: &str) -> Result<String, String> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let valid = |[year, month, day]: [&str; 3]| {
+        let month = time::Month::try_from(month.parse::<u8>().ok()?).ok()?;
+        time::Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()
+    };
+    match <[&str; 3]>::try_from(parts).ok().and_then(valid) {
+        Some(day) if day.to_string() == text => Ok(text.to_owned()),
+        _ => Err("expected a day as YYYY-MM-DD".to_owned()),
+    }
 }
 
 pub fn run(args: &CalibrateArgs) -> Result<(), Error> {
@@ -70,7 +87,10 @@ pub fn run(args: &CalibrateArgs) -> Result<(), Error> {
             table.requests.retain(|row| wanted(&row.device));
         }
     }
-    if args.leave_one_out { args.left_out(&tables) } else { args.fit(&tables) }
+    if args.leave_one_out {
+        return left_out::run(&args.measured, &tables, args.date(), args.output.as_deref());
+    }
+    args.fit(&tables)
 }
 
 impl CalibrateArgs {
@@ -128,7 +148,7 @@ impl CalibrateArgs {
             data,
             kernels,
         });
-        self.write(&calibrations.collect::<Vec<_>>(), &mut text)?;
+        write(&calibrations.collect::<Vec<_>>(), self.output.as_deref(), &mut text)?;
         files::print(&text)
     }
 
@@ -150,10 +170,15 @@ impl CalibrateArgs {
             return Err(Diagnostic::new(message).hint("choose with --device NAME").into());
         }
         let predictor = Predictor { chip, hardware: &device.id, stack, tuning };
-        let bar = terminal::steps(groups(&rows).len() as u64);
+        let bar = terminal::steps(groups(&rows).len() as u64 * (1 + self.cuts));
         let outcomes = fit_all(&predictor, &rows, &|_| bar.inc(1));
+        let scores = unseen(&predictor, &rows, &outcomes, self.cuts, &|| bar.inc(1));
         bar.finish_and_clear();
-        *text += &table(&predictor, &rows, &outcomes);
+        let means =
+            if self.cuts > 1 { format!(", over {} cuts", self.cuts) } else { String::new() };
+        let _ = writeln!(text, "fitted to one half of the shapes, scored on the other{means}");
+        *text += &scores_table(&scores).to_terminal(terminal::shape());
+        *text += &parameters(&outcomes);
         let kernels = fitted(&outcomes);
         if kernels.is_empty() {
             let why: Vec<String> = failures(&outcomes).collect();
@@ -165,67 +190,24 @@ impl CalibrateArgs {
         }
         Ok(kernels)
     }
+}
 
-    /// One file; of several devices one each in a folder.
-    fn write(&self, calibrations: &[Calibration], said: &mut String) -> Result<(), Error> {
-        let Some(path) = &self.output else { return Ok(()) };
-        let files = calibrations.iter().map(|c| match calibrations.len() {
-            1 => (path.clone(), c.to_yaml()),
-            _ => (path.join(format!("{}.{}.yaml", c.hardware, c.stack)), c.to_yaml()),
-        });
-        files::write_each(files.collect::<Vec<_>>(), said)
-    }
-
-    fn left_out(&self, tables: &[Measured]) -> Result<(), Error> {
-        let devices = self.measured.devices(tables)?;
-        let tuning = self.measured.tuning()?;
-        let mut rows: BTreeMap<&str, Vec<Row>> = BTreeMap::new();
-        for row in tables.iter().flat_map(|t| &t.rows) {
-            let name = devices.keys().find(|d| **d == *row.device).map_or("", String::as_str);
-            rows.entry(name).or_default().push(row.clone());
-        }
-        let stacks: BTreeMap<&str, String> = rows
-            .iter()
-            .map(|(name, rows)| {
-                let stack = rows.iter().find_map(|r| r.stack.as_deref()).unwrap_or("");
-                (*name, stack.to_owned())
-            })
-            .collect();
-        for stack in stacks.values() {
-            known_stack(stack, &tuning)?;
-        }
-        let mut measured = vec![];
-        for (name, rows) in &rows {
-            let Device { id, chip, .. } = &devices[*name];
-            let chip = chip.as_ref().map_err(|e| not_mapped(e.clone()))?;
-            let predictor = Predictor { chip, hardware: id, stack: &stacks[name], tuning: &tuning };
-            measured.push((predictor, rows.as_slice(), (*name).to_owned()));
-        }
-        let bar = terminal::steps(ticks(&measured));
-        let (left, shared) = leave_one_out(&measured, &|| bar.inc(1));
-        bar.finish_and_clear();
-        if left.is_empty() {
-            let message =
-                "no kind of kernel has rows of two devices, of which one could be left out";
-            return Err(Diagnostic::new(message).into());
-        }
-        let scores: Vec<Score> = left.iter().map(|l| l.score.clone()).collect();
-        let mut text = scores_table(&scores).to_terminal(terminal::shape()) + &medians(&left);
-        let calibration = Calibration {
-            hardware: "any".to_owned(),
-            stack: LEFT_OUT.to_owned(),
-            like: None,
-            date: self.date(),
-            data: tables.iter().map(origin_of_kernels).collect(),
-            kernels: shared,
-        };
-        self.write(std::slice::from_ref(&calibration), &mut text)?;
-        files::print(&text)
-    }
+/// Writes one file; of several devices one each in a folder.
+pub fn write(
+    calibrations: &[Calibration],
+    output: Option<&Path>,
+    said: &mut String,
+) -> Result<(), Error> {
+    let Some(path) = output else { return Ok(()) };
+    let files = calibrations.iter().map(|c| match calibrations.len() {
+        1 => (path.to_owned(), c.to_yaml()),
+        _ => (path.join(format!("{}.{}.yaml", c.hardware, c.stack)), c.to_yaml()),
+    });
+    files::write_each(files.collect::<Vec<_>>(), said)
 }
 
 /// Where a table's rows of kernels come from, in one line.
-fn origin_of_kernels(table: &Measured) -> String {
+pub fn origin_of_kernels(table: &Measured) -> String {
     origin(&table.op, table.rows.iter().map(|r| (&*r.device, &*r.software)))
 }
 
@@ -250,14 +232,9 @@ fn failures(outcomes: &Outcomes) -> impl Iterator<Item = String> {
     })
 }
 
-/// Scores of the half that the other half's fit has not seen, and the parameters of all rows.
-fn table(predictor: &Predictor<'_>, rows: &[Row], outcomes: &Outcomes) -> String {
-    let scores = unseen(predictor, rows, outcomes);
-    let mut text = format!(
-        "fitted to one half of the shapes, scored on the other\n{}\n\
-         parameters of all rows (relative standard error)\n",
-        scores_table(&scores).to_terminal(terminal::shape())
-    );
+/// The parameters of all rows.
+fn parameters(outcomes: &Outcomes) -> String {
+    let mut text = "\nparameters of all rows (relative standard error)\n".to_owned();
     for (kind, format, outcome) in outcomes {
         if let Ok(outcome) = outcome {
             let _ = writeln!(text, "  {} {format}: {}", kind.name(), described(*kind, outcome));
@@ -280,25 +257,4 @@ fn described(kind: Kind, outcome: &Outcome) -> String {
         }
     });
     each.collect::<Vec<_>>().join(", ")
-}
-
-/// Medians over the devices of each kind and format.
-fn medians(left: &[LeftOut]) -> String {
-    let mut groups: BTreeMap<(Kind, &str), Vec<&Score>> = BTreeMap::new();
-    for one in left {
-        groups.entry((one.kind, one.format.as_str())).or_default().push(&one.score);
-    }
-    let mut text = String::from("\nmedian over the devices: median / mean APE\n");
-    for ((kind, format), scores) in groups {
-        let median = |of: fn(&Score) -> f64| median(scores.iter().map(|s| of(s)).collect());
-        let _ = writeln!(
-            text,
-            "  {} {format}: {:.1} / {:.1} % ({} devices)",
-            kind.name(),
-            median(|s| s.median_ape),
-            median(|s| s.mean_ape),
-            scores.len()
-        );
-    }
-    text
 }

@@ -4,7 +4,7 @@ use super::calibrate::origin;
 use super::error::Error;
 use super::measured::{Device, not_mapped};
 use super::terminal;
-use crate::calibrate::{self, Measured, RequestRow, fit_requests, hardware_of};
+use crate::calibrate::{self, Measured, RequestFit, RequestRow, fit_requests, hardware_of};
 use crate::diagnostic::Diagnostic;
 use crate::hardware::bundled;
 use crate::mapped::calibration::{Kernels, Tuning};
@@ -30,25 +30,7 @@ pub fn fit(
         }
         return Ok(vec![]);
     }
-    let ids = bundled::ids();
-    let of_stack = |row: &&RequestRow| row.stack.as_deref().is_none_or(|s| s == stack);
-    let on = |row: &RequestRow, id: &str| match devices {
-        [only] => hardware_of(&row.device, &ids).is_none_or(|found| found == only.id),
-        _ => hardware_of(&row.device, &ids) == Some(id),
-    };
-    let mut measured = vec![];
-    for device in devices {
-        let rows: Vec<&RequestRow> =
-            all.iter().copied().filter(of_stack).filter(|row| on(row, &device.id)).collect();
-        if rows.is_empty() {
-            let message = format!("no row is of {} under {stack}", device.id);
-            let hint = "the framework's name tells the stack: TensorRT-LLM is trtllm, llama.cpp is llamacpp";
-            return Err(Diagnostic::new(message).hint(hint).into());
-        }
-        let chip = device.chip.as_ref().map_err(|e| not_mapped(e.clone()))?;
-        let (hardware, machine) = (device.id.as_str(), &device.machine);
-        measured.push(calibrate::Device { hardware, chip, machine, rows });
-    }
+    let measured = measured(&all, devices, stack)?;
     let used: usize = measured.iter().map(|d| d.rows.len()).sum();
     let fitted = fit_requests(&measured, stack, tuning, apart)
         .map_err(|why| Error::from(Diagnostic::new(why.to_string())))?;
@@ -57,6 +39,50 @@ pub fn fit(
         "requests, fitted to one half of the rows, scored on the other\n{}",
         scores_table(&fitted.scores).to_terminal(terminal::shape())
     );
+    *text += &described(&measured, &fitted);
+    if used < all.len() {
+        let _ = writeln!(
+            text,
+            "{} of {} rows of requests are of other devices or stacks",
+            all.len() - used,
+            all.len()
+        );
+    }
+    let data = measured
+        .iter()
+        .map(|d| origin("requests", d.rows.iter().map(|r| (&*r.device, &*r.software))));
+    Ok(fitted.kernels.into_iter().zip(data).collect())
+}
+
+/// The devices, each with its rows of a stack.
+fn measured<'a>(
+    all: &[&'a RequestRow],
+    devices: &'a [Device],
+    stack: &str,
+) -> Result<Vec<calibrate::Device<'a>>, Error> {
+    let ids = bundled::ids();
+    let of_stack = |row: &&RequestRow| row.stack.as_deref().is_none_or(|s| s == stack);
+    let on = |row: &RequestRow, id: &str| match devices {
+        [only] => hardware_of(&row.device, &ids).is_none_or(|found| found == only.id),
+        _ => hardware_of(&row.device, &ids) == Some(id),
+    };
+    let with_rows = |device: &'a Device| {
+        let rows: Vec<&RequestRow> =
+            all.iter().copied().filter(of_stack).filter(|row| on(row, &device.id)).collect();
+        if rows.is_empty() {
+            let message = format!("no row is of {} under {stack}", device.id);
+            let hint = "the framework's name tells the stack: TensorRT-LLM is trtllm, llama.cpp is llamacpp";
+            return Err(Diagnostic::new(message).hint(hint).into());
+        }
+        let chip = device.chip.as_ref().map_err(|e| not_mapped(e.clone()))?;
+        Ok(calibrate::Device { hardware: &device.id, chip, machine: &device.machine, rows })
+    };
+    devices.iter().map(with_rows).collect()
+}
+
+/// The parameters of each device, what the rows do not tell of them, and which rows were not used.
+fn described(measured: &[calibrate::Device<'_>], fitted: &RequestFit) -> String {
+    let mut text = String::new();
     for (device, kernels) in measured.iter().zip(&fitted.kernels) {
         for ((kind, _), fit) in kernels {
             let each = kind.parameters().iter().zip(&fit.values).zip(&fit.errors);
@@ -74,16 +100,5 @@ pub fn fit(
     for (line, why) in &fitted.left {
         let _ = writeln!(text, "not used: line {line}: {why}");
     }
-    if used < all.len() {
-        let _ = writeln!(
-            text,
-            "{} of {} rows of requests are of other devices or stacks",
-            all.len() - used,
-            all.len()
-        );
-    }
-    let data = measured
-        .iter()
-        .map(|d| origin("requests", d.rows.iter().map(|r| (&*r.device, &*r.software))));
-    Ok(fitted.kernels.into_iter().zip(data).collect())
+    text
 }

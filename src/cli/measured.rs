@@ -73,6 +73,16 @@ impl MeasuredArgs {
         Ok(found)
     }
 
+    /// What is said of mappings whose name no row has.
+    pub fn unused(&self, devices: &BTreeMap<String, Device>) -> String {
+        let of = |(name, _): &(String, String)| {
+            let unknown = Diagnostic::unknown("device", name, devices.keys().map(String::as_str));
+            let hint = unknown.hint.unwrap_or_default();
+            format!("--map {name}: no row is of it; {hint}\n")
+        };
+        self.map.iter().filter(|(name, _)| !devices.contains_key(name)).map(of).collect()
+    }
+
     fn device(&self, name: &str, line: u64) -> Result<Device, Error> {
         let ids = bundled::ids();
         let mapped = self.map.iter().find(|(from, _)| from == name).map(|(_, to)| to.as_str());

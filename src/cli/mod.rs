@@ -4,6 +4,7 @@ mod accuracy;
 mod arrays;
 mod cache;
 mod calibrate;
+mod calibrate_left_out;
 mod calibrate_requests;
 mod calibration;
 mod case;

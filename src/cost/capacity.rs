@@ -1,7 +1,7 @@
 //! Whether a request fits the device's memory, and what would make it fit.
 
 use super::estimator::Estimator;
-use super::generation::Memory;
+use super::memory::Memory;
 use super::request::Request;
 use crate::dtype::Scheme;
 use crate::tensor::Sharing;

@@ -351,8 +351,10 @@ fn of_positions(
     of_phase.map(part).collect()
 }
 
-/// Whether a decode step's work grows with the context: compares two short contexts.
+/// Whether a decode step's work grows with the context: a window ends its growth, and of a stripe it begins
+/// when every rank has a token.
 fn sees_context(op: &Op) -> bool {
+    const FAR: u64 = 1 << 20;
     let work = |context| Step::decode(1, context).map(|step| op.work(&step));
-    work(1) != work(2)
+    work(1) != work(2) || work(1) != work(FAR)
 }

@@ -290,6 +290,11 @@ fn bad_tables_are_refused_with_their_line() {
             "bad.csv:3:1",
         ),
         (
+            &format!("{head}{good}h100_sxm,t,1,bf16,1.5,4096,4096,3,x\n"),
+            "m is 1.5; expected a whole number",
+            "bad.csv:3:1",
+        ),
+        (
             &format!("{head}{good}h100_sxm,t,1,bf17,1,4096,4096,3,x\n"),
             "did you mean `bf16`",
             "bad.csv:3:1",
@@ -322,6 +327,12 @@ fn bad_tables_are_refused_with_their_line() {
     desk.refuses("accuracy few.csv --stack tensorrt", "unknown stack `tensorrt`");
     desk.refuses("accuracy few.csv --map h100_sxm", "expected NAME=HARDWARE");
     desk.refuses("calibrate few.csv --hardware h100-sxm", "--stack");
+    for day in ["2026-13-01", "2026-02-30", "yesterday", "2026-1-1"] {
+        let line = format!("calibrate few.csv --hardware h100-sxm --stack mine --date {day}");
+        desk.refuses(&line, "expected a day as YYYY-MM-DD");
+    }
+    let said = desk.ok(&["accuracy", "few.csv", "--map", "h100_smx=a40"]);
+    assert!(said.contains("--map h100_smx: no row is of it; did you mean `h100_sxm`?"), "{said}");
 }
 
 #[test]

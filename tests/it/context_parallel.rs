@@ -320,6 +320,25 @@ fn ranks_share_the_work_of_a_prompt_and_the_cache_of_a_step() {
     assert!(eight.2 < one.2 / 3.0, "{one:?} {eight:?}");
 }
 
+/// The first rank holds a token more only every so many steps, and its cache grows all the same.
+#[test]
+fn steps_over_parts_of_the_cache_grow_with_it_and_their_operators_add_up() {
+    let h100 = machine("h100-sxm", Fidelity::Realistic);
+    for context in [2, 3, 8] {
+        let plan = plan("llama-3-8b", Parallel { context, ..Parallel::ONE });
+        let estimator = Estimator::new(&plan, &h100).expect("runs");
+        let of = |request: Request| estimator.report(&request).expect("valid");
+        let whole = of(Request::Generation { batch: 256, prompt: 8, output: 8192 });
+        let mean = whole.summary.decode_step.expect("decodes").get();
+        let phase = whole.phases.last().expect("decodes");
+        let operators: f64 = phase.operators.iter().map(|o| o.time.get()).sum();
+        assert!((operators / mean - 1.0).abs() < 1e-9, "{context}: {operators} {mean}");
+        let middle = of(Request::Decode { batch: 256, context: (9 + 8199) / 2 });
+        let middle = middle.summary.decode_step.expect("decodes").get();
+        assert!((middle / mean - 1.0).abs() < 0.01, "{context}: {middle} {mean}");
+    }
+}
+
 #[test]
 fn each_layer_gathers_in_a_prompt_and_merges_in_a_step() {
     let plan = plan("gpt-oss-20b", Parallel { tensor: 2, context: 4, ..Parallel::ONE });

@@ -3,7 +3,7 @@
 use super::price::{Priced, Unpriced};
 use super::table::RequestRow;
 use crate::calibrate::score::{Score, Scored, score};
-use crate::calibrate::solve::{Sample, Solution, crossed, solve};
+use crate::calibrate::solve::{Sample, Solution, interval, solve};
 use crate::calibrate::split::{Half, half};
 use crate::cost::Silicon;
 use crate::hardware::Machine;
@@ -40,17 +40,62 @@ pub struct RequestFit {
 /// Rows for each parameter, at least.
 const ROWS_PER_PARAMETER: usize = 2;
 
-/// What is fitted to a device, and where its values begin among all.
+/// What is fitted to each device, and where its values begin among all.
 struct Layout {
-    kinds: Vec<(Kind, usize)>,
+    kinds: Vec<Vec<(Kind, usize)>>,
     parameters: Vec<Parameter>,
 }
 
 impl Layout {
-    fn push(&mut self, kind: Kind) {
-        self.kinds.push((kind, self.parameters.len()));
-        self.parameters.extend_from_slice(kind.parameters());
+    fn new(devices: &[Device<'_>], stack: &str, tuning: &Tuning, apart: bool) -> Self {
+        let mut parameters = vec![];
+        let mut push = |kind: Kind| {
+            let at = parameters.len();
+            parameters.extend_from_slice(kind.parameters());
+            (kind, at)
+        };
+        let host = push(Kind::Host);
+        let of = |device: &Device<'_>| {
+            let mut kinds = vec![host];
+            let wanted =
+                Wanted { hardware: device.hardware, stack, kind: Kind::Matmul, format: "bf16" };
+            if tuning.get(device.chip, wanted).basis != Basis::Calibrated {
+                kinds.push(push(Kind::Whole));
+            }
+            if apart {
+                kinds.push(push(Kind::Apart));
+            }
+            kinds
+        };
+        let kinds = devices.iter().map(of).collect();
+        Self { kinds, parameters }
     }
+
+    /// That each device's rows, and all together, can tell what is fitted to them.
+    fn check(
+        &self,
+        devices: &[Device<'_>],
+        samples: &[Request<'_>],
+        left: &[(u64, Unpriced)],
+    ) -> Result<(), Unpriced> {
+        let enough = |rows: usize, parameters: usize| {
+            let least = ROWS_PER_PARAMETER * parameters;
+            let few = || Unpriced::few(rows, parameters, least, left.first());
+            if rows < least { Err(few()) } else { Ok(()) }
+        };
+        for (device, kinds) in devices.iter().zip(&self.kinds) {
+            // What the host takes is told by all devices together.
+            let told = kinds.iter().filter(|(kind, _)| *kind != Kind::Host || devices.len() == 1);
+            let own: usize = told.map(|(kind, _)| kind.parameters().len()).sum();
+            enough(of_device(samples, device), own)?;
+        }
+        enough(samples.len(), self.parameters.len())
+    }
+}
+
+/// How many samples are of a device.
+fn of_device(samples: &[Request<'_>], device: &Device<'_>) -> usize {
+    samples.iter().filter(|s| s.hardware == device.hardware).count()
 }
 
 struct Request<'a> {
@@ -100,29 +145,14 @@ pub fn fit_requests(
     tuning: &Tuning,
     apart: bool,
 ) -> Result<RequestFit, Unpriced> {
-    let mut layout = Layout { kinds: vec![], parameters: vec![] };
-    layout.push(Kind::Host);
-    let host = layout.kinds.clone();
-    let mut kinds: Vec<Vec<(Kind, usize)>> = vec![];
-    for device in devices {
-        layout.kinds.clone_from(&host);
-        let wanted =
-            Wanted { hardware: device.hardware, stack, kind: Kind::Matmul, format: "bf16" };
-        if tuning.get(device.chip, wanted).basis != Basis::Calibrated {
-            layout.push(Kind::Whole);
-        }
-        if apart {
-            layout.push(Kind::Apart);
-        }
-        kinds.push(layout.kinds.clone());
-    }
+    let layout = Layout::new(devices, stack, tuning, apart);
     let bases: Vec<Silicon> = devices
         .iter()
         .map(|d| Silicon::new(d.hardware, stack, (d.chip.clone(), d.chip), tuning))
         .collect();
     let mut samples: Vec<Request<'_>> = vec![];
     let mut left = vec![];
-    for ((device, base), kinds) in devices.iter().zip(&bases).zip(&kinds) {
+    for ((device, base), kinds) in devices.iter().zip(&bases).zip(&layout.kinds) {
         for row in &device.rows {
             let priced = Priced::new(row, device.machine);
             match priced.and_then(|p| p.predict(Some(base)).map(|_| p)) {
@@ -134,43 +164,22 @@ pub fn fit_requests(
             }
         }
     }
+    layout.check(devices, &samples, &left)?;
     let parameters = &layout.parameters;
-    let priced = |hardware: &str| samples.iter().filter(|s| s.hardware == hardware).count();
-    for (device, kinds) in devices.iter().zip(&kinds) {
-        // What the host takes is told by all devices together.
-        let told = kinds.iter().filter(|(kind, _)| *kind != Kind::Host || devices.len() == 1);
-        let own: usize = told.map(|(kind, _)| kind.parameters().len()).sum();
-        let (rows, least) = (priced(device.hardware), ROWS_PER_PARAMETER * own);
-        if rows < least {
-            return Err(Unpriced::few(rows, own, least, left.first()));
-        }
-    }
-    let least = ROWS_PER_PARAMETER * parameters.len();
-    if samples.len() < least {
-        return Err(Unpriced::few(samples.len(), parameters.len(), least, left.first()));
-    }
     let all: Vec<&Request<'_>> = samples.iter().collect();
     let (first, second): (Vec<&Request<'_>>, Vec<&Request<'_>>) =
         all.iter().partition(|s| half(s.key()) == Half::First);
-    let (third, fourth): (Vec<&Request<'_>>, Vec<&Request<'_>>) =
-        first.iter().partition(|s| half(&format!("quarter {}", s.key())) == Half::First);
-    let parts = [&all, &first, &second, &third, &fourth];
-    let fits = crate::par::map(&parts, |rows| solve(parameters, rows));
-    let Ok([whole, one, two, three, four]) = <[Solution; 5]>::try_from(fits) else {
-        unreachable!("invariant: five parts have five fits");
-    };
+    let whole = solve(parameters, &all);
     // What is scored on the second half is known from the first alone.
-    let of_first = crossed(&[three, four], [&third, &fourth]);
-    let scores = scores(&second, &one.values, of_first);
-    let interval = crossed(&[one, two], [&first, &second]);
+    let scores = scores(&second, &solve(parameters, &first).values, interval(parameters, &first));
+    let interval = interval(parameters, &all);
+    let of = |(kinds, device): (&Vec<(Kind, usize)>, &Device<'_>)| {
+        kernels(kinds, &whole, of_device(&samples, device), interval)
+    };
     Ok(RequestFit {
-        kernels: kinds
-            .iter()
-            .zip(devices)
-            .map(|(k, d)| kernels(k, &whole, priced(d.hardware), interval))
-            .collect(),
+        kernels: layout.kinds.iter().zip(devices).map(of).collect(),
         scores,
-        held: held(devices, &kinds, &whole),
+        held: held(devices, &layout.kinds, &whole),
         left,
     })
 }

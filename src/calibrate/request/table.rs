@@ -1,7 +1,7 @@
 //! Tables of requests: a model on devices, with a figure that somebody published.
 
+use crate::calibrate::fields::Fields;
 use crate::calibrate::score::Scored;
-use crate::calibrate::table::Fields;
 use crate::diagnostic::Diagnostic;
 use crate::units::Seconds;
 use csv::StringRecord;
