@@ -160,13 +160,9 @@ pub fn fit_shared(kind: Kind, groups: &[(Predictor<'_>, Group<'_>)]) -> Option<V
     for (predictor, group) in groups {
         let weight = 1.0 / group.rows.len() as f64;
         let every = (group.rows.len() / 250).max(1);
-        samples.extend(group.rows.iter().step_by(every).map(|row| Kernel {
-            chip: predictor.chip,
-            row,
-            beside: predictor.beside(row),
-            measured: row.time.get(),
-            weight: weight * every as f64,
-        }));
+        let some: Vec<&Row> = group.rows.iter().copied().step_by(every).collect();
+        let weight = weight * every as f64;
+        samples.extend(predictor.samples(&some).into_iter().map(|k| Kernel { weight, ..k }));
     }
     let samples: Vec<&Kernel<'_>> = samples.iter().collect();
     (!samples.is_empty()).then(|| solve(parameters, &samples).values)

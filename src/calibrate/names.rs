@@ -35,8 +35,8 @@ fn without_cores(name: &str) -> &str {
     counted.and_then(|word| name.split_once(word)).map_or(name, |(start, _)| start.trim_end())
 }
 
-/// The id among `ids` that a name means: itself, a known alias, or the name with hyphens, alone or followed by
-/// the only form factor there is.
+/// The id among `ids` that a name means: itself, a known alias, or the name with hyphens or without them, alone,
+/// before the only form factor there is, or behind the only family.
 pub fn hardware_of<'a>(name: &str, ids: &[&'a str]) -> Option<&'a str> {
     let alias = ALIASES.iter().find(|(known, _)| *known == name).map(|(_, id)| *id);
     let plain =
@@ -44,9 +44,17 @@ pub fn hardware_of<'a>(name: &str, ids: &[&'a str]) -> Option<&'a str> {
     if let Some(id) = ids.iter().find(|id| **id == plain) {
         return Some(id);
     }
-    let start = format!("{plain}-");
-    let mut longer = ids.iter().filter(|id| id.starts_with(&start));
-    longer.next().filter(|_| longer.next().is_none()).copied()
+    let (start, end) = (format!("{plain}-"), format!("-{plain}"));
+    let only = |means: &dyn Fn(&str) -> bool| {
+        let mut meant = ids.iter().filter(|id| means(id));
+        meant.next().filter(|_| meant.next().is_none()).copied()
+    };
+    // `server` or `64` alone names no model.
+    let of_model = [|c: char| c.is_ascii_digit(), |c: char| c.is_ascii_alphabetic()];
+    let of_model = of_model.iter().all(|is| plain.chars().any(is));
+    only(&|id| id.replace('-', "") == plain.replace('-', ""))
+        .or_else(|| only(&|id| id.starts_with(&start)))
+        .or_else(|| only(&|id| of_model && id.ends_with(&end)))
 }
 
 #[cfg(test)]
@@ -60,6 +68,12 @@ mod tests {
         assert_eq!(hardware_of("H200", &ids), Some("h200-sxm"));
         assert_eq!(hardware_of("a100_sxm", &ids), Some("a100-sxm-80gb"));
         assert_eq!(hardware_of("a100", &ids), None);
+        assert_eq!(hardware_of("RTX 4090", &ids), Some("rtx4090"));
+        let cards = ["arc-b580", "arc-pro-b60", "h100-pcie", "a100-pcie"];
+        assert_eq!(hardware_of("b60", &cards), Some("arc-pro-b60"));
+        assert_eq!(hardware_of("pcie", &cards), None);
+        assert_eq!(hardware_of("server", &["rtx-pro-6000-server"]), None);
+        assert_eq!(hardware_of("64", &["jetson-agx-orin-64"]), None);
         assert_eq!(
             hardware_of("M1 Pro 14c GPU 200GB/s", &["m1", "m1-pro", "m1-max"]),
             Some("m1-pro")

@@ -29,6 +29,9 @@ pub fn unseen(
 ) -> Vec<Score> {
     let all = fitted(outcomes);
     let all_cuts: Vec<u64> = (0..cuts).collect();
+    let of_all = |kernels| Calibration::of(predictor.hardware, predictor.stack, kernels);
+    let tuning = predictor.tuning.clone().with(predictor.chip.clone(), of_all(all.clone()));
+    let with = Predictor { tuning: &tuning, ..predictor.clone() };
     let mut scores = vec![];
     for group in groups(rows) {
         let Some(known) = all.get_key_value(&(group.kind, group.format.clone())) else { continue };
@@ -39,10 +42,10 @@ pub fn unseen(
                 return vec![];
             }
             let kernels = all.iter().map(|(key, fit)| {
-                let of_half = || predictor.fitted(group.kind, &first);
+                let of_half = || with.fitted(group.kind, &first);
                 (key.clone(), if key == known.0 { of_half() } else { fit.clone() })
             });
-            let own = Calibration::of(predictor.hardware, predictor.stack, kernels.collect());
+            let own = of_all(kernels.collect());
             let tuning = Tuning::default().with(predictor.chip.clone(), own);
             let of_half = Predictor { tuning: &tuning, ..predictor.clone() };
             let op = group.kind.name();

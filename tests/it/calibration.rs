@@ -206,6 +206,38 @@ fn a_fit_finds_the_parameters_that_made_the_rows() {
     );
 }
 
+/// Half fits take what the same rows tell of quantization, not what is known of it elsewhere.
+#[test]
+fn scores_of_unseen_rows_owe_nothing_to_other_calibrations() {
+    use cosim::calibrate::{Predictor, Row, fit_all, read, unseen};
+    use cosim::mapped::calibration::Tuning;
+    use cosim::units::Seconds;
+    let hardware = load("h100-sxm", &bundled::source).expect("bundled");
+    let chip = Chip::new(&Machine::compile(&hardware, Fidelity::Realistic)).expect("maps");
+    let mut rows = vec![];
+    for table in ["elementwise", "gemm"] {
+        rows.extend(read(table, table, &fixture(&format!("{table}.csv"))).expect("reads").rows);
+    }
+    let wanted = |row: &Row| row.case.kind() == Kind::Stream || row.case.format() == "fp8";
+    rows.retain(|row| &*row.device == "h100_sxm" && wanted(row));
+    // Quantization is as slow as nowhere else.
+    for row in &mut rows {
+        row.time = Seconds::new(row.time.get() + 60e-6);
+    }
+    let scores = |tuning: Tuning| {
+        let (hardware, stack) = ("h100-sxm", "mine");
+        let predictor = Predictor { chip: &chip, hardware, stack, tuning: &tuning };
+        let outcomes = fit_all(&predictor, &rows, &|_| {});
+        unseen(&predictor, &rows, &outcomes, 2, &|| {})
+    };
+    let alone = scores(Tuning::default());
+    let own = calibrated("h100-sxm", "trtllm");
+    let beside =
+        scores(Tuning::default().with(chip.clone(), Calibration { stack: "mine".into(), ..own }));
+    assert_eq!(alone.len(), 2, "{alone:?}");
+    assert_eq!(alone, beside);
+}
+
 #[test]
 fn calibrating_writes_a_file_that_predicts_better_than_no_calibration() {
     let desk = desk();

@@ -195,7 +195,13 @@ mod tests {
         let kin = silicon("h200-sxm", "trtllm-0.6");
         assert_eq!(kin.apart.map(|t| t.basis), Some(Basis::Derived));
         assert!(silicon("rtx4090", "vllm").host.is_none());
-        assert!(silicon("h200-sxm", "").host.is_none());
+        // Without a name it is what the hosts of the device's kin take; an H100's next to nothing a step.
+        let host = |id, stack| silicon(id, stack).host.expect("known");
+        let (kin, own) = (host("h200-sxm", ""), host("h100-sxm", "trtllm"));
+        assert_eq!(kin.basis, Basis::Derived);
+        assert!((kin.values[0] / own.values[0] - 1.0).abs() < 0.1, "{kin:?} {own:?}");
+        assert!(own.values[1] < 1e-6 && kin.values[1] < 1e-4, "{kin:?} {own:?}");
+        assert!(silicon("m3-max", "").whole.is_none());
         assert!(silicon("m2-max", "llamacpp").whole.is_some());
         assert!(silicon("m2-max", "vllm").whole.is_none());
         // A device that is edited takes the same, and says so.

@@ -2,7 +2,7 @@
 
 use super::bundled::LEFT_OUT;
 use super::{Calibration, Fitted, Interval, Kernels};
-use crate::mapped::{Chip, Kind};
+use crate::mapped::{Chip, Kind, Parameter};
 use crate::provenance::Basis;
 
 /// What is asked for.
@@ -16,6 +16,20 @@ pub struct Wanted<'a> {
     pub kind: Kind,
     /// Its format.
     pub format: &'a str,
+}
+
+impl Wanted<'_> {
+    /// Whether a calibration's figures are about it: those of a stack's own way of running things only under that
+    /// stack; where none is named only what every host takes, of stacks whose kernels were timed.
+    fn is_told_by(&self, calibration: &Calibration) -> bool {
+        match self.kind {
+            kind if !kind.is_of_stack() => true,
+            Kind::Host if self.stack.is_empty() => {
+                calibration.kernels.keys().any(|(kind, _)| !kind.is_of_stack())
+            }
+            _ => calibration.stack == self.stack,
+        }
+    }
 }
 
 /// What a device takes, and from where.
@@ -130,15 +144,13 @@ impl Tuning {
     fn own(&self, wanted: Wanted<'_>) -> Option<(&Chip, &Fitted, &Calibration)> {
         let under = |stack: &str| {
             let fits = |c: &&(Chip, Calibration)| {
-                c.1.hardware == wanted.hardware && (stack.is_empty() || c.1.stack == stack)
+                c.1.hardware == wanted.hardware
+                    && (stack.is_empty() || c.1.stack == stack)
+                    && wanted.is_told_by(&c.1)
             };
             let mut all = self.known.iter().filter(fits);
             all.find_map(|(chip, c)| Some((chip, fitted(c, wanted)?, c)))
         };
-        // What a stack's host does is its own, and no stack's where none is named.
-        if wanted.kind.is_of_stack() {
-            return if wanted.stack.is_empty() { None } else { under(wanted.stack) };
-        }
         under(wanted.stack).or_else(|| under(self.like(wanted.stack)?))
     }
 
@@ -163,12 +175,10 @@ impl Tuning {
         let mut found: Vec<(f64, &Fitted, String)> = vec![];
         let like = self.like(wanted.stack);
         for (other, calibration) in &self.known {
-            let Some(fitted) = fitted(calibration, wanted) else { continue };
+            let told = fitted(calibration, wanted).filter(|_| wanted.is_told_by(calibration));
+            let Some(fitted) = told else { continue };
             let same = calibration.stack == wanted.stack || like == Some(&calibration.stack);
             let foreign = !wanted.stack.is_empty() && !same;
-            if wanted.kind.is_of_stack() && calibration.stack != wanted.stack {
-                continue;
-            }
             let distance = chip.distance(other) + if foreign { OTHER_STACK } else { 0.0 };
             let name = format!("{} under {}", calibration.hardware, calibration.stack);
             found.push(((-distance / REACH).exp(), fitted, name));
@@ -177,17 +187,8 @@ impl Tuning {
         if let Some(shared) = shared {
             found.push(((-SHARED / REACH).exp(), shared, "all devices together".to_owned()));
         }
-        let count = wanted.kind.parameters().len();
-        let values = (0..count).map(|i| {
-            let identified = found.iter().filter(|(_, f, _)| f.errors[i].is_some());
-            let (mut sum, mut weights) = (0.0, 0.0);
-            for (weight, fitted, _) in identified {
-                sum += weight * fitted.values[i].ln();
-                weights += weight;
-            }
-            let rest = wanted.kind.parameters()[i].rest;
-            if weights > 0.0 { (sum / weights).exp() } else { rest }
-        });
+        let values = wanted.kind.parameters().iter().enumerate();
+        let values = values.map(|(i, parameter)| mean(parameter, i, &found));
         let values = values.collect();
         let nearest = found.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
         Some(Tuned {
@@ -199,6 +200,25 @@ impl Tuning {
                 _ => format!("after {} and others", nearest.2),
             },
         })
+    }
+}
+
+/// The weighted mean of the logarithms of a parameter where rows tell it. Of a time that may be none at all the mean
+/// of the times, as rows that do not tell it say that it is next to nothing.
+fn mean(parameter: &Parameter, i: usize, found: &[(f64, &Fitted, String)]) -> f64 {
+    let none = parameter.rest == Parameter::NOTHING;
+    let (mut sum, mut weights) = (0.0, 0.0);
+    for (weight, fitted, _) in found {
+        if none || fitted.errors[i].is_some() {
+            let value = fitted.values[i];
+            sum += weight * if none { value } else { value.ln() };
+            weights += weight;
+        }
+    }
+    match weights > 0.0 {
+        true if none => sum / weights,
+        true => (sum / weights).exp(),
+        false => parameter.rest,
     }
 }
 
