@@ -208,6 +208,18 @@ impl Case {
         }
     }
 
+    /// The published table that such rows stand in.
+    pub fn table(&self) -> &'static str {
+        match self {
+            Self::Gemm { .. } => "gemm",
+            Self::Prefill(_) => "attention_prefill",
+            Self::Decode(_) => "attention_decode",
+            Self::Elementwise { .. } => "elementwise",
+            Self::AllReduce { .. } | Self::Exchange { .. } => "collectives",
+            Self::Experts(_) => "moe",
+        }
+    }
+
     /// What parameters it takes within its kind.
     pub fn format(&self) -> String {
         match self {

@@ -46,7 +46,8 @@ impl Fields<'_> {
         if value.is_finite() && value > 0.0 && value < 1e18 {
             return Ok(value);
         }
-        let message = format!("{name} is {}; expected a number above zero", clip(text));
+        let message =
+            format!("{name} is {}; expected a number above zero, and below 1e18", clip(text));
         Err(self.refuse(message))
     }
 

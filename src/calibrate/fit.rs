@@ -1,14 +1,18 @@
 //! Fitting parameters to rows: robust, bounded, and only what the rows tell.
 
 use super::predict::{self, Predictor};
+use super::score::median;
 use super::solve::{Sample, interval, solve, starts};
 use super::table::Row;
 use crate::mapped::calibration::{Calibration, Fitted, Kernels};
 use crate::mapped::{Chip, Kind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Rows for each parameter, at least.
-const ROWS_PER_PARAMETER: usize = 2;
+/// Shapes for each parameter, at least.
+const SHAPES_PER_PARAMETER: usize = 2;
+/// How many times too slow or fast half of the rows may come out after a fit: beyond it they are of another device
+/// or in another unit.
+const PLAUSIBLE: f64 = 3.0;
 
 /// Rows of one kind and format on one device.
 #[derive(Debug, Clone)]
@@ -22,17 +26,30 @@ pub struct Group<'a> {
 }
 
 /// Why a group was not fitted.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum FitError {
-    /// Too few rows.
-    #[error("{rows} rows are too few for {parameters} parameters; at least {least} are needed")]
+    /// Too few rows of different shapes.
+    #[error(
+        "rows of {shapes} shapes are too few for {parameters} parameters; at least {least} are needed"
+    )]
     TooFew {
-        /// Rows there are.
-        rows: usize,
+        /// Shapes there are.
+        shapes: usize,
         /// Parameters.
         parameters: usize,
-        /// Rows needed.
+        /// Shapes needed.
         least: usize,
+    },
+    /// The rows are of another device, or in another unit.
+    #[error(
+        "half of the {rows} rows lie {factor:.0} times or more off what the device can be fitted to do: are they in \
+         microseconds, and of this device?"
+    )]
+    Implausible {
+        /// Rows there are.
+        rows: usize,
+        /// Median of how many times off they are.
+        factor: f64,
     },
     /// The device has no engine or link for it.
     #[error("the device's profile has no figure for it")]
@@ -113,15 +130,20 @@ pub fn fit_all(
 /// Fewer than two rows a parameter, or no figure in the device's profile.
 pub fn fit(predictor: &Predictor<'_>, group: &Group<'_>) -> Result<Outcome, FitError> {
     let parameters = group.kind.parameters();
-    let least = ROWS_PER_PARAMETER * parameters.len();
-    if group.rows.len() < least {
-        let rows = group.rows.len();
-        return Err(FitError::TooFew { rows, parameters: parameters.len(), least });
+    let least = SHAPES_PER_PARAMETER * parameters.len();
+    let shapes: BTreeSet<&str> = group.rows.iter().map(|row| row.key.as_str()).collect();
+    if shapes.len() < least {
+        let shapes = shapes.len();
+        return Err(FitError::TooFew { shapes, parameters: parameters.len(), least });
     }
     if !predictor.knows(&group.rows, &starts(parameters)) {
         return Err(FitError::NoFigure);
     }
     let fitted = predictor.fitted(group.kind, &group.rows);
+    let factor = predictor.off(&group.rows, &fitted.values);
+    if factor > PLAUSIBLE {
+        return Err(FitError::Implausible { rows: group.rows.len(), factor });
+    }
     let held = parameters.iter().zip(&fitted.errors).filter(|(_, e)| e.is_none());
     let held = held.map(|(p, _)| p.name).collect();
     Ok(Outcome { fitted, held })
@@ -142,6 +164,11 @@ impl<'a> Predictor<'a> {
     /// Whether rows have a time with given parameters.
     fn knows(&self, rows: &[&'a Row], p: &[f64]) -> bool {
         self.samples(rows).iter().all(|s| s.residual(p).is_finite())
+    }
+
+    /// The median of how many times too slow or fast rows come out.
+    fn off(&self, rows: &[&'a Row], p: &[f64]) -> f64 {
+        median(self.samples(rows).iter().map(|s| s.residual(p).abs()).collect()).exp()
     }
 
     /// What fits rows best, with the interval of rows left out.

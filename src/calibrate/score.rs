@@ -67,6 +67,9 @@ pub fn score<'a>(
     rows: impl IntoIterator<Item = &'a Scored>,
 ) -> Option<Score> {
     let rows: Vec<&Scored> = rows.into_iter().collect();
+    if rows.is_empty() {
+        return None;
+    }
     let count = rows.len() as f64;
     let mut errors = Data::new(rows.iter().map(|r| r.error().abs()).collect::<Vec<f64>>());
     let mean_ape = errors.mean()?;

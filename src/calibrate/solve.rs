@@ -167,7 +167,8 @@ pub(super) fn interval<S: Sample>(parameters: &[Parameter], samples: &[&S]) -> I
     if all.is_empty() {
         return Interval::NONE;
     }
-    // A fit to rows of another device would leave it all on one side: it holds the prediction.
+    // A fit to rows of another device would leave it all on one side: it holds the prediction. And a thousand
+    // times off is as good as anything.
     let (low, high) = (quantile(all.clone(), 0.1).exp(), quantile(all, 0.9).exp());
-    Interval { low: low.min(1.0), high: high.max(1.0) }
+    Interval { low: low.clamp(1e-3, 1.0), high: high.clamp(1.0, 1e3) }
 }

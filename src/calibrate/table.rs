@@ -5,7 +5,7 @@ use super::fields::Fields;
 use super::protocol::Protocol;
 use super::request::{self, RequestRow};
 use super::schema::schema;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Place};
 use crate::units::Seconds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,6 +80,13 @@ pub fn read(op: &str, file: &str, text: &str) -> Result<Measured, Diagnostic> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|e| malformed(file, &e))?.clone();
+    let again =
+        |i: &usize| header.iter().take(*i).any(|name| !name.is_empty() && name == &header[*i]);
+    if let Some(i) = (1..header.len()).find(again) {
+        let text = header.iter().collect::<Vec<_>>().join(",");
+        let place = Place { file: file.into(), line: 1, column: 1, text };
+        return Err(Diagnostic::new(format!("two columns `{}`", &header[i])).at(Some(place)));
+    }
     let of_requests = request::is_of(&header);
     let schema = if of_requests { None } else { Some(schema(file, &header)?) };
     let mut table = Measured {
@@ -104,7 +111,7 @@ pub fn read(op: &str, file: &str, text: &str) -> Result<Measured, Diagnostic> {
             continue;
         };
         match (schema.case)(&fields)? {
-            Ok(case) => table.rows.push(row(&fields, op, case)?),
+            Ok(case) => table.rows.push(row(&fields, case)?),
             Err(why) => skipped.entry(why).or_default().push(line),
         }
     }
@@ -147,7 +154,7 @@ fn repeated<'a>(rows: impl Iterator<Item = (&'a str, u64)>) -> Vec<u64> {
 }
 
 /// A row of a case.
-fn row(f: &Fields<'_>, op: &str, case: Case) -> Result<Row, Diagnostic> {
+fn row(f: &Fields<'_>, case: Case) -> Result<Row, Diagnostic> {
     let device = f.text("device")?;
     let (framework, version) = (f.optional("framework"), f.optional("version"));
     let source = f.optional("source");
@@ -166,9 +173,9 @@ fn row(f: &Fields<'_>, op: &str, case: Case) -> Result<Row, Diagnostic> {
         software: software.into(),
         key: match &case {
             Case::Experts(_) => {
-                format!("{device} {op} {case:?} {}", f.optional("distribution"))
+                format!("{device} {} {case:?} {}", case.table(), f.optional("distribution"))
             }
-            _ => format!("{device} {op} {case:?}"),
+            _ => format!("{device} {} {case:?}", case.table()),
         },
         dtype: match &case {
             Case::Elementwise { .. } | Case::AllReduce { .. } | Case::Exchange { .. } => {

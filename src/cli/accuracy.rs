@@ -84,8 +84,31 @@ pub fn run(args: &AccuracyArgs) -> Result<(), Error> {
         + &remarks(&judged)
         + &warnings.collect::<String>()
         + &args.measured.unused(&devices)
+        + &foreign(args, &tables, &tuning)
         + &text;
     files::print(&text)
+}
+
+/// What is said of rows of stacks that nothing is calibrated for.
+fn foreign(args: &AccuracyArgs, tables: &[Measured], tuning: &Tuning) -> String {
+    if args.stack.is_some() {
+        return String::new();
+    }
+    let known = tuning.stacks();
+    let kernels = tables.iter().flat_map(|t| &t.rows).map(|row| &row.stack);
+    let requests = tables.iter().flat_map(|t| &t.requests).map(|row| &row.stack);
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for stack in kernels.chain(requests).filter_map(|stack| stack.as_deref()) {
+        if !known.contains(&stack) {
+            *counts.entry(stack).or_default() += 1;
+        }
+    }
+    let said = |(stack, count)| {
+        format!(
+            "{count} rows are of {stack}, which nothing is calibrated for: predicted after other stacks\n"
+        )
+    };
+    counts.into_iter().map(said).collect()
 }
 
 /// A stack that something is calibrated for.

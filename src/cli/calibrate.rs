@@ -13,9 +13,9 @@ use crate::calibrate::{
 use crate::diagnostic::Diagnostic;
 use crate::mapped::Kind;
 use crate::mapped::calibration::bundled::LEFT_OUT;
-use crate::mapped::calibration::{Calibration, Kernels, Tuning};
+use crate::mapped::calibration::{Calibration, Fitted, Kernels, Tuning};
 use crate::report::accuracy::scores_table;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -104,6 +104,21 @@ impl CalibrateArgs {
         if stack == LEFT_OUT || stack.trim().is_empty() || stack.contains(['/', '\\']) {
             return Err(Diagnostic::new(format!("`{stack}` is no name of a stack")).into());
         }
+        if self.like.as_deref() == Some(stack) {
+            return Err(Diagnostic::new(format!("--like {stack} is the stack itself")).into());
+        }
+        if let (Some((name, _)), true) =
+            (self.measured.map.first(), self.measured.calibration.is_empty())
+        {
+            let message = format!("--map {name} means nothing to a fit");
+            let hint = "--hardware says which device the rows are of, --device which rows";
+            return Err(Diagnostic::new(message).hint(hint).into());
+        }
+        let twice = |i: &usize| self.hardware[..*i].contains(&self.hardware[*i]);
+        if let Some(i) = (1..self.hardware.len()).find(twice) {
+            let message = format!("--hardware names {} twice", self.hardware[i]);
+            return Err(Diagnostic::new(message).into());
+        }
         let devices: Vec<Device> =
             self.hardware.iter().map(|name| device(name)).collect::<Result<_, _>>()?;
         let tuning = self.measured.tuning()?;
@@ -181,13 +196,15 @@ impl CalibrateArgs {
         *text += &parameters(&outcomes);
         let kernels = fitted(&outcomes);
         if kernels.is_empty() {
-            let why: Vec<String> = failures(&outcomes).collect();
+            let left = left(&rows).into_iter().map(|(why, count)| format!("{count} rows: {why}"));
+            let why: Vec<String> = failures(&outcomes).chain(left).collect();
             let message = format!("nothing could be fitted: {}", why.join("; "));
             return Err(Diagnostic::new(message).into());
         }
         for why in failures(&outcomes) {
             let _ = writeln!(text, "not fitted: {why}");
         }
+        *text += &remarks(&rows, stack);
         Ok(kernels)
     }
 }
@@ -223,6 +240,28 @@ pub fn origin<'a>(op: &str, rows: impl Iterator<Item = (&'a str, &'a str)>) -> S
     format!("{op}: {} rows of {devices} ({software})", all.len())
 }
 
+/// How many rows are not fitted to, by why.
+fn left(rows: &[Row]) -> BTreeMap<&'static str, usize> {
+    let mut left = BTreeMap::new();
+    for why in rows.iter().filter_map(|row| row.case.unjudged()) {
+        *left.entry(why).or_default() += 1;
+    }
+    left
+}
+
+/// What is said of rows that are not fitted to, and of rows of another stack than they are fitted as.
+fn remarks(rows: &[Row], stack: &str) -> String {
+    let mut text = String::new();
+    for (why, count) in left(rows) {
+        let _ = writeln!(text, "not used: {count} rows: {why}");
+    }
+    let named: BTreeSet<&str> = rows.iter().filter_map(|row| row.stack.as_deref()).collect();
+    for other in named.into_iter().filter(|other| *other != stack) {
+        let _ = writeln!(text, "rows say that they are of {other}; they are fitted as {stack}");
+    }
+    text
+}
+
 type Outcomes = [(Kind, String, Result<Outcome, FitError>)];
 
 fn failures(outcomes: &Outcomes) -> impl Iterator<Item = String> {
@@ -237,23 +276,25 @@ fn parameters(outcomes: &Outcomes) -> String {
     let mut text = "\nparameters of all rows (relative standard error)\n".to_owned();
     for (kind, format, outcome) in outcomes {
         if let Ok(outcome) = outcome {
-            let _ = writeln!(text, "  {} {format}: {}", kind.name(), described(*kind, outcome));
+            let _ =
+                writeln!(text, "  {} {format}: {}", kind.name(), described(*kind, &outcome.fitted));
         }
     }
     text
 }
 
-fn described(kind: Kind, outcome: &Outcome) -> String {
-    let fitted = &outcome.fitted;
+/// Fitted parameters, each with its error, and whether it ran into an end of what physics allows.
+pub fn described(kind: Kind, fitted: &Fitted) -> String {
     let each = kind.parameters().iter().zip(&fitted.values).zip(&fitted.errors);
     let each = each.map(|((parameter, value), error)| {
-        let value = parameter.show(*value);
+        let (least, most) = parameter.range;
+        let close = |end: f64| (value / end).ln().abs() < 0.01;
+        let shown = format!("{} {}", parameter.name, parameter.show(*value));
         match error {
-            Some(error) if *error > 1.0 => {
-                format!("{} {value} (uncertain beyond a factor of two)", parameter.name)
-            }
-            Some(error) => format!("{} {value} ({:.0} %)", parameter.name, 100.0 * error),
-            None => format!("{} {value} (held: these rows do not tell it)", parameter.name),
+            Some(_) if close(least) || close(most) => format!("{shown} (at its limit)"),
+            Some(error) if *error > 1.0 => format!("{shown} (uncertain beyond a factor of two)"),
+            Some(error) => format!("{shown} ({:.0} %)", 100.0 * error),
+            None => format!("{shown} (held: these rows do not tell it)"),
         }
     });
     each.collect::<Vec<_>>().join(", ")

@@ -1,6 +1,6 @@
 //! `cosim calibrate` with tables of requests: what a stack's host takes, and what whole steps reach.
 
-use super::calibrate::origin;
+use super::calibrate::{described, origin};
 use super::error::Error;
 use super::measured::{Device, not_mapped};
 use super::terminal;
@@ -39,7 +39,7 @@ pub fn fit(
         "requests, fitted to one half of the rows, scored on the other\n{}",
         scores_table(&fitted.scores).to_terminal(terminal::shape())
     );
-    *text += &described(&measured, &fitted);
+    *text += &parameters(&measured, &fitted);
     if used < all.len() {
         let _ = writeln!(
             text,
@@ -81,17 +81,12 @@ fn measured<'a>(
 }
 
 /// The parameters of each device, what the rows do not tell of them, and which rows were not used.
-fn described(measured: &[calibrate::Device<'_>], fitted: &RequestFit) -> String {
+fn parameters(measured: &[calibrate::Device<'_>], fitted: &RequestFit) -> String {
     let mut text = String::new();
     for (device, kernels) in measured.iter().zip(&fitted.kernels) {
         for ((kind, _), fit) in kernels {
-            let each = kind.parameters().iter().zip(&fit.values).zip(&fit.errors);
-            let each = each.map(|((p, value), error)| {
-                let error = error.map_or("held".to_owned(), |e| format!("{:.0} %", 100.0 * e));
-                format!("{} {} ({error})", p.name, p.show(*value))
-            });
-            let each: Vec<String> = each.collect();
-            let _ = writeln!(text, "  {} {}: {}", device.hardware, kind.name(), each.join(", "));
+            let _ =
+                writeln!(text, "  {} {}: {}", device.hardware, kind.name(), described(*kind, fit));
         }
     }
     for name in &fitted.held {

@@ -392,6 +392,12 @@ fn api_row(api: &ApiCost) -> Line {
     }
 }
 
+/// What the result rests on.
+pub fn basis(context: &EstimateContext<'_>) -> String {
+    let because = context.provenance.because.join(", ");
+    format!("basis: {} ({because})\n", context.provenance.basis)
+}
+
 fn remarks(context: &EstimateContext<'_>) -> String {
     let mut text = String::new();
     if let Some(remedy) = &context.remedy {
@@ -407,8 +413,7 @@ fn remarks(context: &EstimateContext<'_>) -> String {
             let _ = writeln!(text, "  --quant {format}");
         }
     }
-    let because = context.provenance.because.join(", ");
-    let _ = writeln!(text, "basis: {} ({because})", context.provenance.basis);
+    text += &basis(context);
     for warning in &context.warnings {
         let _ = writeln!(text, "warning: {warning}");
     }

@@ -2,7 +2,7 @@
 
 use super::case::{Case, CaseArgs};
 use super::error::Error;
-use super::estimate::{evaluate, heading};
+use super::estimate::{basis, evaluate, heading};
 use super::files;
 use super::terminal;
 use crate::cost::{CostReport, Estimator, OperatorCost, PhaseCost};
@@ -76,6 +76,7 @@ fn all_operators(
     text += "\nbytes pass every level: ";
     text += &context.levels.join(", ");
     text += "; % light = ideal time / time (efficiencies 1, overheads 0), above 100 where a cache holds what the ideal reads from DRAM\n";
+    text += &basis(context);
     for fallback in &context.fallbacks {
         let _ = writeln!(text, "fallback: {fallback}");
     }

@@ -77,6 +77,12 @@ impl Pending {
             let message = format!("cannot write {}: it is a directory", path.display());
             return Err(Diagnostic::new(message).hint("name a file").into());
         }
+        // What a link names is replaced, not the link; and nothing but files.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if path.exists() && !path.is_file() {
+            let message = format!("cannot write {}: it is no regular file", path.display());
+            return Err(Diagnostic::new(message).hint("name a file").into());
+        }
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),

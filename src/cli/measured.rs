@@ -52,6 +52,10 @@ pub struct Device {
 impl MeasuredArgs {
     /// The tables.
     pub fn read(&self) -> Result<Vec<Measured>, Error> {
+        let twice = |i: &usize| self.data[..*i].contains(&self.data[*i]);
+        if let Some(i) = (1..self.data.len()).find(twice) {
+            return Err(Diagnostic::new(format!("{} is named twice", self.data[i])).into());
+        }
         let read = |file: &String| -> Result<Measured, Error> {
             let op = Path::new(file).file_stem().and_then(|s| s.to_str()).unwrap_or(file);
             let source = files::read_within(file, LARGEST)?;
@@ -62,12 +66,14 @@ impl MeasuredArgs {
 
     /// The devices of rows by their names in the tables.
     pub fn devices(&self, tables: &[Measured]) -> Result<BTreeMap<String, Device>, Error> {
-        let kernels = tables.iter().flat_map(|t| &t.rows).map(|r| (&r.device, r.line));
-        let requests = tables.iter().flat_map(|t| &t.requests).map(|r| (&r.device, r.line));
         let mut found = BTreeMap::new();
-        for (name, line) in kernels.chain(requests) {
-            if !found.contains_key(name.as_ref()) {
-                found.insert(name.to_string(), self.device(name, line)?);
+        for table in tables {
+            let kernels = table.rows.iter().map(|r| (&r.device, r.line));
+            let requests = table.requests.iter().map(|r| (&r.device, r.line));
+            for (name, line) in kernels.chain(requests) {
+                if !found.contains_key(name.as_ref()) {
+                    found.insert(name.to_string(), self.device(name, (&table.file, line))?);
+                }
             }
         }
         Ok(found)
@@ -83,14 +89,15 @@ impl MeasuredArgs {
         self.map.iter().filter(|(name, _)| !devices.contains_key(name)).map(of).collect()
     }
 
-    fn device(&self, name: &str, line: u64) -> Result<Device, Error> {
+    fn device(&self, name: &str, (file, line): (&str, u64)) -> Result<Device, Error> {
         let ids = bundled::ids();
         let mapped = self.map.iter().find(|(from, _)| from == name).map(|(_, to)| to.as_str());
         let Some(hardware) = mapped.or_else(|| hardware_of(name, &ids)) else {
             let unknown = Diagnostic::unknown("device", name, ids);
             let hint = unknown.hint.clone().unwrap_or_default();
-            let hint =
-                format!("line {line} has it; say which it is with --map {name}=HARDWARE; {hint}");
+            let hint = format!(
+                "{file} line {line} has it; say which it is with --map {name}=HARDWARE; {hint}"
+            );
             return Err(unknown.hint(hint).into());
         };
         device(hardware)

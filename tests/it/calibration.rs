@@ -1,6 +1,6 @@
 //! `cosim calibrate` and `cosim accuracy`: fits, scores, and what is refused.
 
-use super::support::Desk;
+use super::support::{Desk, words};
 use cosim::hardware::{Fidelity, Machine, bundled, load};
 use cosim::mapped::calibration::{self, Calibration};
 use cosim::mapped::{Chip, Kind};
@@ -350,7 +350,7 @@ fn bad_tables_are_refused_with_their_line() {
     }
     let desk = Desk::with(&[("few.csv", &format!("{head}{}", good.repeat(3)))]);
     let line = "calibrate few.csv --hardware h100-sxm --stack mine -o out.yaml";
-    desk.refuses(line, "3 rows are too few for 5 parameters; at least 10 are needed");
+    desk.refuses(line, "rows of 1 shapes are too few for 5 parameters; at least 10 are needed");
     let said = desk.ok(&["accuracy", "few.csv"]);
     assert!(
         said.contains("2 rows repeat an earlier row's shape") && said.contains("(lines 3, 4)"),
@@ -365,6 +365,81 @@ fn bad_tables_are_refused_with_their_line() {
     }
     let said = desk.ok(&["accuracy", "few.csv", "--map", "h100_smx=a40"]);
     assert!(said.contains("--map h100_smx: no row is of it; did you mean `h100_sxm`?"), "{said}");
+}
+
+/// Twenty measurements of one shape tell what one does.
+#[test]
+fn repeated_rows_tables_and_columns_are_no_more_than_one() {
+    let head = "device,framework,version,dtype,m,n,k,time_us,source\n";
+    let good = "h100_sxm,trtllm,1,bf16,1,4096,4096,10.5,x\n";
+    let desk = Desk::with(&[
+        ("one.csv", format!("{head}{}", good.repeat(20)).as_str()),
+        ("two.csv", "device,dtype,m,m,n,k,time_us\nh100_sxm,bf16,1,2,512,512,3\n"),
+    ]);
+    desk.refuses("calibrate one.csv --hardware h100-sxm --stack s -o o.yaml", "rows of 1 shapes");
+    desk.refuses("accuracy two.csv", "two columns `m`");
+    desk.refuses("accuracy one.csv one.csv", "one.csv is named twice");
+}
+
+/// Times in other units, another device, a stack that is like itself: nothing is fitted, nothing is written.
+#[test]
+fn rows_that_no_device_can_explain_are_refused() {
+    let desk = desk();
+    let text = fixture("gemm.csv");
+    let scaled = |by: f64| {
+        let mut lines = text.lines();
+        let mut all = format!("{}\n", lines.next().expect("a header"));
+        let place = all.trim().split(',').position(|name| name == "time_us").expect("a column");
+        for line in lines.filter(|line| line.starts_with("h100_sxm") && line.contains(",bf16,")) {
+            let mut fields: Vec<String> = line.split(',').map(str::to_owned).collect();
+            let time: f64 = fields[place].parse().expect("a number");
+            fields[place] = (time * by).to_string();
+            all += &format!("{}\n", fields.join(","));
+        }
+        all
+    };
+    for (name, by) in [("ms.csv", 1e-3), ("s.csv", 1e-6), ("ns.csv", 1e3)] {
+        desk.write(name, scaled(by).as_bytes());
+        let line = format!("calibrate {name} --hardware h100-sxm --stack s -o out.yaml");
+        desk.refuses(&line, "are they in microseconds, and of this device?");
+    }
+    let line = "calibrate gemm.csv --device h100_sxm --stack s -o out.yaml";
+    desk.refuses(&format!("{line} --hardware t4"), "of this device?");
+    desk.refuses(&format!("{line} --hardware h100-sxm --like s"), "--like s is the stack itself");
+    desk.refuses(&format!("{line} --hardware h100-sxm --map a=b"), "means nothing to a fit");
+    desk.refuses(&format!("{line} --hardware h100-sxm,h100-sxm"), "names h100-sxm twice");
+    desk.refuses(
+        "calibrate gemm.csv --device h100_sxm --hardware h100-sxm --stack s -o .",
+        "directory",
+    );
+    // As another stack than the rows name: said, and written.
+    let said = desk.ok(&words(&format!("{line} --hardware h100-sxm")));
+    assert!(said.contains("rows say that they are of trtllm; they are fitted as s"), "{said}");
+}
+
+/// The same rows score alike whatever their file is called, and a copy beside them is in the same half.
+#[test]
+fn halves_are_those_of_shapes_not_of_files() {
+    let desk = desk();
+    desk.write("again.csv", fixture("gemm.csv").as_bytes());
+    let table = |files: &str| {
+        let line =
+            format!("calibrate {files} --device h100_sxm --hardware h100-sxm --stack s --cuts 3");
+        let said = desk.ok(&words(&line));
+        let rows: Vec<String> = said
+            .lines()
+            .filter(|l| l.contains("matmul") && l.contains("h100-sxm"))
+            .map(str::to_owned)
+            .collect();
+        assert!(!rows.is_empty(), "{said}");
+        rows
+    };
+    assert_eq!(table("gemm.csv"), table("again.csv"));
+    let error = |rows: &[String]| -> Vec<String> {
+        let of = |row: &String| row.split_whitespace().nth(4).map(str::to_owned);
+        rows.iter().filter_map(of).collect()
+    };
+    assert_eq!(error(&table("gemm.csv")), error(&table("gemm.csv again.csv")));
 }
 
 #[test]
