@@ -175,6 +175,9 @@ fn exchanges_grow_with_bytes_and_never_beat_the_link() {
         assert!(time(8.0, pair[0]) < time(8.0, pair[1]) && time(2.0, pair[0]) < time(8.0, pair[0]));
     }
     assert!(time(8.0, 1e9) > 7.0 / 8.0 * 1e9 / chip.link);
+    // A few words wait for no pieces to follow each other.
+    let [launch, hop, fill] = [0, 1, 4].map(|i| Exchange::PARAMETERS[i].start);
+    assert!(time(2.0, 256.0) < launch + hop + 0.05 * fill);
 }
 
 #[test]
