@@ -30,7 +30,7 @@ pub struct Group<'a> {
 pub enum FitError {
     /// Too few rows of different shapes.
     #[error(
-        "rows of {shapes} shapes are too few for {parameters} parameters; at least {least} are needed"
+        "too few rows: {shapes} different shapes for {parameters} parameters; at least {least} are needed"
     )]
     TooFew {
         /// Shapes there are.
@@ -127,7 +127,7 @@ pub fn fit_all(
 /// Fits one group.
 ///
 /// # Errors
-/// Fewer than two rows a parameter, or no figure in the device's profile.
+/// Fewer than two shapes a parameter, rows that the device cannot explain, or no figure in its profile.
 pub fn fit(predictor: &Predictor<'_>, group: &Group<'_>) -> Result<Outcome, FitError> {
     let parameters = group.kind.parameters();
     let least = SHAPES_PER_PARAMETER * parameters.len();

@@ -350,7 +350,7 @@ fn bad_tables_are_refused_with_their_line() {
     }
     let desk = Desk::with(&[("few.csv", &format!("{head}{}", good.repeat(3)))]);
     let line = "calibrate few.csv --hardware h100-sxm --stack mine -o out.yaml";
-    desk.refuses(line, "rows of 1 shapes are too few for 5 parameters; at least 10 are needed");
+    desk.refuses(line, "too few rows: 1 different shapes for 5 parameters; at least 10 are needed");
     let said = desk.ok(&["accuracy", "few.csv"]);
     assert!(
         said.contains("2 rows repeat an earlier row's shape") && said.contains("(lines 3, 4)"),
@@ -376,7 +376,10 @@ fn repeated_rows_tables_and_columns_are_no_more_than_one() {
         ("one.csv", format!("{head}{}", good.repeat(20)).as_str()),
         ("two.csv", "device,dtype,m,m,n,k,time_us\nh100_sxm,bf16,1,2,512,512,3\n"),
     ]);
-    desk.refuses("calibrate one.csv --hardware h100-sxm --stack s -o o.yaml", "rows of 1 shapes");
+    desk.refuses(
+        "calibrate one.csv --hardware h100-sxm --stack s -o o.yaml",
+        "too few rows: 1 different shapes",
+    );
     desk.refuses("accuracy two.csv", "two columns `m`");
     desk.refuses("accuracy one.csv one.csv", "one.csv is named twice");
 }
