@@ -20,6 +20,7 @@ mod latent;
 mod laws;
 mod layers;
 mod mapped_estimates;
+mod measured_tables;
 mod models;
 mod one_graph;
 #[cfg(feature = "online-tests")]

@@ -1,8 +1,9 @@
-//! What several tests share: known and random models, machines, and the executor's inputs.
+//! What several tests share: known and random models, machines, measured tables, and the executor's inputs.
 
 pub mod case;
 mod desk;
 pub mod machines;
+pub mod measured;
 pub mod models;
 pub mod random;
 pub mod sequences;
